@@ -1,0 +1,66 @@
+"""Pruned and clustered neural network weights, small on disk: Deep Compression (Han, Mao, Dally, ICLR 2016)
+as a file format and codec."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from dcz.errors import ChecksumError, DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.version import __version__
+
+if TYPE_CHECKING:
+    from dcz.container import Reader, TensorInfo, Writer, verify
+    from dcz.numpy import load, load_file, save, save_file
+
+    open = Reader
+
+# Loaded when first asked for, so that `import dcz` costs next to nothing.
+_LAZY = {
+    "Reader": "dcz.container.reader",
+    "TensorInfo": "dcz.container.reader",
+    "Writer": "dcz.container.writer",
+    "load": "dcz.numpy",
+    "load_file": "dcz.numpy",
+    "save": "dcz.numpy",
+    "save_file": "dcz.numpy",
+    "verify": "dcz.container.verify",
+}
+_MODULES = ("numpy",)
+
+
+def __getattr__(name: str) -> object:
+    if name == "open":
+        value = __getattr__("Reader")
+    elif name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+    elif name in _MODULES:
+        value = import_module(f"dcz.{name}")
+    else:
+        raise AttributeError(f"module 'dcz' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})
+
+
+__all__ = [
+    "ChecksumError",
+    "DczError",
+    "FormatError",
+    "LimitError",
+    "Reader",
+    "TensorInfo",
+    "TruncatedError",
+    "UnsupportedError",
+    "Writer",
+    "__version__",
+    "load",
+    "load_file",
+    "open",
+    "save",
+    "save_file",
+    "verify",
+]

@@ -1,0 +1,5 @@
+"""`python -m dcz` is the `dcz` command."""
+
+from dcz.cli import main
+
+main()

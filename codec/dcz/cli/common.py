@@ -1,0 +1,99 @@
+"""What the verbs share: options, progress, numbers in words, output to a terminal or to a program."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Annotated, Optional
+
+import typer
+
+from dcz.errors import DczError
+
+Threads = Annotated[
+    Optional[int], typer.Option("--threads", min=1, help="Threads to use; by default all cores.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Replace DST if it exists.")]
+
+
+def print_json(document: object) -> None:
+    """One document on standard output; NaN and infinity, which JSON lacks, become null."""
+    print(json.dumps(_finite(document), ensure_ascii=False, indent=2, default=_plain))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _plain(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def size(n: float) -> str:
+    """Bytes for people: 542 B, 12.3 kB, 6.95 MB."""
+    if abs(n) < 1000:
+        return f"{n:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        n /= 1000
+        if abs(n) < 999.5:
+            return f"{n:.3g} {unit}"
+    return f"{n:.3g} PB"
+
+
+def plain(name: str) -> str:
+    """A name as one line without control characters: names are a stranger's, and terminals obey."""
+    return name if name.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def check_output(path: str, force: bool) -> None:
+    """Refuses to replace a file unasked; the error names the way out."""
+    if os.path.isdir(path):
+        raise DczError(f"{path}: is a folder; name a file")
+    if os.path.exists(path) and not force:
+        raise DczError(f"{path}: already exists; use --force to replace it")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise DczError(f"{path}: the folder {folder} does not exist; create it first")
+
+
+def check_input(path: str) -> None:
+    """Missing files and folders, said before anything else happens."""
+    if os.path.isdir(path):
+        raise DczError(f"{path}: is a folder; name a file")
+    os.stat(path)
+
+
+@contextlib.contextmanager
+def progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal; nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(label), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def show(renderable: object) -> None:
+    """Prints a rich table: fitted to a terminal, full width and without colour elsewhere."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        Console().print(renderable)
+    else:
+        Console(width=400, no_color=True, force_terminal=False, soft_wrap=True).print(renderable)

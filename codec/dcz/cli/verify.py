@@ -1,0 +1,34 @@
+"""`dcz verify FILE`: every checksum, every stream."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from dcz.cli.common import Json, Quiet, Threads, check_input, print_json, progress, size
+
+
+def verify(
+    file: Annotated[str, typer.Argument(help="The .dcz file to check.")],
+    threads: Threads = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Read FILE completely and check every checksum, every stream and every reserved byte.
+
+    Example: dcz verify model.dcz && echo whole
+    """
+    from dcz.container import verify as check
+
+    check_input(file)
+    with progress("verifying", quiet or json) as report:
+        found = check(file, threads=threads, progress=report)
+    if json:
+        print_json({"file": file, "ok": True, **asdict(found)})
+    elif not quiet:
+        print(
+            f"{file}: whole; {found.tensors} tensors in {found.chunks} chunks, {size(found.stored)} "
+            f"that decode to {size(found.decoded)}"
+        )

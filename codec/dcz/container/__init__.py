@@ -1,0 +1,7 @@
+"""The file: prelude, segments, index, trailer; written in one pass, read at random (SPEC 2 and 7)."""
+
+from dcz.container.reader import Reader, TensorInfo
+from dcz.container.verify import verify
+from dcz.container.writer import Writer
+
+__all__ = ["Reader", "TensorInfo", "Writer", "verify"]

@@ -1,0 +1,80 @@
+"""Typed metadata of a file: strings, numbers, booleans, bytes, None, lists and maps of them (SPEC 7.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgpack
+import numpy as np
+
+from dcz import limits
+from dcz.errors import DczError, FormatError, LimitError
+
+_SCALARS = (str, bytes, bool, int, float, type(None))
+
+
+def normalize(value: object) -> dict[str, object]:
+    """A copy with keys in order, tuples as lists, as the file will give it back.
+
+    Raises `DczError` for what msgpack cannot say exactly, and `LimitError` for too much of it."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise DczError(f"metadata: expected a mapping, found {type(value).__name__}")
+    out = _copy(value, "metadata", 0)
+    size = len(msgpack.packb(out, use_bin_type=True))
+    if size > limits.MAX_METADATA_BYTES:
+        raise LimitError(f"metadata: {size} bytes are more than {limits.MAX_METADATA_BYTES}; store a tensor instead")
+    return out  # type: ignore[return-value]
+
+
+def _copy(value: object, field: str, depth: int) -> object:
+    if depth > limits.MAX_METADATA_DEPTH:
+        raise LimitError(f"{field}: nested deeper than {limits.MAX_METADATA_DEPTH}")
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise DczError(f"{field}: keys are strings, found {key!r:.80}")
+        return {_text(key, field): _copy(value[key], f"{field}.{key:.80}", depth + 1) for key in sorted(value)}
+    if isinstance(value, (list, tuple)):
+        return [_copy(item, f"{field}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if type(value) is int and not -(1 << 63) <= value < 1 << 64:
+        raise DczError(f"{field}: {value} does not fit 64 bits; store it as a string")
+    if isinstance(value, str):
+        return _text(value, field)
+    if type(value) in _SCALARS:
+        return value
+    raise DczError(
+        f"{field}: {type(value).__name__} cannot be stored; allowed are str, int, float, bool, bytes, None, "
+        "and lists and mappings of them"
+    )
+
+
+def _text(value: str, field: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DczError(f"{field}: {value!r:.80} is no valid Unicode ({error.reason})") from None
+    return str.__str__(value)  # of a subclass, such as an enumeration, the text it is and not the one it prints
+
+
+def check(value: object, field: str, depth: int = 0) -> None:
+    """The same rules for what a file holds."""
+    if depth > limits.MAX_METADATA_DEPTH:
+        raise LimitError(f"{field}: nested deeper than {limits.MAX_METADATA_DEPTH}")
+    if type(value) is dict:
+        keys = list(value)
+        if any(type(key) is not str for key in keys) or keys != sorted(keys):
+            raise FormatError(f"{field}: keys are strings in ascending order")
+        for key in keys:
+            check(value[key], f"{field}.{key:.80}", depth + 1)
+    elif type(value) is list:
+        if value and depth == limits.MAX_METADATA_DEPTH:
+            raise LimitError(f"{field}[0]: nested deeper than {limits.MAX_METADATA_DEPTH}")
+        for i, item in enumerate(value):
+            if type(item) not in _SCALARS:  # naming every item of a long list would take longer than reading it
+                check(item, f"{field}[{i}]", depth + 1)
+    elif type(value) not in _SCALARS:
+        raise FormatError(f"{field}: a value of type {type(value).__name__} is not allowed")

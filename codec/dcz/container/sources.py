@@ -1,0 +1,126 @@
+"""Where a file's bytes come from: a path, bytes in memory, or any binary file object."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import threading
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from dcz.errors import DczError, TruncatedError
+from dcz.kernels.interface import U8
+
+
+class Source(Protocol):
+    """Random access to `size` bytes; safe for threads. `name` is for messages."""
+
+    name: str
+    size: int
+
+    def read_into(self, offset: int, out: U8) -> None:
+        """Fills `out` from `offset`; raises `TruncatedError` where the bytes are not there."""
+
+    def close(self) -> None: ...
+
+
+def read(source: Source, offset: int, size: int) -> U8:
+    """`size` bytes from `offset`."""
+    out = np.empty(size, np.uint8)
+    source.read_into(offset, out)
+    return out
+
+
+def _short(name: str, offset: int, wanted: int, got: int) -> TruncatedError:
+    return TruncatedError(
+        f"{name}: wanted {wanted} bytes at {offset}, got {got}; the file became shorter or the read was cut off"
+    )
+
+
+class FileSource:
+    """A file of the operating system, read at offsets, so that threads need no lock."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
+        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            status = os.fstat(self._fd)
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(21, "Is a directory", self.name)
+            self.size = status.st_size
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def read_into(self, offset: int, out: U8) -> None:
+        view = memoryview(out)
+        done = 0
+        while done < len(view):
+            got = os.preadv(self._fd, [view[done:]], offset + done)
+            if got == 0:
+                raise _short(self.name, offset, len(view), done)
+            done += got
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class BytesSource:
+    """Bytes in memory, not copied."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self.name = "<bytes>"
+        self._data = np.frombuffer(data, np.uint8)
+        self.size = len(self._data)
+
+    def read_into(self, offset: int, out: U8) -> None:
+        part = self._data[offset : offset + len(out)]
+        if len(part) != len(out):
+            raise _short(self.name, offset, len(out), len(part))
+        out[:] = part
+
+    def close(self) -> None:
+        self._data = np.zeros(0, np.uint8)
+
+
+class ObjectSource:
+    """A seekable binary file object; one read at a time. It stays the caller's to close."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.name = str(getattr(file, "name", f"<{type(file).__name__}>"))
+        self._file = file
+        self._lock = threading.Lock()
+        end = file.seek(0, io.SEEK_END)
+        self.size = file.tell() if end is None else end  # mmap's and tempfile's seek did not always say
+
+    def read_into(self, offset: int, out: U8) -> None:
+        done = 0
+        with self._lock:
+            self._file.seek(offset)
+            while done < len(out):
+                part = self._file.read(len(out) - done)
+                if not part:
+                    raise _short(self.name, offset, len(out), done)
+                if len(part) > len(out) - done:
+                    raise DczError(f"{self.name}: read({len(out) - done}) returned {len(part)} bytes")
+                out[done : done + len(part)] = np.frombuffer(part, np.uint8)
+                done += len(part)
+
+    def close(self) -> None: ...
+
+
+def open_source(file: object) -> Source:
+    """The source for what a user hands in: a path, bytes, or a binary file object."""
+    if isinstance(file, (str, os.PathLike)):
+        return FileSource(file)
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return BytesSource(file)
+    if hasattr(file, "read") and hasattr(file, "seek"):
+        if isinstance(file, io.TextIOBase):
+            raise DczError("file: opened as text; open it in binary mode ('rb')")
+        return ObjectSource(file)  # type: ignore[arg-type]
+    raise DczError(f"file: expected a path, bytes or a seekable binary file object, found {type(file).__name__}")

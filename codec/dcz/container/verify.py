@@ -1,0 +1,76 @@
+"""Reading a whole file to find out whether it is whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from dcz import kernels
+from dcz.container.index import Entry
+from dcz.container.memory import fresh
+from dcz.container.store import Store
+from dcz.container.threads import each, thread_count
+from dcz.errors import FormatError
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was read: `tensors` and `chunks`, `stored` bytes of the file, `decoded` bytes of tensors."""
+
+    tensors: int
+    chunks: int
+    stored: int
+    decoded: int
+
+
+def verify(
+    file: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verified:
+    """Checks every byte of a file: structure, checksums, padding, and that every stream decodes.
+
+    Decodes chunk by chunk, so it needs memory for a few chunks only and has no size limit. Returns what
+    it read; raises `FormatError`, `ChecksumError`, `TruncatedError`, `UnsupportedError` or `LimitError`.
+
+    >>> import numpy, dcz
+    >>> dcz.verify(dcz.save({"w": numpy.zeros(1000)})).decoded
+    8000
+    """
+    count = thread_count(threads)
+    chunks = decoded = 0
+    store = Store(file)
+    try:
+        store.check_padding()
+        entries = list(store.index.entries.values())
+        total = sum(entry.nbytes for entry in entries)
+        for entry in entries:
+            chunks += _check(store, entry, count)
+            decoded += entry.nbytes
+            if progress is not None:
+                progress(decoded, total)
+        return Verified(len(entries), chunks, store.source.size, decoded)
+    finally:
+        store.close()
+
+
+def _check(store: Store, entry: Entry, threads: int) -> int:
+    """Decodes every chunk of a tensor on its own; returns how many there are."""
+    c = store.index.columns
+    size, chunks = int(c.chunk[entry.number]) * entry.dtype.word, int(c.chunks[entry.number])
+    nonzeros = [0] * chunks
+
+    def check(chunk: int) -> None:
+        buffer = fresh(min(size, entry.nbytes - chunk * size))
+        store.fill(entry, chunk, chunk + 1, buffer)
+        nonzeros[chunk] = kernels.active().bitmap(buffer, entry.dtype.word)[1]
+
+    each(check, range(chunks), threads)
+    if chunks == 0 and entry.size:  # nothing but an empty tensor's codebook
+        store.parts(entry, 0, 0, fresh(0))
+    if sum(nonzeros) != entry.nonzeros:
+        raise FormatError(f"tensor {entry.name!r}: nonzeros: {entry.nonzeros}, its values have {sum(nonzeros)}")
+    return chunks

@@ -1,0 +1,67 @@
+"""What the files of other formats look like from here: models that are read, and targets that are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from dcz.dtypes import Dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor known by its header: its values are read when asked for."""
+
+    name: str
+    dtype: Dtype
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        n = self.dtype.itemsize
+        for length in self.shape:
+            n *= length
+        return n
+
+
+class Model(Protocol):
+    """An open file: its tensors in order, second names of some, metadata. A context manager."""
+
+    metadata: Mapping[str, object]
+    aliases: Mapping[str, str]
+
+    def tensors(self) -> list[Tensor]: ...
+
+    def read(self, name: str) -> np.ndarray:
+        """The values of one tensor."""
+
+    def __enter__(self) -> Model: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class Target(Protocol):
+    """A file being written: told first what is coming, then given the tensors in that order."""
+
+    def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None: ...
+
+    def add(self, name: str, array: np.ndarray) -> None: ...
+
+    def close(self) -> None:
+        """Publishes the file."""
+
+    def abandon(self) -> None:
+        """Leaves what was there before."""
+
+
+def resolved(tensors: list[Tensor], aliases: Mapping[str, str]) -> Iterator[tuple[Tensor, str]]:
+    """All names a format without aliases must write: each with the name of the tensor it has."""
+    by_name = {tensor.name: tensor for tensor in tensors}
+    for tensor in tensors:
+        yield tensor, tensor.name
+    for name, target in aliases.items():
+        yield Tensor(name, by_name[target].dtype, by_name[target].shape), target

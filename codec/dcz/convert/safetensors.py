@@ -1,0 +1,200 @@
+"""safetensors files, one tensor at a time in either direction.
+
+Our own reading and writing, since the library's numpy face lacks bfloat16 and fp8, and its writer wants all
+tensors in memory at once. The format: a header length (8 bytes), a JSON header, the tensors' bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from math import prod
+
+import numpy as np
+
+from dcz import dtypes
+from dcz.container.publish import PathSink
+from dcz.container.sources import FileSource, read
+from dcz.convert.model import Tensor, resolved
+from dcz.errors import DczError, FormatError, TruncatedError
+from dcz.tensor import from_words, to_words
+
+_METADATA = "__metadata__"
+_MAX_HEADER = 100_000_000  # the library's own cap
+# Types narrower than a byte lie packed in the file, lowest bits first, and one to a byte in memory.
+_PACKED_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
+
+
+class SafetensorsModel:
+    """A safetensors file."""
+
+    aliases: Mapping[str, str] = {}
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._source = FileSource(path)
+        try:
+            self._read_header()
+        except BaseException:
+            self._source.close()
+            raise
+
+    def _read_header(self) -> None:
+        name, size = self._source.name, self._source.size
+        if size < 8:
+            raise TruncatedError(f"{name}: {size} bytes are too few for a safetensors file")
+        length = int(read(self._source, 0, 8).view("<u8")[0])
+        if length > _MAX_HEADER:
+            raise FormatError(f"{name}: no safetensors file (its header would have {length} bytes)")
+        if 8 + length > size:
+            raise TruncatedError(f"{name}: the header should have {length} bytes, the file has {size}")
+        try:
+            header = json.loads(read(self._source, 8, length).tobytes(), object_pairs_hook=_no_duplicates)
+        except (ValueError, RecursionError) as error:
+            raise FormatError(f"{name}: the header is no valid JSON ({error})") from None
+        if not isinstance(header, dict):
+            raise FormatError(f"{name}: the header is no JSON object")
+        self.metadata = _metadata(header.pop(_METADATA, {}), name)
+        self._start = 8 + length
+        self._ranges: dict[str, tuple[int, int]] = {}
+        self._tensors: dict[str, Tensor] = {}
+        for tensor, begin, end in sorted((_entry(*item) for item in header.items()), key=lambda entry: entry[1:]):
+            self._tensors[tensor.name] = tensor
+            self._ranges[tensor.name] = begin, end
+        at = 0
+        for begin, end in self._ranges.values():
+            if begin != at:
+                raise FormatError(f"{name}: the tensors leave a hole or overlap at byte {at}")
+            at = end
+        if self._start + at > size:
+            raise TruncatedError(f"{name}: should have {self._start + at} bytes, but has {size}; finish the download")
+        if self._start + at < size:
+            raise FormatError(f"{name}: should have {self._start + at} bytes, but has {size}")
+
+    def tensors(self) -> list[Tensor]:
+        return list(self._tensors.values())
+
+    def read(self, name: str) -> np.ndarray:
+        begin, end = self._ranges[name]
+        tensor = self._tensors[name]
+        data = read(self._source, self._start + begin, end - begin)
+        bits = _PACKED_BITS.get(tensor.dtype.code)
+        if bits:
+            data = _unpack(data, bits, prod(tensor.shape))
+        return from_words(data, tensor.dtype, tensor.shape)
+
+    def __enter__(self) -> SafetensorsModel:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._source.close()
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise ValueError("a key is there twice")
+    return out
+
+
+def _metadata(value: object, name: str) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        raise FormatError(f"{name}: __metadata__ must map strings to strings")
+    return value
+
+
+def _entry(name: str, value: object) -> tuple[Tensor, int, int]:
+    where = f"tensor {name!r}"
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        raise FormatError(f"{where}: expected dtype, shape and data_offsets")
+    dtype = dtypes.by_code(value["dtype"], where)
+    shape, offsets = value["shape"], value["data_offsets"]
+    for numbers in (shape, offsets):
+        if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
+            raise FormatError(f"{where}: expected lengths, found {numbers!r:.80}")
+    if len(offsets) != 2 or offsets[1] < offsets[0]:
+        raise FormatError(f"{where}: data_offsets {offsets!r:.80} are no range")
+    tensor = Tensor(name, dtype, tuple(shape))
+    if offsets[1] - offsets[0] != _stored(tensor):
+        raise FormatError(f"{where}: {dtype.code} {shape} takes {_stored(tensor)} bytes, not {offsets[1] - offsets[0]}")
+    return tensor, offsets[0], offsets[1]
+
+
+def _stored(tensor: Tensor) -> int:
+    """Bytes in the file."""
+    bits = _PACKED_BITS.get(tensor.dtype.code)
+    if bits is None:
+        return tensor.nbytes
+    total = prod(tensor.shape) * bits
+    if total % 8:
+        raise FormatError(f"tensor {tensor.name!r}: {total} bits of {tensor.dtype.code} are no whole number of bytes")
+    return total // 8
+
+
+def _unpack(data: np.ndarray, bits: int, n: int) -> np.ndarray:
+    each = np.unpackbits(data, bitorder="little").reshape(n, bits)
+    return np.packbits(each, axis=1, bitorder="little").reshape(-1) if n else np.zeros(0, np.uint8)
+
+
+def _pack(data: np.ndarray, bits: int) -> np.ndarray:
+    each = np.unpackbits(data[:, None], axis=1, count=bits, bitorder="little")
+    return np.packbits(each.reshape(-1), bitorder="little")
+
+
+class SafetensorsTarget:
+    """A safetensors file being written. Second names become copies, as the format knows no other way."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+        self._sink: PathSink | None = None
+        self._copies: dict[str, list[str]] = {}
+        self._offsets: dict[str, int] = {}
+
+    def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
+        header: dict[str, object] = {}
+        if metadata:
+            header[_METADATA] = {key: _text(value) for key, value in metadata.items()}
+        for tensor, owner in resolved(tensors, aliases):
+            if tensor.name == _METADATA:
+                raise DczError(f"tensor {_METADATA!r}: safetensors keeps this name for metadata; write npz instead")
+            self._copies.setdefault(owner, []).append(tensor.name)
+        at = 0
+        # A tensor and its copies lie together, so that it is read once; wide types first, as aligned.
+        order = sorted(tensors, key=lambda tensor: -tensor.dtype.itemsize)
+        for tensor in order:
+            for name in self._copies[tensor.name]:
+                end = at + _stored(tensor)
+                header[name] = {"dtype": tensor.dtype.code, "shape": list(tensor.shape), "data_offsets": [at, end]}
+                self._offsets[name] = at
+                at = end
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        text += b" " * (-len(text) % 8)
+        if len(text) > _MAX_HEADER:
+            raise FormatError(f"{os.fspath(self._path)}: a header of {len(text)} bytes is more than safetensors allows")
+        self._base = 8 + len(text)
+        self._sink = PathSink(self._path)
+        self._sink.write(len(text).to_bytes(8, "little"))
+        self._sink.write(text)
+
+    def add(self, name: str, array: np.ndarray) -> None:
+        assert self._sink is not None
+        words = to_words(array, name)
+        bits = _PACKED_BITS.get(words.dtype.code)
+        data = _pack(words.data, bits) if bits else words.data
+        for copy in self._copies[name]:
+            self._sink.write_at(self._base + self._offsets[copy], data)
+
+    def close(self) -> None:
+        assert self._sink is not None
+        self._sink.publish()
+
+    def abandon(self) -> None:
+        if self._sink is not None:
+            self._sink.abandon()
+
+
+def _text(value: object) -> str:
+    """safetensors' metadata are strings: other values are written as JSON, bytes as hexadecimal."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=lambda data: bytes(data).hex())

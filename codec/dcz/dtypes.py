@@ -1,0 +1,102 @@
+"""Element types: safetensors' codes, their numpy types, and the words they are stored as (SPEC 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from dcz.errors import FormatError, UnsupportedError
+
+
+@dataclass(frozen=True, slots=True)
+class Dtype:
+    """One element type.
+
+    A *word* is what the codec works on: `word` bytes of bit pattern. A complex element is two words.
+    `rotate` says that words are floats of at least two bytes, which are split into byte planes with
+    the exponent in the top byte.
+    """
+
+    code: str
+    name: str
+    word: int
+    words: int
+    rotate: bool
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element in memory."""
+        return self.word * self.words
+
+    def numpy(self) -> np.dtype:
+        """The little-endian numpy type; `ml_dtypes` is imported for those that numpy lacks."""
+        return _numpy(self.name)
+
+
+@cache
+def _numpy(name: str) -> np.dtype:
+    if name not in _EXTENDED:
+        return np.dtype(name).newbyteorder("<")
+    import ml_dtypes
+
+    scalar = getattr(ml_dtypes, name, None)
+    if scalar is None:
+        raise UnsupportedError(f"dtype {name}: this version of ml_dtypes lacks it; update ml_dtypes")
+    return np.dtype(scalar)
+
+
+_EXTENDED = frozenset(
+    ("bfloat16", "float8_e5m2", "float8_e4m3fn", "float8_e5m2fnuz", "float8_e4m3fnuz", "float8_e8m0fnu")
+    + ("float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn")
+)
+
+DTYPES = {
+    dtype.code: dtype
+    for dtype in (
+        Dtype("BOOL", "bool", 1, 1, False),
+        Dtype("F4", "float4_e2m1fn", 1, 1, False),
+        Dtype("F6_E2M3", "float6_e2m3fn", 1, 1, False),
+        Dtype("F6_E3M2", "float6_e3m2fn", 1, 1, False),
+        Dtype("U8", "uint8", 1, 1, False),
+        Dtype("I8", "int8", 1, 1, False),
+        Dtype("F8_E5M2", "float8_e5m2", 1, 1, False),
+        Dtype("F8_E4M3", "float8_e4m3fn", 1, 1, False),
+        Dtype("F8_E8M0", "float8_e8m0fnu", 1, 1, False),
+        Dtype("F8_E4M3FNUZ", "float8_e4m3fnuz", 1, 1, False),
+        Dtype("F8_E5M2FNUZ", "float8_e5m2fnuz", 1, 1, False),
+        Dtype("I16", "int16", 2, 1, False),
+        Dtype("U16", "uint16", 2, 1, False),
+        Dtype("F16", "float16", 2, 1, True),
+        Dtype("BF16", "bfloat16", 2, 1, True),
+        Dtype("I32", "int32", 4, 1, False),
+        Dtype("U32", "uint32", 4, 1, False),
+        Dtype("F32", "float32", 4, 1, True),
+        Dtype("C64", "complex64", 4, 2, True),
+        Dtype("F64", "float64", 8, 1, True),
+        Dtype("I64", "int64", 8, 1, False),
+        Dtype("U64", "uint64", 8, 1, False),
+    )
+}
+
+_BY_NAME = {dtype.name: dtype for dtype in DTYPES.values()}
+
+
+def by_code(code: str, field: str) -> Dtype:
+    """The dtype a file names; `field` is where, for the error."""
+    try:
+        return DTYPES[code]
+    except (KeyError, TypeError):
+        raise FormatError(f"{field}: unknown dtype {code!r}; known are {', '.join(DTYPES)}") from None
+
+
+def by_numpy(dtype: np.dtype, field: str) -> Dtype:
+    """The dtype of an array to be stored, in either byte order."""
+    found = _BY_NAME.get(dtype.name)
+    if found is None or dtype.hasobject or dtype.fields is not None:
+        raise UnsupportedError(
+            f"{field}: dtype {dtype} cannot be stored; allowed are {', '.join(DTYPES)}. "
+            "Convert the array, or view it as one of them"
+        )
+    return found

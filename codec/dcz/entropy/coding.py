@@ -1,0 +1,185 @@
+"""Which code each row of a stream takes, and how many bytes that makes exactly (SPEC 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz import kernels
+from dcz.entropy import tables, zstd
+from dcz.entropy.code import MAX_CODES, RAW_CODE, ZSTD_CODE, Code
+from dcz.entropy.symbols import Symbols
+from dcz.kernels.interface import I64, LANE_THRESHOLD, LANES, SYMBOLS, U8
+
+# Head of a long Huffman row, and on average half a byte at the end of each lane.
+_LANE_HEAD = 2 * (LANES - 1)
+_LANE_OVERHEAD = _LANE_HEAD + LANES // 2
+_MAX_LANE = 0xFFFF
+
+
+@dataclass(slots=True)
+class Coding:
+    """A stream's codes, the number of the code each row uses, and the bytes each row takes."""
+
+    symbols: Symbols
+    codes: list[Code]
+    use: U8
+    sizes: I64
+    lanes: I64
+    frames: dict[int, bytes] = field(default_factory=dict)  # rows that are already compressed by zstd
+
+    @property
+    def cost(self) -> int:
+        """Stored bytes, exactly, and the codes' share of the index."""
+        return int(self.sizes.sum()) + sum(code.cost for code in self.codes)
+
+    def write(self, first: int, last: int, out: U8, offsets: I64) -> None:
+        """Writes rows [first, last) at `offsets` in `out`."""
+        if not self.frames:
+            self._encode(self.symbols.bounds[first : last + 1], slice(first, last), out, offsets)
+            return
+        for r in range(first, last):
+            at = offsets[r - first : r - first + 1]
+            if r in self.frames:
+                out[int(at[0]) : int(at[0]) + len(self.frames[r])] = np.frombuffer(self.frames[r], np.uint8)
+            else:
+                self._encode(self.symbols.bounds[r : r + 2], slice(r, r + 1), out, at)
+
+    def _encode(self, bounds: I64, rows: slice, out: U8, offsets: I64) -> None:
+        kernels.active().encode(
+            self.symbols.data, bounds, self.use[rows], _records(self.codes), self.lanes[rows], out, offsets
+        )
+
+
+def _records(codes: list[Code]) -> U8:
+    return np.frombuffer(b"".join(code.record for code in codes), np.uint8)
+
+
+def _estimates(symbols: Symbols, codes: list[Code], lengths: list[U8]) -> NDArray[np.float64]:
+    """Bytes of each row under each code, shape (rows, codes), infinite where the code cannot say it.
+
+    Exact but for the lanes' ends, which the histogram of a whole row cannot tell."""
+    counts = symbols.counts
+    histograms = symbols.histograms
+    out = np.empty((symbols.rows, len(codes)))
+    long_rows = counts >= LANE_THRESHOLD
+    for j, (code, each) in enumerate(zip(codes, lengths)):
+        if code.kind == "raw":
+            out[:, j] = counts
+        elif code.kind == "packed":
+            out[:, j] = -(-counts * code.bits // 8)
+            out[histograms[:, 1 << code.bits :].any(axis=1), j] = np.inf
+        else:
+            single = np.count_nonzero(each) == 1
+            bits = np.zeros(symbols.rows) if single else histograms @ each.astype(np.float64)
+            out[:, j] = np.ceil(bits / 8) + (0 if single else long_rows * _LANE_OVERHEAD)
+            out[histograms[:, each == 0].any(axis=1), j] = np.inf
+    return out
+
+
+def _settle(symbols: Symbols, codes: list[Code], use: U8) -> Coding:
+    """Exact sizes; drops codes that no row uses and numbers the others by first use."""
+    order = list(dict.fromkeys(use.tolist()))
+    number = np.zeros(len(codes), np.uint8)
+    number[order] = np.arange(len(order), dtype=np.uint8)
+    codes, use = [codes[j] for j in order], number[use]
+    if any(code.kind == "huffman" for code in codes):
+        lanes = kernels.active().lane_sizes(symbols.data, symbols.bounds, use, _records(codes))
+    else:
+        lanes = np.zeros((symbols.rows, LANES), np.int64)
+    counts = symbols.counts
+    sizes = np.empty(symbols.rows, np.int64)
+    for j, code in enumerate(codes):
+        rows = use == j
+        if code.kind == "huffman":
+            coded = lanes[rows].sum(axis=1)
+            sizes[rows] = coded + _LANE_HEAD * ((counts[rows] >= LANE_THRESHOLD) & (coded > 0))
+        else:
+            sizes[rows] = counts[rows] if code.kind == "raw" else -(-counts[rows] * code.bits // 8)
+    return Coding(symbols, codes, use, sizes, lanes)
+
+
+def plain(symbols: Symbols, code: Code = RAW_CODE) -> Coding:
+    """All rows by one given code."""
+    return _settle(symbols, [code], np.zeros(symbols.rows, np.uint8))
+
+
+def choose(symbols: Symbols) -> Coding:
+    """The smallest coding by raw, packed and Huffman, with as many Huffman tables as pay for themselves."""
+    if symbols.rows == 0 or len(symbols.data) == 0:
+        return plain(symbols)
+    if symbols.rows == 1:
+        return _single(symbols)
+    total = symbols.histograms.sum(axis=0, dtype=np.uint64)
+    top = int(np.flatnonzero(total)[-1])
+    codes = [RAW_CODE]
+    if 0 < top < 128:
+        codes.append(Code("packed", top.bit_length()))
+    simple = len(codes)
+    codes += [Code.huffman(lengths) for lengths in tables.search(symbols.histograms, total)]
+    sizes = _estimates(symbols, codes, [code.code_lengths() for code in codes])
+    best = _settle(symbols, codes[:simple], np.argmin(sizes[:, :simple], axis=1).astype(np.uint8))
+    use = np.argmin(sizes, axis=1).astype(np.uint8)
+    rich = _settle(symbols, codes, use)
+    too_long = rich.lanes[:, :-1].max(axis=1) > _MAX_LANE  # for the lanes' sizes in the row's head
+    if too_long.any():
+        rich = _settle(symbols, codes, np.where(too_long, np.uint8(0), use))
+    return min(best, rich, key=lambda coding: coding.cost)
+
+
+def _single(symbols: Symbols) -> Coding:
+    """The same for a single row, without the arrays that many rows need."""
+    n, histogram = len(symbols.data), symbols.histograms[0]
+    top = SYMBOLS - 1 - int((histogram[::-1] != 0).argmax())
+    lanes = np.zeros((1, LANES), np.int64)
+    found = [(n + RAW_CODE.cost, n, RAW_CODE, lanes)]
+    if 0 < top < 128:
+        code = Code("packed", top.bit_length())
+        size = -(-n * code.bits // 8)
+        found.append((size + code.cost, size, code, lanes))
+    lengths = tables.lengths_of(histogram)
+    code = Code.huffman(lengths)
+    if int(histogram[top]) == n:
+        found.append((code.cost, 0, code, lanes))
+    elif n < LANE_THRESHOLD:
+        size = -(-int(histogram @ lengths.astype(np.uint32)) // 8)
+        ends = lanes.copy()
+        ends[0, 0] = size
+        found.append((size + code.cost, size, code, ends))
+    else:
+        ends = kernels.active().lane_sizes(symbols.data, symbols.bounds, _FIRST, _records([code]))
+        size = int(ends.sum()) + _LANE_HEAD
+        if int(ends[0, :-1].max()) <= _MAX_LANE:
+            found.append((size + code.cost, size, code, ends))
+    _, size, code, ends = min(found, key=lambda item: item[0])
+    return Coding(symbols, [code], _FIRST, np.array([size]), ends)
+
+
+_FIRST = np.zeros(1, np.uint8)
+
+
+def with_zstd(coding: Coding, stored: int | None = None) -> Coding:
+    """The same stream with those rows as zstd frames that are smaller so, where a sample says that this
+    gets below `stored` bytes, by default those it takes now."""
+    symbols = coding.symbols
+    stored = int(coding.sizes.sum()) if stored is None else stored
+    if len(coding.codes) == MAX_CODES or not zstd.promising(symbols, stored):
+        return coding
+    edges = symbols.bounds.tolist()
+    frames = {}
+    for r, size in enumerate(coding.sizes.tolist()):
+        frame = zstd.compress(symbols.data[edges[r] : edges[r + 1]])
+        if len(frame) < size:
+            frames[r] = frame
+    if not frames:
+        return coding
+    use, sizes = coding.use.copy(), coding.sizes.copy()
+    for r, frame in frames.items():
+        use[r], sizes[r] = len(coding.codes), len(frame)
+    order = list(dict.fromkeys(use.tolist()))
+    number = np.zeros(len(coding.codes) + 1, np.uint8)
+    number[order] = np.arange(len(order), dtype=np.uint8)
+    codes = [*coding.codes, ZSTD_CODE]
+    return Coding(symbols, [codes[j] for j in order], number[use], sizes, coding.lanes, frames)

@@ -1,0 +1,45 @@
+"""Symbols of one stream of a tensor, one row per chunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz import kernels
+from dcz.kernels.interface import I64, U8
+
+
+@dataclass(slots=True)
+class Symbols:
+    """`data` holds all rows one after another, row r is `data[bounds[r]:bounds[r + 1]]`."""
+
+    data: U8
+    bounds: I64
+    _histograms: NDArray[np.uint32] | None = field(default=None, repr=False)
+
+    @staticmethod
+    def even(data: U8, chunk: int) -> Symbols:
+        """Rows of `chunk` symbols, the last may be shorter."""
+        return Symbols(data, np.append(np.arange(0, len(data), chunk, dtype=np.int64), np.int64(len(data))))
+
+    @staticmethod
+    def counted(data: U8, counts: I64) -> Symbols:
+        """Rows of the given lengths."""
+        return Symbols(data, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+
+    @property
+    def rows(self) -> int:
+        return len(self.bounds) - 1
+
+    @property
+    def counts(self) -> I64:
+        return np.diff(self.bounds)
+
+    @property
+    def histograms(self) -> NDArray[np.uint32]:
+        """Counts of each symbol in each row, shape (rows, 256); computed once."""
+        if self._histograms is None:
+            self._histograms = kernels.active().histograms(self.data, self.bounds)
+        return self._histograms

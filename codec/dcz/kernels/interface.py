@@ -1,0 +1,136 @@
+"""What the kernels do, whoever does it. Two implementations give the same bytes: native and pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+I64 = NDArray[np.int64]
+
+SYMBOLS = 256
+LANES = 6
+LANE_THRESHOLD = 2048
+MAX_CODE_LENGTH = 12
+CODE_RECORD = 129
+RAW, HUFFMAN = 0, 8  # kinds of a code record; 1 to 7 is packed with that many bits
+
+
+class Status(IntEnum):
+    """Why a kernel refused. The numbers are those of `kernels.hpp`."""
+
+    OK = 0
+    ARGUMENT = 1
+    CODE = 2
+    LENGTH = 3
+    PADDING = 4
+    COUNT = 5
+    INDEX = 6
+    CHECKSUM = 7
+    FULL = 8
+    BOOK = 9
+    ORDER = 10
+    BOOK_CHECKSUM = 11
+
+
+class KernelError(Exception):
+    """A kernel's refusal, for the layer above to put into words: `status`, the row or chunk, and the job."""
+
+    def __init__(self, status: Status, row: int = 0, job: int = 0) -> None:
+        super().__init__(f"{status.name.lower()} at row {row} of job {job}")
+        self.status = status
+        self.row = row
+        self.job = job
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What decoding reads of a file's index. `records` are the file's code records. `counts` is how many codes
+    each stream has, `numbers` which these are, stream after stream. `rows` is the directory: for each chunk its
+    nonzeros, fillers and CRC-32C, then for each stream which of its codes it uses and its length. `books` holds
+    for each codebook its CRC-32C, then a code and a length for each byte plane."""
+
+    records: U8
+    counts: I64
+    numbers: I64
+    rows: I64
+    books: I64
+
+
+# Columns of a job, a range of chunks of one tensor; where `book` is negative, the codebook is `words`.
+# `rows`, `streams`, `numbers`, `book` and `words` are where its part begins, `data` and `size` its bytes.
+JOB_FIELDS = (
+    "positions", "values", "word", "rotate", "planes", "weights", "chunk", "entries", "group",
+    "rows", "first", "count", "streams", "numbers", "book", "words", "data", "size", "stream",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Distinct nonzero words in order of first appearance, each nonzero word's number among them,
+    and the bitmap of where the nonzeros are."""
+
+    keys: NDArray[np.uint64]
+    ids: NDArray[np.uint8] | NDArray[np.uint16]
+    bitmap: U8
+
+
+class Kernels(Protocol):
+    """The interface. Arrays are one-dimensional and contiguous; words are passed as bytes."""
+
+    @property
+    def name(self) -> str: ...
+
+    def crc32c(self, data: U8, crc: int = 0) -> int:
+        """CRC-32C of bytes, continuing from `crc`."""
+
+    def crc32c_rows(self, data: U8, bounds: I64) -> NDArray[np.uint32]:
+        """CRC-32C of each `data[bounds[r]:bounds[r + 1]]`."""
+
+    def histograms(self, symbols: U8, bounds: I64) -> NDArray[np.uint32]:
+        """Counts of the symbols of each row, shape (rows, 256)."""
+
+    def code_lengths(self, histogram: NDArray[np.uint64], limit: int) -> U8:
+        """Optimal code lengths up to `limit`, shape (256,), by package-merge."""
+
+    def check_codes(self, records: U8) -> int:
+        """The number of the first code record that is no valid code, or how many there are."""
+
+    def lane_sizes(self, symbols: U8, bounds: I64, use: U8, codes: U8) -> I64:
+        """Bytes of each lane of each row under the code it uses, shape (rows, 6)."""
+
+    def encode(self, symbols: U8, bounds: I64, use: U8, codes: U8, lanes: I64, out: U8, offsets: I64) -> None:
+        """Writes each row, coded, at its offset in `out`."""
+
+    def decode(self, record: U8, data: U8, out: U8) -> None:
+        """Fills `out` with the symbols of one coded row."""
+
+    def scan(self, words: U8, word: int, limit: int) -> Scan | None:
+        """Distinct words, or None where there are more than `limit`."""
+
+    def bitmap(self, words: U8, word: int) -> tuple[U8, int]:
+        """One bit per word, lowest first, set where the word is not zero; and how many are set."""
+
+    def nonzeros(self, words: U8, word: int, count: int) -> U8:
+        """The `count` nonzero words in order."""
+
+    def split(self, words: U8, word: int, rotate: bool) -> NDArray[np.uint8]:
+        """Byte planes, shape (word, words), lowest byte first."""
+
+    def merge(self, planes: NDArray[np.uint8], rotate: bool) -> U8:
+        """Words from byte planes."""
+
+    def gaps(self, bitmap: U8, weights: int, chunk: int, bits: int, count: int) -> tuple[U8, I64]:
+        """Relative indices of the `count` set bits, chunk by chunk, and how many each chunk has."""
+
+    def codebook(self, columns: Columns, book: int, word: int, rotate: bool, count: int, entries: int, data: U8) -> U8:
+        """The words of `count` codebooks from their stored bytes; `book` is where they stand in `columns.books`."""
+
+    def run_jobs(self, jobs: NDArray[np.int64], columns: Columns, words: U8, data: U8, out: list[U8]) -> None:
+        """Decodes each job, a row of JOB_FIELDS, to its array of `out`. Positions are 0 (all), 1 (bitmap) or the
+        bits of a relative index; values are 0 (codebook), 1 (planes) or 2 (bytes); `group` words share one codebook
+        of `entries` words; `stream` asks for writes past the cache."""

@@ -1,0 +1,96 @@
+"""One chunk back to words (SPEC 4): its streams in turn, its positions, its values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.kernels.interface import U8, KernelError, Status
+from dcz.kernels.pure.streams import decode_row
+from dcz.kernels.pure.words import from_gaps, merge
+
+ALL, BITMAP = 0, 1
+CODEBOOK, PLANES, BYTES = 0, 1, 2
+ROW_HEAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What it takes to decode a tensor's chunks. `streams` are the code records of each stream."""
+
+    positions: int
+    values: int
+    word: int
+    rotate: bool
+    planes: int
+    weights: int
+    chunk: int
+    codebook: NDArray
+    entries: int
+    group: int
+    streams: list[list[U8]]
+
+
+class Chunk:
+    """One chunk while it is decoded: a cursor over its streams."""
+
+    def __init__(self, plan: Plan, row: list[int], data: U8) -> None:
+        self.plan, self.row, self.data = plan, row, data
+        self.stream = 0
+
+    def symbols(self, n: int) -> U8:
+        """The next stream's symbols."""
+        which, size = self.row[ROW_HEAD + 2 * self.stream : ROW_HEAD + 2 * self.stream + 2]
+        codes = self.plan.streams[self.stream]
+        if not 0 <= which < len(codes):
+            raise KernelError(Status.ARGUMENT)
+        part, self.data = self.data[:size], self.data[size:]
+        self.stream += 1
+        return decode_row(codes[which], part, n)
+
+
+def _positions(chunk: Chunk, n: int) -> NDArray[np.bool_]:
+    nonzeros, fillers = chunk.row[:2]
+    if chunk.plan.positions == BITMAP:
+        bits = np.unpackbits(chunk.symbols(-(-n // 8)), bitorder="little").astype(bool)
+        if bits[n:].any():
+            raise KernelError(Status.PADDING)
+        where = bits[:n]
+    else:
+        where = from_gaps(chunk.symbols(nonzeros + fillers), chunk.plan.positions, n)
+    if np.count_nonzero(where) != nonzeros:
+        raise KernelError(Status.COUNT)
+    return where
+
+
+def _clusters(chunk: Chunk, first: int, where: NDArray[np.int64]) -> NDArray:
+    """Codebook words of the weights at `where`, positions within the chunk."""
+    plan = chunk.plan
+    index = chunk.symbols(len(where)).astype(np.int64)
+    if plan.planes == 2:
+        index |= chunk.symbols(len(where)).astype(np.int64) << 8
+    if index.size and int(index.max()) >= plan.entries:
+        raise KernelError(Status.INDEX)
+    return plan.codebook[(first + where) // plan.group * plan.entries + index]
+
+
+def decode_chunk(chunk: Chunk, first: int, n: int, out: NDArray) -> None:
+    """Fills `out` with the n words of a chunk whose first word is word `first` of its tensor."""
+    plan = chunk.plan
+    if plan.values == BYTES:
+        out.view(np.uint8)[:] = chunk.symbols(n * plan.word)
+        return
+    sparse = plan.positions != ALL
+    where = np.flatnonzero(_positions(chunk, n)) if sparse else np.arange(n)
+    if plan.values == CODEBOOK:
+        values = _clusters(chunk, first, where)
+    else:
+        planes = np.stack([chunk.symbols(len(where)) for _ in range(plan.planes)])
+        values = merge(planes, plan.rotate).view(out.dtype)
+    if sparse:
+        out[:] = 0
+        out[where] = values
+    else:
+        out[:] = values

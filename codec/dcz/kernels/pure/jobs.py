@@ -1,0 +1,110 @@
+"""Jobs: ranges of chunks of tensors, and the codebooks they need."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.kernels.interface import CODE_RECORD, JOB_FIELDS, U8, Columns, KernelError, Status
+from dcz.kernels.pure.checksum import crc32c
+from dcz.kernels.pure.chunks import CODEBOOK, ROW_HEAD, Chunk, Plan, decode_chunk
+from dcz.kernels.pure.streams import decode_row
+from dcz.kernels.pure.words import merge, rotate_right
+
+
+def _record(columns: Columns, number: int) -> U8:
+    record = columns.records[number * CODE_RECORD : (number + 1) * CODE_RECORD]
+    if number < 0 or len(record) != CODE_RECORD:
+        raise KernelError(Status.ARGUMENT)
+    return record
+
+
+def _read_codebook(
+    columns: Columns, book: int, word: int, rotate: bool, count: int, entries: int, data: U8
+) -> tuple[NDArray, int]:
+    """The words, and how many bytes they took."""
+    crc, *rest = columns.books[book : book + 1 + 2 * word].tolist()
+    size = sum(rest[1::2])
+    if len(rest) != 2 * word or min(rest) < 0 or size > len(data):
+        raise KernelError(Status.LENGTH)
+    if crc32c(data[:size]) != crc:
+        raise KernelError(Status.BOOK_CHECKSUM)
+    planes, at = [], 0
+    for number, length in zip(rest[0::2], rest[1::2]):
+        try:
+            planes.append(decode_row(_record(columns, number), data[at : at + length], count * entries))
+        except KernelError:
+            raise KernelError(Status.BOOK) from None
+        at += length
+    steps = merge(np.stack(planes), False).view(f"<u{word}").reshape(count, entries)
+    ordered = np.cumsum(steps, axis=1, dtype=steps.dtype)
+    if (ordered[:, 1:] < ordered[:, :-1]).any():
+        raise KernelError(Status.ORDER)
+    ordered = ordered.reshape(-1)
+    return (rotate_right(ordered) if rotate else ordered), size
+
+
+def codebook(columns: Columns, book: int, word: int, rotate: bool, count: int, entries: int, data: U8) -> U8:
+    words, size = _read_codebook(columns, book, word, rotate, count, entries, data)
+    if size != len(data):
+        raise KernelError(Status.BOOK)
+    return words.view(np.uint8)
+
+
+def run_jobs(jobs: NDArray[np.int64], columns: Columns, words: U8, data: U8, out: list[U8]) -> None:
+    for number, row in enumerate(jobs.tolist()):
+        try:
+            job = dict(zip(JOB_FIELDS, row))
+            _run(job, columns, words, data[job["data"] : job["data"] + job["size"]], out[number])
+        except KernelError as error:
+            raise KernelError(error.status, error.row, number) from None
+
+
+def _run(job: dict[str, int], columns: Columns, words: U8, data: U8, out: U8) -> None:
+    sparse = job["positions"] != 0
+    width = ROW_HEAD + 2 * (job["planes"] + sparse)
+    rows = columns.rows[job["rows"] : job["rows"] + job["count"] * width].reshape(job["count"], width)
+    streams, at = [], job["numbers"]
+    for count in columns.counts[job["streams"] : job["streams"] + job["planes"] + sparse].tolist():
+        streams.append([_record(columns, n) for n in columns.numbers[at : at + count].tolist()])
+        at += count
+    book = np.zeros(0, np.uint8)
+    if job["values"] == CODEBOOK:
+        books = max(-(-job["weights"] // job["group"]), 1)
+        if job["book"] >= 0:
+            book, used = _read_codebook(
+                columns, job["book"], job["word"], bool(job["rotate"]), books, job["entries"], data
+            )
+            data = data[used:]
+        else:
+            size = books * job["entries"] * job["word"]
+            book = words[job["words"] : job["words"] + size].view(f"<u{job['word']}")
+    plan = Plan(
+        job["positions"], job["values"], job["word"], bool(job["rotate"]), job["planes"], job["weights"],
+        job["chunk"], book, job["entries"], job["group"], streams,
+    )  # fmt: skip
+    _decode_chunks(plan, rows, job["first"], data, out)
+
+
+def _decode_chunks(plan: Plan, rows: NDArray[np.int64], first: int, data: U8, out: U8) -> None:
+    words = out.view(f"<u{plan.word}")
+    at = 0
+    for number, row in enumerate(rows.tolist(), first):
+        try:
+            start = number * plan.chunk
+            n = min(plan.chunk, plan.weights - start)
+            if n <= 0 or at + n > len(words):
+                raise KernelError(Status.ARGUMENT)
+            if not 0 <= row[0] <= n or not 0 <= row[1] <= n:
+                raise KernelError(Status.COUNT)
+            lengths = row[ROW_HEAD + 1 :: 2]
+            size = sum(lengths)
+            if min(lengths) < 0 or size > len(data):
+                raise KernelError(Status.LENGTH)
+            stored, data = data[:size], data[size:]
+            if crc32c(stored) != row[2]:
+                raise KernelError(Status.CHECKSUM)
+            decode_chunk(Chunk(plan, row, stored), start, n, words[at : at + n])
+            at += n
+        except KernelError as error:
+            raise KernelError(error.status, number) from None

@@ -1,0 +1,65 @@
+"""Which kernel set is in use."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from dcz.errors import UnsupportedError
+from dcz.kernels.interface import Kernels
+
+_forced: Kernels | None = None
+
+
+@cache
+def available() -> dict[str, Kernels]:
+    """The kernel sets of this install that this machine runs, by name, the fastest last."""
+    from dcz.kernels.pure import PureKernels
+
+    sets: dict[str, Kernels] = {"pure": PureKernels()}
+    try:
+        from dcz.kernels import native
+    except ImportError:
+        return sets
+    sets.update((s.name, s) for s in native.sets())
+    return sets
+
+
+@cache
+def _chosen() -> Kernels:
+    sets = available()
+    wanted = os.environ.get("DCZ_KERNELS")
+    if wanted:
+        if wanted not in sets:
+            raise UnsupportedError(
+                f"DCZ_KERNELS={wanted}: no such kernel set here; allowed are {', '.join(sets)}. "
+                "Unset the variable to take the fastest"
+            )
+        return sets[wanted]
+    if len(sets) == 1:
+        warnings.warn(
+            "dcz was installed without its C++ kernels and runs in pure Python: correct, but slower. "
+            "Install a C++ compiler and reinstall dcz, or set DCZ_KERNELS=pure to silence this",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return list(sets.values())[-1]
+
+
+def active() -> Kernels:
+    """The kernel set in use."""
+    return _forced or _chosen()
+
+
+@contextmanager
+def use(kernels: Kernels) -> Iterator[None]:
+    """Forces a kernel set for a while, in all threads: for tests and benchmarks."""
+    global _forced
+    before, _forced = _forced, kernels
+    try:
+        yield
+    finally:
+        _forced = before

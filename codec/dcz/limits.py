@@ -1,0 +1,49 @@
+"""Every cap on what a file may ask for, with its reason.
+
+None of them is part of the format: raising one lets older versions reject newer files with
+`LimitError`, and breaks nothing else. What the format itself bounds is in SPEC.
+"""
+
+from __future__ import annotations
+
+import os
+
+# The index is read and decompressed whole before anything else is known of a file.
+# A byte of it can become twenty of Python objects: 32 MiB are the chunks of a file of 75 GB.
+MAX_INDEX_STORED = 32 << 20
+MAX_INDEX_BYTES = 32 << 20
+
+# Lists and maps in it. An empty one is a byte there and sixty-four here; a tensor has about twenty.
+MAX_INDEX_CONTAINERS = 1 << 21
+
+# Entries of the index: each costs a Python object or two.
+MAX_TENSORS = 1_000_000
+
+# A name is a label, not a document; file systems and other formats stop here too.
+MAX_NAME_BYTES = 4096
+
+# numpy's own limit since 2.0 (it was 32).
+MAX_DIMENSIONS = 64
+
+# Words of one tensor: leaves room for byte counts and bit counts in 64-bit integers.
+MAX_WORDS = 1 << 48
+
+# Nesting and size of metadata.
+MAX_METADATA_DEPTH = 16
+MAX_METADATA_BYTES = 16 << 20
+
+# Without `max_bytes`, a file may expand to this much whatever its size ...
+FREE_EXPANSION_BYTES = 4 << 30
+# ... and beyond that to this multiple of its own size (an all-zero tensor expands without bound,
+# a pruned and clustered layer of the paper about ninety times).
+EXPANSION_RATIO = 1024
+
+
+def default_max_bytes(file_bytes: int) -> int:
+    """Decoded bytes a file of `file_bytes` may ask for when the caller sets no `max_bytes`."""
+    allowed = max(FREE_EXPANSION_BYTES, EXPANSION_RATIO * file_bytes)
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return allowed
+    return min(allowed, memory) if memory > 0 else allowed

@@ -1,0 +1,138 @@
+"""A packed file's bytes by tensor and by purpose, read off its index alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dcz.container import Reader, TensorInfo
+from dcz.tensor.layout import RELATIVE_BITS, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """One tensor. `positions`, `indices` and `codebook` are stored bytes and add up to `stored` (`indices`
+    are the values' streams, cluster indices or byte planes); `fixed_width` is what codes of fixed width
+    would take for the same layout, so the difference is the entropy coder's."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    weights: int
+    density: float
+    layout: str
+    codes: str
+    clusters: int | None
+    chunks: int
+    dense: int
+    stored: int
+    positions: int
+    indices: int
+    codebook: int
+    fixed_width: int
+    alias_of: str | None = None
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits per weight."""
+        return 8 * self.stored / self.weights if self.weights else 0.0
+
+    @property
+    def ratio(self) -> float:
+        """Dense bytes per stored byte."""
+        return self.dense / self.stored if self.stored else math.inf if self.dense else 1.0
+
+    @property
+    def saved_by_coding(self) -> float:
+        """The fraction of `fixed_width` that entropy coding saves."""
+        return 1 - self.stored / self.fixed_width if self.fixed_width else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file: its tensors, its size, and what is neither tensor nor padding (`overhead`)."""
+
+    tensors: tuple[StoredTensor, ...]
+    size: int
+    metadata: dict[str, object]
+
+    @property
+    def dense(self) -> int:
+        """Bytes of all arrays, each tied one once."""
+        return sum(t.dense for t in self.tensors if t.alias_of is None)
+
+    @property
+    def stored(self) -> int:
+        return sum(t.stored for t in self.tensors if t.alias_of is None)
+
+    @property
+    def overhead(self) -> int:
+        return self.size - self.stored
+
+    @property
+    def fixed_width(self) -> int:
+        return sum(t.fixed_width for t in self.tensors if t.alias_of is None)
+
+    @property
+    def ratio(self) -> float:
+        """Dense bytes per byte of the file."""
+        return self.dense / self.size
+
+
+def stored_file(reader: Reader) -> StoredFile:
+    """What is in an open file."""
+    tensors = tuple(stored_tensor(reader.info(name), name) for name in reader)
+    return StoredFile(tensors, reader.size, dict(reader.metadata))
+
+
+def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
+    """One tensor of it, under one of its names."""
+    layout = info.layout
+    streams = [sum(stream.lengths) for stream in layout.streams]
+    positions = streams[0] if layout.sparse and streams else 0
+    book = layout.codebook
+    return StoredTensor(
+        name=name,
+        dtype=info.dtype,
+        shape=info.shape,
+        weights=info.words,
+        density=info.nonzeros / info.words if info.words else 0.0,
+        layout=f"{layout.positions} x {layout.values}",
+        codes=_codes(layout),
+        clusters=book.entries if book else None,
+        chunks=len(layout.crc32c),
+        dense=info.nbytes,
+        stored=info.stored,
+        positions=positions,
+        indices=sum(streams) - positions,
+        codebook=book.stored if book else 0,
+        fixed_width=fixed_width(info),
+        alias_of=info.name if info.name != name else None,
+    )
+
+
+def fixed_width(info: TensorInfo) -> int:
+    """Bytes of the same layout with codes of fixed width: b bits a relative index, a bit a weight of a
+    bitmap, ceil(log2 k) bits a cluster index, all bits of a plain value."""
+    layout = info.layout
+    if not layout.streams:
+        return 0
+    word = info.nbytes // info.words
+    values = info.nonzeros if layout.sparse else info.words
+    bits = 0
+    if layout.positions in RELATIVE_BITS:
+        bits += RELATIVE_BITS[layout.positions] * (values + sum(layout.fillers))
+    elif layout.sparse:
+        bits += info.words
+    book = layout.codebook
+    if book is None:
+        return -(-bits // 8) + values * word
+    bits += values * max(book.entries - 1, 0).bit_length()
+    books = -(-info.words // book.group) if book.group else 1
+    return -(-bits // 8) + books * book.entries * word
+
+
+def _codes(layout: Layout) -> str:
+    """The coders in use, without repetition."""
+    kinds = dict.fromkeys(code.kind for stream in layout.streams for code in stream.codes)
+    return "+".join(kinds)

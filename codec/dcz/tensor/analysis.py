@@ -1,0 +1,170 @@
+"""What there is to know of a tensor before a layout is chosen, each part computed when first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz import kernels
+from dcz.entropy import Coding, Symbols, coding
+from dcz.kernels.interface import SYMBOLS, U8, Scan
+from dcz.tensor import codebook, groups, sizing
+from dcz.tensor.codebook import StoredCodebook
+from dcz.tensor.groups import Groups
+from dcz.tensor.layout import RELATIVE_BITS
+from dcz.tensor.words import Words
+
+MAX_ENTRIES = 1 << 16
+
+
+class Analysis:
+    """Positions and values of one tensor as streams of symbols, sparse and dense."""
+
+    def __init__(self, words: Words) -> None:
+        self.words = words
+        self.dtype = words.dtype
+        self.count = words.count
+
+    # -- where the nonzeros are
+
+    @cached_property
+    def _scan(self) -> Scan | None:
+        """Distinct nonzero words; None where a codebook would not have fewer planes than the words."""
+        kernel, word = kernels.active(), self.dtype.word
+        if word == 1 or self.count == 0:
+            return None
+        found = kernel.scan(self.words.data, word, SYMBOLS)
+        if found is None and word > 2 and self.count > SYMBOLS:
+            found = kernel.scan(self.words.data, word, min(MAX_ENTRIES, 1 << (self.count - 1).bit_length()))
+        return found
+
+    @cached_property
+    def _bitmap(self) -> tuple[U8, int]:
+        if self._scan is not None:
+            return self._scan.bitmap, len(self._scan.ids)
+        return kernels.active().bitmap(self.words.data, self.dtype.word)
+
+    @property
+    def bitmap(self) -> U8:
+        return self._bitmap[0]
+
+    @property
+    def nonzeros(self) -> int:
+        return self._bitmap[1]
+
+    @cached_property
+    def sparse_chunk(self) -> int:
+        return sizing.chunk_for(self.count, self.nonzeros)
+
+    @cached_property
+    def dense_chunk(self) -> int:
+        return sizing.chunk_for(self.count, self.count)
+
+    def chunk(self, sparse: bool) -> int:
+        return self.sparse_chunk if sparse else self.dense_chunk
+
+    def nonzeros_per(self, chunk: int) -> NDArray[np.int64]:
+        """Nonzeros of each chunk."""
+        edges = np.arange(0, len(self.bitmap), chunk // 8)
+        ones = np.bitwise_count(self.bitmap) if hasattr(np, "bitwise_count") else _ONES[self.bitmap]
+        return np.add.reduceat(ones, edges, dtype=np.int64)
+
+    @cached_property
+    def sparse_counts(self) -> NDArray[np.int64]:
+        return self.nonzeros_per(self.sparse_chunk)
+
+    def positions(self, kind: str) -> tuple[Coding, NDArray[np.int64] | None]:
+        """The coded stream of positions, and the fillers of each chunk where there are any."""
+        if kind == "bitmap":
+            return coding.choose(Symbols.even(self.bitmap, self.sparse_chunk // 8)), None
+        symbols, entries = kernels.active().gaps(
+            self.bitmap, self.count, self.sparse_chunk, RELATIVE_BITS[kind], self.nonzeros
+        )
+        return coding.choose(Symbols.counted(symbols, entries)), entries - self.sparse_counts
+
+    # -- what they are
+
+    def entries(self, sparse: bool) -> int | None:
+        """Entries of the codebook, which holds zero where the zeros are stored too."""
+        if self._scan is None:
+            return None
+        found = len(self._scan.keys) + (not sparse and self.nonzeros < self.count)
+        planes = 1 if found <= SYMBOLS else 2
+        return found if found <= MAX_ENTRIES and planes < self.dtype.word else None
+
+    @cached_property
+    def _order(self) -> tuple[NDArray, NDArray[np.int64]]:
+        """The distinct nonzero words in codebook order, and the rank of each key of the scan."""
+        assert self._scan is not None
+        keys = self._scan.keys.astype(f"<u{self.dtype.word}")
+        order = np.argsort(codebook.rotate_left(keys, self.dtype), kind="stable")
+        rank = np.empty(len(keys), np.int64)
+        rank[order] = np.arange(len(keys))
+        return keys[order], rank
+
+    def codebook(self, sparse: bool) -> StoredCodebook:
+        words = self._order[0]
+        if not sparse and self.nonzeros < self.count:
+            words = np.concatenate([np.zeros(1, words.dtype), words])
+        return codebook.store(words, len(words), 0, self.dtype)
+
+    def index(self, sparse: bool) -> list[Symbols]:
+        """Cluster indices, one stream per byte plane."""
+        assert self._scan is not None
+        zero = not sparse and self.nonzeros < self.count
+        wide = (self.entries(sparse) or 0) > SYMBOLS
+        ranks = (self._order[1] + zero).astype(np.uint16 if wide else np.uint8)
+        index = ranks[self._scan.ids]
+        if zero:
+            dense = np.zeros(self.count, index.dtype)
+            dense[np.unpackbits(self.bitmap, count=self.count, bitorder="little").view(bool)] = index
+            index = dense
+        planes = kernels.active().split(index.view(np.uint8), 2, False) if wide else [index]
+        return [self._rows(np.ascontiguousarray(plane), sparse) for plane in planes]
+
+    def planes(self, sparse: bool) -> list[Symbols]:
+        """Byte planes of the words themselves."""
+        data, dtype = self.words.data, self.dtype
+        if sparse:
+            data = kernels.active().nonzeros(data, dtype.word, self.nonzeros)
+        if dtype.word == 1:
+            return [self._rows(data, sparse)]
+        return [self._rows(plane, sparse) for plane in kernels.active().split(data, dtype.word, dtype.rotate)]
+
+    @cached_property
+    def groups(self) -> Groups | None:
+        """Groups with codebooks of their own, where a single codebook would need wide indices or is too large."""
+        narrow = self._scan is not None and len(self._scan.keys) <= SYMBOLS
+        return None if narrow or self.dtype.word == 1 or self.count == 0 else groups.find(self.words)
+
+    def grouped(self, sparse: bool) -> tuple[StoredCodebook, list[Symbols]]:
+        """Codebooks of all groups, and the cluster indices in them."""
+        assert self.groups is not None
+        zero = not sparse and self.nonzeros < self.count
+        books, index = groups.index(self.groups, self.words, zero)
+        if sparse:
+            index = index[np.unpackbits(self.bitmap, count=self.count, bitorder="little").view(bool)]
+        stored = codebook.store(books, self.groups.entries + zero, self.groups.size, self.dtype)
+        return stored, [self._rows(index, sparse)]
+
+    def plane_histograms(self, index: Symbols, words: NDArray) -> list[NDArray[np.float64]]:
+        """Histograms of the byte planes of values whose cluster indices are known, without the values."""
+        columns = codebook.rotate_left(words, self.dtype).view(np.uint8).reshape(len(words), self.dtype.word)
+        rows = index.histograms[:, : len(words)].astype(np.float64)
+        out = []
+        for column in columns.T:
+            plane = np.zeros((index.rows, SYMBOLS))
+            for symbol in np.unique(column):
+                plane[:, symbol] = rows[:, column == symbol].sum(axis=1)
+            out.append(plane)
+        return out
+
+    def _rows(self, symbols: U8, sparse: bool) -> Symbols:
+        if sparse:
+            return Symbols.counted(symbols, self.sparse_counts)
+        return Symbols.even(symbols, self.dense_chunk)
+
+
+_ONES = np.array([bin(i).count("1") for i in range(256)], np.uint8)

@@ -1,0 +1,62 @@
+"""Codebooks: distinct words in ascending order, stored as differences in byte planes (SPEC 6.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz import kernels
+from dcz.dtypes import Dtype
+from dcz.entropy import Coding, Symbols, coding
+from dcz.tensor.layout import CodebookRecord
+
+
+def rotate_left(values: NDArray, dtype: Dtype) -> NDArray:
+    """Floats with the exponent on top and the sign below: neighbours in this order differ least."""
+    if not dtype.rotate:
+        return values
+    width = values.dtype.type(8 * values.dtype.itemsize - 1)
+    return values << values.dtype.type(1) | values >> width
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCodebook:
+    """A codebook ready to be written."""
+
+    words: NDArray
+    entries: int
+    group: int
+    planes: tuple[Coding, ...]
+
+    @property
+    def cost(self) -> int:
+        """Stored bytes, and its share of the index."""
+        return sum(plane.cost for plane in self.planes) + 5
+
+    def encode(self) -> tuple[CodebookRecord, bytes]:
+        parts = []
+        for plane in self.planes:
+            out = np.empty(int(plane.sizes.sum()), np.uint8)
+            plane.write(0, 1, out, np.zeros(1, np.int64))
+            parts.append(out)
+        data = np.concatenate(parts)
+        record = CodebookRecord(
+            self.entries,
+            self.group,
+            tuple(plane.codes[0] for plane in self.planes),
+            tuple(len(part) for part in parts),
+            kernels.active().crc32c(data),
+        )
+        return record, data.tobytes()
+
+
+def store(words: NDArray, entries: int, group: int, dtype: Dtype) -> StoredCodebook:
+    """`words` holds the codebooks one after another, each in the order of `rotate_left`."""
+    ordered = rotate_left(words, dtype).reshape(-1, max(entries, 1))
+    steps = np.diff(ordered, axis=1, prepend=ordered.dtype.type(0)).reshape(-1)
+    planes = kernels.active().split(np.ascontiguousarray(steps).view(np.uint8), dtype.word, False)
+    symbols = (Symbols.counted(plane, np.array([len(plane)])) for plane in planes)
+    return StoredCodebook(words, entries, group, tuple(coding.choose(each) for each in symbols))
+

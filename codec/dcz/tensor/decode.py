@@ -1,0 +1,151 @@
+"""Stored bytes back to words: jobs for the kernels, and what their refusals mean."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz import kernels
+from dcz.entropy import zstd
+from dcz.errors import ChecksumError, DczError, FormatError
+from dcz.kernels.interface import JOB_FIELDS, U8, KernelError, Status
+from dcz.tensor.columns import ROW_HEAD, Columns
+from dcz.tensor.layout import VALUES
+
+_REASONS = {
+    Status.CODE: "a stream's code lengths form no complete prefix code",
+    Status.LENGTH: "a stream does not end where the directory says",
+    Status.PADDING: "bits are set behind a stream's last symbol",
+    Status.COUNT: "the positions do not add up to the directory's nonzeros",
+    Status.INDEX: "a cluster index lies beyond the codebook",
+    Status.BOOK: "the codebook does not decode",
+    Status.ORDER: "the codebook does not ascend",
+}
+_NO_WORDS = np.zeros(0, np.uint8)
+_FIELD = {name: i for i, name in enumerate(JOB_FIELDS)}
+Job = tuple[int, int, int]  # a tensor, and its chunks [first, last)
+
+
+class Decoder:
+    """Decodes chunks of a file's tensors. Safe for threads once `prepare` has been called where it must."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        c = columns
+        self._jobs = np.zeros((len(c.names), len(JOB_FIELDS)), np.int64)
+        for name, column in (
+            ("positions", c.positions), ("values", c.values), ("word", c.word), ("rotate", c.rotate),
+            ("planes", c.planes), ("weights", c.weights), ("chunk", c.chunk), ("entries", c.entries),
+            ("group", np.where(c.group > 0, c.group, np.maximum(c.weights, 1))), ("rows", c.row_at),
+            ("count", c.chunks), ("streams", c.stream_at), ("numbers", c.number_at),
+            ("book", np.where(c.values == VALUES["codebook"], c.book_at, -1)), ("size", c.stored),
+        ):  # fmt: skip
+            self._jobs[:, _FIELD[name]] = column
+        self._words: dict[int, U8] = {}
+
+    def decode_whole(self, tensors: list[int], starts: list[int], data: U8, out: list[U8], stream: bool = False) -> None:
+        """Whole tensors, whose segments begin at `starts` in `data`."""
+        jobs = self._jobs[tensors]
+        jobs[:, _FIELD["data"]] = starts
+        jobs[:, _FIELD["stream"]] = stream
+        self._run(jobs, tensors, _NO_WORDS, data, out)
+
+    def prepare(self, t: int, head: U8) -> None:
+        """Decodes a tensor's codebooks from the first `columns.head[t]` bytes of its segment, once for all of
+        its `decode_part`."""
+        c = self.columns
+        if t in self._words or c.values[t] != VALUES["codebook"]:
+            return
+        try:
+            self._words[t] = kernels.active().codebook(
+                c.kernel, int(c.book_at[t]), int(c.word[t]), bool(c.rotate[t]), int(c.books[t]), int(c.entries[t]), head
+            )
+        except KernelError as error:
+            raise self._explain(error, t) from None
+
+    def decode_part(self, t: int, first: int, last: int, data: U8, out: U8, stream: bool = False) -> None:
+        """Chunks [first, last) of a tensor from their bytes alone."""
+        job = self._jobs[t : t + 1].copy()
+        for name, value in (("first", first), ("count", last - first), ("book", -1), ("size", len(data)), ("stream", stream)):
+            job[0, _FIELD[name]] = value
+        job[0, _FIELD["rows"]] += first * self.columns.width[t]
+        self._run(job, [t], self._words.get(t, _NO_WORDS), data, [out])
+
+    def _run(self, jobs: NDArray[np.int64], tensors: list[int], words: U8, data: U8, out: list[U8]) -> None:
+        columns = self.columns.kernel
+        try:
+            if not self.columns.inflated.isdisjoint(tensors):
+                jobs, columns, data = self._inflate(jobs, tensors, data)
+            kernels.active().run_jobs(jobs, columns, words, data, out)
+        except KernelError as error:
+            raise self._explain(error, tensors[error.job]) from None
+
+    def _explain(self, error: KernelError, t: int) -> DczError:
+        where = f"tensor {self.columns.names[t]!r}"
+        if error.status is Status.BOOK_CHECKSUM:
+            return ChecksumError(f"{where}: the codebook does not match its CRC-32C; fetch the file again")
+        where = f"{where}, chunk {error.row}"
+        if error.status is Status.CHECKSUM:
+            return ChecksumError(f"{where}: the stored bytes do not match their CRC-32C; fetch the file again")
+        reason = _REASONS.get(error.status, f"the kernel refused it ({error.status.name.lower()})")
+        return FormatError(f"{where}: {reason}; the file was not written by a correct encoder")
+
+    def _inflate(self, jobs: NDArray[np.int64], tensors: list[int], data: U8):  # noqa: ANN202 - as the arguments
+        """The same jobs with zstd's frames decompressed: raw streams to the kernels, which read rows and bytes
+        of their own."""
+        c = self.columns
+        jobs = jobs.copy()
+        parts, rows, at, row_at = [], [], 0, 0
+        for number, (job, t) in enumerate(zip(jobs, tensors)):
+            first, count, start, size = (int(job[_FIELD[f]]) for f in ("first", "count", "data", "size"))
+            head = int(c.head[t]) if job[_FIELD["book"]] >= 0 else 0
+            own = c.rows(t)[first : first + count].copy()
+            pieces = [data[start : start + head]]
+            pieces += self._inflate_rows(t, first, own, data[start + head : start + size], number)
+            job[_FIELD["data"]], job[_FIELD["rows"]] = at, row_at
+            job[_FIELD["size"]] = sum(map(len, pieces))
+            at += int(job[_FIELD["size"]])
+            row_at += own.size
+            parts += pieces
+            rows.append(own.reshape(-1))
+        return jobs, replace(c.kernel, rows=np.concatenate(rows)), np.concatenate(parts)
+
+    def _inflate_rows(self, t: int, first: int, rows: NDArray[np.int64], data: U8, job: int) -> list[U8]:
+        """The chunks' bytes, decompressed; `rows` is changed to what they now are."""
+        kernel, streams = kernels.active(), self.columns.stream_codes(t)
+        out, at = [], 0
+        for r, row in enumerate(rows):
+            size = int(row[ROW_HEAD + 1 :: 2].sum())
+            stored = data[at : at + size]
+            at += size
+            if kernel.crc32c(stored) != row[2]:
+                raise KernelError(Status.CHECKSUM, first + r, job)
+            pieces, offset = [], 0
+            for s, codes in enumerate(streams):
+                length = int(row[4 + 2 * s])
+                piece = stored[offset : offset + length]
+                offset += length
+                if codes[row[3 + 2 * s]].kind == "zstd":
+                    field = f"tensor {self.columns.names[t]!r}, chunk {first + r}"
+                    plain = zstd.decompress(piece.data, self._symbols(t, first + r, row, s), field)
+                    piece = np.frombuffer(plain, np.uint8)
+                    row[4 + 2 * s] = len(piece)
+                pieces.append(piece)
+            joined = np.concatenate(pieces)
+            row[2] = kernel.crc32c(joined)
+            out.append(joined)
+        return out
+
+    def _symbols(self, t: int, number: int, row: NDArray[np.int64], stream: int) -> int:
+        """Symbols of a chunk's stream."""
+        c = self.columns
+        chunk = int(c.chunk[t])
+        weights = min(chunk, int(c.weights[t]) - number * chunk)
+        if c.values[t] == VALUES["bytes"]:
+            return weights * int(c.word[t])
+        sparse = c.positions[t] != 0
+        if sparse and stream == 0:
+            return -(-weights // 8) if c.positions[t] == 1 else int(row[0] + row[1])
+        return int(row[0]) if sparse else weights

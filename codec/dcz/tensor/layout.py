@@ -1,0 +1,83 @@
+"""How a tensor is stored: positions times values, the codes of its streams, and where each chunk is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dcz.entropy import Code
+
+# As the file numbers them; a relative index is its bits.
+POSITIONS = {"all": 0, "bitmap": 1, "relative4": 4, "relative5": 5, "relative8": 8}
+VALUES = {"codebook": 0, "planes": 1, "bytes": 2}
+RELATIVE_BITS = {"relative4": 4, "relative5": 5, "relative8": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class CodebookRecord:
+    """A codebook: `entries` of each, the weights (`group`) that share one, 0 for all, and one code and stored
+    length per byte plane."""
+
+    entries: int
+    group: int
+    codes: tuple[Code, ...]
+    lengths: tuple[int, ...]
+    crc32c: int
+
+    @property
+    def stored(self) -> int:
+        """Bytes it takes at the head of the segment."""
+        return sum(self.lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Codes of one stream, which of them each chunk uses, and what each chunk of it takes stored."""
+
+    codes: tuple[Code, ...]
+    use: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`streams` holds the positions' stream, if any, then those of the values. `nonzeros`, `fillers` and
+    `crc32c` have one entry per chunk; the first two are zeros where positions do not need them."""
+
+    positions: str
+    values: str
+    chunk: int
+    codebook: CodebookRecord | None
+    streams: tuple[Stream, ...]
+    nonzeros: tuple[int, ...]
+    fillers: tuple[int, ...]
+    crc32c: tuple[int, ...]
+
+    @property
+    def sparse(self) -> bool:
+        """Whether zeros are left out."""
+        return self.positions != "all"
+
+    @property
+    def planes(self) -> int:
+        """Streams of values."""
+        return len(self.streams) - self.sparse
+
+    @property
+    def stored(self) -> int:
+        """Bytes of the tensor's segment."""
+        head = self.codebook.stored if self.codebook else 0
+        return head + sum(sum(stream.lengths) for stream in self.streams)
+
+    @property
+    def mappable(self) -> bool:
+        """Whether the segment is the tensor's bytes as they are."""
+        return self.values == "bytes" and all(c.kind == "raw" for s in self.streams for c in s.codes)
+
+    def rows(self) -> list[int]:
+        """The directory's rows, one after another."""
+        out: list[int] = []
+        for i, crc in enumerate(self.crc32c):
+            out += self.nonzeros[i], self.fillers[i], crc
+            for stream in self.streams:
+                out += stream.use[i], stream.lengths[i]
+        return out

@@ -1,0 +1,52 @@
+"""Arrays as words, the bit patterns the codec works on, and back (SPEC 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz import dtypes
+from dcz.dtypes import Dtype
+from dcz.errors import UnsupportedError
+from dcz.kernels.interface import U8
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """An array's bits: `data` in C order and little-endian, `count` words of `dtype.word` bytes."""
+
+    data: U8
+    dtype: Dtype
+    shape: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.data) // self.dtype.word
+
+
+def to_words(array: object, name: str) -> Words:
+    """The words of a numpy array; copies only what is not contiguous or not little-endian.
+
+    Raises `UnsupportedError` for anything but a plain array of a dtype in SPEC 3."""
+    field = f"tensor {name!r}"
+    if isinstance(array, np.ma.MaskedArray):
+        raise UnsupportedError(f"{field}: a masked array would lose its mask; store .filled() and .mask")
+    if not isinstance(array, (np.ndarray, np.generic)):
+        raise UnsupportedError(
+            f"{field}: expected a numpy array, found {type(array).__module__}.{type(array).__qualname__}; "
+            "convert it with numpy.asarray, or use the face of its framework (dcz.torch, dcz.jax, ...)"
+        )
+    array = np.asarray(array)
+    dtype = dtypes.by_numpy(array.dtype, field)
+    shape = array.shape
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if flat.dtype.byteorder == ">" or (flat.dtype.byteorder == "=" and np.little_endian is False):
+        flat = flat.byteswap()  # of a complex number, each part
+    return Words(flat.view(np.uint8), dtype, shape)
+
+
+def from_words(data: U8, dtype: Dtype, shape: tuple[int, ...]) -> NDArray:
+    """The array over these bytes, sharing them."""
+    return np.ndarray(shape, dtype.numpy(), data)

@@ -1,0 +1,228 @@
+// The last stage: values to their places. A bitmap is expanded, not scattered: every output line is
+// written once and needs no clearing.
+#pragma once
+#include "expand_avx2.hpp"
+#include "expand_avx512.hpp"
+#include "kernels.hpp"
+
+#if defined(__AVX2__)
+#define DCZ_BLOCKS  // this kernel set writes blocks of 64 words
+#endif
+
+namespace dcz {
+namespace DCZ_TIER {
+
+// Two index planes; the caller has checked the indices against the codebook's length.
+template <class W>
+static void lookup_wide(const u8* low, const u8* high, usize n, const u8* codebook, u8* out) {
+  for (usize i = 0; i < n; ++i) {
+    const usize index = static_cast<usize>(high[i]) << 8 | low[i];
+    store(out + i * sizeof(W), load<W>(codebook + index * sizeof(W)));
+  }
+}
+
+// A codebook of up to 256 entries, padded to 256 so that no index can leave it.
+template <class W>
+struct Palette {
+  alignas(64) W words[kSymbols];
+#if defined(__AVX512VBMI2__)
+  alignas(64) u8 plane[sizeof(W)][kSymbols];
+  usize size = 0;      // words that are looked up
+  bool masked = false;  // no room for the zero of absent weights behind the entries
+  u8 absent = 0;        // its index, otherwise
+#endif
+
+  // `zeros`: weights that have no index are to be zero.
+  void fill(const u8* codebook, usize entries, bool zeros) {
+    std::memset(words, 0, sizeof words);
+    std::memcpy(words, codebook, entries * sizeof(W));
+#if defined(__AVX512VBMI2__)
+    masked = entries == kSymbols;
+    absent = static_cast<u8>(entries);
+    size = entries + (zeros && !masked);
+    if (in_words()) return;
+    for (usize j = 0; j < sizeof(W); ++j)
+      for (usize i = 0; i < kSymbols; ++i) plane[j][i] = static_cast<u8>(words[i] >> (8 * j));
+#else
+    (void)zeros;
+#if defined(__AVX2__)
+    size = entries;
+#endif
+#endif
+  }
+
+#if defined(__AVX512VBMI2__)
+  DCZ_INLINE bool in_words() const { return sizeof(W) > 1 && size <= 128 / sizeof(W); }
+
+  template <class F>
+  DCZ_INLINE void for_expanding(F&& f) const { with_book(f); }
+
+  // Calls f with the smallest book that holds them.
+  template <class F>
+  DCZ_INLINE void with_book(F&& f) const {
+    if constexpr (sizeof(W) > 1) {
+      if (in_words()) return f(WordBook<W>(words));
+    }
+    if (size <= 64) return f(PlaneBook<W, 1>{plane[0]});
+    if (size <= 128) return f(PlaneBook<W, 2>{plane[0]});
+    f(PlaneBook<W, 4>{plane[0]});
+  }
+#elif defined(__AVX2__)
+  usize size = 0;
+  static constexpr bool masked = false;
+  static constexpr u8 absent = 0;
+
+  template <class F>
+  DCZ_INLINE void with_book(F&& f) const {
+    if constexpr (sizeof(W) > 1) {
+      if (size <= 16) return f(ShuffleBook<W>(words));
+    }
+    f(TableBook<W>{words});
+  }
+
+  template <class F>
+  DCZ_INLINE void for_expanding(F&& f) const { f(TableBook<W>{words}); }
+#endif
+};
+
+// Something that is decoded and waits to be written to its `n` words at `out`, in steps: the next chunk
+// can be decoded meanwhile, while these writes wait for memory. The lists have a slack behind them.
+template <class W>
+struct Writing {
+  enum class Kind { nothing, lookup, expand, words, merge };
+
+  Kind kind = Kind::nothing;
+  bool stream = false;  // past the cache
+  bool rotate = false;
+  const Palette<W>* palette = nullptr;
+  const u8* bitmap = nullptr;
+  const u8* next = nullptr;  // indices (lookup: of the first word), or words, of what is not yet written
+  const u8* plane[8] = {};
+  u8* out = nullptr;
+  usize at = 0, n = 0;
+
+  DCZ_INLINE bool done() const { return at >= n; }
+
+  void finish() {
+    while (!done()) advance(n);
+  }
+
+  // About `count` words more, a multiple of 64.
+  DCZ_NOINLINE void advance(usize count) {
+    if (done()) return;
+    if (at == 0) one_by_one(head());
+#if defined(DCZ_BLOCKS)
+    const usize end = least(n, at + count);
+    stream ? blocks<true>(end) : blocks<false>(end);
+    if (n - at < 64) one_by_one(n);
+#else
+    one_by_one(least(n, at + count));
+#endif
+  }
+
+ private:
+  // Words in front of the first whole line of the output.
+  usize head() const {
+    const usize bytes = (64 - reinterpret_cast<std::uintptr_t>(out) % 64) % 64;
+    return bytes % sizeof(W) ? 0 : least(n, bytes / sizeof(W));
+  }
+
+#if defined(DCZ_BLOCKS)
+  template <bool Stream>
+  DCZ_INLINE void blocks(usize end) {
+    if (Stream && reinterpret_cast<std::uintptr_t>(out) % sizeof(W)) return blocks<false>(end);  // no line ever begins
+    switch (kind) {
+      case Kind::lookup:
+        return palette->with_book([&](auto book) { lookup_blocks<W, Stream>(book, at, end, next, out); });
+      case Kind::expand:
+        return palette->for_expanding([&](auto book) {
+          palette->masked ? expand_blocks<W, Stream, true>(book, 0, bitmap, at, end, next, out)
+                          : expand_blocks<W, Stream, false>(book, palette->absent, bitmap, at, end, next, out);
+        });
+      case Kind::words:
+        return expand_word_blocks<W, Stream>(bitmap, at, end, next, out);
+      case Kind::merge:
+        return rotate ? merge_blocks<W, true, Stream>(plane, at, end, out)
+                      : merge_blocks<W, false, Stream>(plane, at, end, out);
+      case Kind::nothing:
+        return;
+    }
+  }
+#endif
+
+  void one_by_one(usize end) {
+    switch (kind) {
+      case Kind::lookup:
+        for (; at < end; ++at) put(palette->words[next[at]]);
+        return;
+      case Kind::expand:
+        return scatter(end, 1, [&](const u8* p) { return palette->words[*p]; });
+      case Kind::words:
+        return scatter(end, sizeof(W), [](const u8* p) { return load<W>(p); });
+      case Kind::merge:
+        for (; at < end; ++at) {
+          W w = 0;
+          for (usize j = 0; j < sizeof(W); ++j) w = static_cast<W>(w | static_cast<W>(plane[j][at]) << (8 * j));
+          put(rotate ? rotate_right(w) : w);
+        }
+        return;
+      case Kind::nothing:
+        return;
+    }
+  }
+
+  DCZ_INLINE void put(W w) { store(out + at * sizeof(W), w); }
+
+  // Words [at, end) of which the bitmap has the nonzeros; `value` reads one of them.
+  template <class F>
+  DCZ_INLINE void scatter(usize end, usize size, F&& value) {
+    for (; at < end && at % 64 != 0; ++at) next = single(size, value);
+    for (; at < end; at = least(at + 64, end)) {
+      const usize m = least<usize>(64, end - at);
+      u64 bits = load<u64>(bitmap + at / 8);
+      if (m < 64) bits &= (u64{1} << m) - 1;
+      u8* const o = out + at * sizeof(W);
+      if (m < 64 || popcount(bits) <= 24) {
+        std::memset(o, 0, m * sizeof(W));
+        for (; bits != 0; bits &= bits - 1, next += size)
+          store(o + static_cast<usize>(trailing_zeros(bits)) * sizeof(W), value(next));
+      } else {
+        for (usize i = 0; i < 64; ++i, bits >>= 1) {  // without a branch
+          const W mask = static_cast<W>(0 - (bits & 1));
+          store(o + i * sizeof(W), static_cast<W>(value(next) & mask));
+          next += (bits & 1) * size;
+        }
+      }
+    }
+  }
+
+  template <class F>
+  DCZ_INLINE const u8* single(usize size, F&& value) {
+    const bool set = bitmap[at / 8] >> (at % 8) & 1;
+    put(set ? value(next) : W{0});
+    return set ? next + size : next;
+  }
+};
+
+template <class W>
+static void merge_words(const u8* planes, usize stride, usize n, bool rotate, u8* out) {
+  Writing<W> writing;
+  writing.kind = Writing<W>::Kind::merge;
+  writing.rotate = rotate;
+  for (usize j = 0; j < sizeof(W); ++j) writing.plane[j] = planes + j * stride;
+  writing.out = out;
+  writing.n = n;
+  writing.finish();
+}
+
+static void merge(const u8* planes, usize stride, usize n, usize word, bool rotate, u8* words) {
+  switch (word) {
+    case 1: std::memcpy(words, planes, n); return;
+    case 2: return merge_words<u16>(planes, stride, n, rotate, words);
+    case 4: return merge_words<u32>(planes, stride, n, rotate, words);
+    default: return merge_words<u64>(planes, stride, n, rotate, words);
+  }
+}
+
+}  // namespace DCZ_TIER
+}  // namespace dcz

@@ -1,0 +1,119 @@
+// Relative indices (SPEC 6.1): zeros before each nonzero, in b bits; the top symbol is a filler that
+// stands for 2^b - 1 zeros and no weight.
+#pragma once
+#include "simd.hpp"
+
+namespace dcz {
+namespace DCZ_TIER {
+
+// Bitmap to symbols, chunk by chunk; `entries` receives the symbols of each chunk.
+static Status gaps(const u8* bitmap, usize n, usize chunk, int bits, u8* symbols, usize capacity,
+                   i64* entries, usize* written) {
+  if (bits < 1 || bits > 8 || chunk == 0 || chunk % 64 != 0) return Status::argument;
+  const usize filler = (usize{1} << bits) - 1;
+  usize total = 0;
+  const u8* const end = bitmap + ceil_div(n, 8);
+  for (usize first = 0, c = 0; first < n; first += chunk, ++c) {
+    const usize last = least(n, first + chunk);
+    const usize before = total;
+    usize next = first;  // the weight behind the last nonzero
+    for (usize at = first; at < last; at += 64) {
+      u64 word = load_clipped(bitmap + at / 8, end);
+      if (last - at < 64) word &= (u64{1} << (last - at)) - 1;
+      for (; word != 0; word &= word - 1) {
+        const usize here = at + static_cast<usize>(trailing_zeros(word));
+        usize gap = here - next;
+        next = here + 1;
+        for (; DCZ_UNLIKELY(gap >= filler); gap -= filler) {
+          if (total == capacity) return Status::argument;
+          symbols[total++] = static_cast<u8>(filler);
+        }
+        if (total == capacity) return Status::argument;
+        symbols[total++] = static_cast<u8>(gap);
+      }
+    }
+    entries[c] = static_cast<i64>(total - before);
+  }
+  *written = total;
+  return Status::ok;
+}
+
+constexpr usize kGapGroup = 256;                       // symbols at a time
+constexpr usize kGapFlags = kGapGroup * 255 + 64 + 64;  // the most they can advance, and a word's rest
+// One flag byte per weight; the bitmap is read off their bits.
+constexpr usize kGapScratch = (kGapFlags + 63) / 64 * 64;
+
+static DCZ_INLINE u64 flags_to_bits(const u8* f) {
+#if defined(__AVX512BW__)
+  const __m512i x = _mm512_loadu_si512(f);
+  return _mm512_test_epi8_mask(x, x);
+#elif defined(__SSE2__)
+  u64 bits = 0;
+  for (int i = 0; i < 4; ++i) {
+    const __m128i x = _mm_slli_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(f) + i), 7);
+    bits |= static_cast<u64>(static_cast<u32>(_mm_movemask_epi8(x))) << (16 * i);
+  }
+  return bits;
+#else
+  u64 bits = 0;  // gathers the lowest bit of eight bytes by one multiplication
+  for (int i = 0; i < 8; ++i)
+    bits |= ((load<u64>(f + 8 * i) & 0x0101010101010101u) * 0x0102040810204080u >> 56) << (8 * i);
+  return bits;
+#endif
+}
+
+// Symbols to a bitmap of `weights` bits and a word more; `nonzeros` of them must be set. No branch depends on
+// a gap. `between` is called now and then.
+template <class F>
+static Status gaps_to_bitmap(const u8* symbols, usize entries, usize nonzeros, int bits, usize weights, u8* bitmap,
+                             u8* flags, F&& between) {
+  const u8 filler = static_cast<u8>((1 << bits) - 1);
+  const usize words = ceil_div(weights, 64);
+  std::memset(flags, 0, kGapScratch);
+  u8 step[kGapGroup];
+  usize done = 0;  // words of the bitmap that are finished
+  usize at = 0;    // position behind the last entry, relative to the first unfinished word
+  usize found = 0;
+  for (usize i = 0; i < entries; i += kGapGroup) {
+    const usize m = least(kGapGroup, entries - i);
+    u8 any = 0;
+    for (usize j = 0; j < m; ++j) {
+      step[j] = static_cast<u8>(symbols[i + j] + 1);
+      any |= symbols[i + j] == filler;
+    }
+    if (any) {
+      for (usize j = 0; j < m; ++j) {
+        const u8 real = symbols[i + j] != filler;
+        at += symbols[i + j] + usize{real};
+        flags[at - 1] = real;  // for a filler, the last of the zeros it stands for
+        found += real;
+      }
+    } else {
+#pragma GCC unroll 8
+      for (usize j = 0; j < m; ++j) {
+        at += step[j];
+        flags[at - 1] = 1;
+      }
+      found += m;
+    }
+    const usize full = at / 64;
+    if (done + full > words) return Status::count;
+    for (usize w = 0; w < full; ++w, ++done) {
+      store(bitmap + 8 * done, flags_to_bits(flags + 64 * w));
+      std::memset(flags + 64 * w, 0, 64);
+    }
+    if (full > 0) {
+      std::memcpy(flags, flags + 64 * full, 64);
+      std::memset(flags + 64 * full, 0, 64);
+    }
+    at %= 64;
+    if (i % (4 * kGapGroup) == 0) between();
+  }
+  if (done * 64 + at > weights || found != nonzeros) return Status::count;
+  if (done < words) store(bitmap + 8 * done++, flags_to_bits(flags));
+  std::memset(bitmap + 8 * done, 0, 8 * (words - done) + 8);
+  return Status::ok;
+}
+
+}  // namespace DCZ_TIER
+}  // namespace dcz

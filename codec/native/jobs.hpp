@@ -1,0 +1,191 @@
+// Jobs: ranges of chunks of tensors, described by the columns of a file's index. Every number of a job is
+// checked here against what it points into, before a chunk is touched.
+#pragma once
+#include "chunks.hpp"
+#include "codebook.hpp"
+
+namespace dcz {
+namespace DCZ_TIER {
+
+static usize code_total(const Columns& c, const Job& job, usize streams) {
+  usize n = 0;
+  for (usize s = 0; s < streams; ++s) n += static_cast<usize>(c.counts[static_cast<usize>(job.streams) + s]);
+  return n;
+}
+
+// The plan of a job, or why there is none.
+static Status make_plan(const Columns& c, const Job& job, DecodePlan& p) {
+  const i64 all[] = {job.word, job.planes, job.weights, job.chunk, job.entries, job.group, job.rows,
+                     job.first, job.count, job.streams, job.numbers, job.data, job.size};
+  for (const i64 x : all)
+    if (x < 0 || x >> 56 != 0) return Status::argument;
+  p.positions = static_cast<Positions>(job.positions);
+  p.values = static_cast<Values>(job.values);
+  p.word = static_cast<usize>(job.word);
+  p.rotate = job.rotate != 0;
+  p.planes = static_cast<usize>(job.planes);
+  p.weights = static_cast<usize>(job.weights);
+  p.chunk = static_cast<usize>(job.chunk);
+  p.entries = static_cast<usize>(job.entries);
+  p.group = static_cast<usize>(job.group);
+  p.stream = job.stream != 0;
+  if (const Status s = check_plan(p); s != Status::ok) return s;
+  const usize streams = stream_count(p), columns = kRowHead + 2 * streams;
+  const usize at = static_cast<usize>(job.streams), numbers = static_cast<usize>(job.numbers);
+  if (at > c.stream_count || streams > c.stream_count - at) return Status::argument;
+  for (usize s = 0; s < streams; ++s) {
+    const i64 n = c.counts[at + s];
+    if (n < 1 || n > static_cast<i64>(kMaxCodes)) return Status::argument;
+    p.code_count[s] = static_cast<u32>(n);
+  }
+  const usize codes = code_total(c, job, streams);
+  if (numbers > c.number_count || codes > c.number_count - numbers) return Status::argument;
+  for (usize i = 0; i < codes; ++i)
+    if (c.numbers[numbers + i] < 0 || c.numbers[numbers + i] >= static_cast<i64>(c.code_count)) return Status::argument;
+  const usize first = static_cast<usize>(job.rows), rows = static_cast<usize>(job.count);
+  if (first > c.row_count || rows > (c.row_count - first) / columns) return Status::argument;
+  return check_rows(p, c.rows + first, columns, static_cast<usize>(job.first), rows);
+}
+
+// Number of codebooks of a plan that has any; whether a job's bytes begin with them.
+static DCZ_INLINE usize book_count(const DecodePlan& p) { return most<usize>(ceil_div(p.weights, p.group), 1); }
+static DCZ_INLINE bool has_book(const DecodePlan& p, const Job& job) {
+  return p.values == Values::codebook && job.book >= 0;
+}
+
+// Where a job's tables, its codebook and the rest of its scratch memory begin.
+struct JobScratch {
+  usize tables, words, planes, chunks, size;
+};
+
+static JobScratch lay_out(const Columns& c, const Job& job, const DecodePlan& p) {
+  const usize streams = stream_count(p);
+  const bool book = has_book(p, job);
+  const usize n = book ? book_count(p) * p.entries : 0;
+  JobScratch s{};
+  usize at = 64;
+  const auto take = [&](usize size) {
+    const usize here = at;
+    at += aligned(size);
+    return here;
+  };
+  s.tables = take((code_total(c, job, streams) + (book ? p.word : 0)) * sizeof(Table));
+  s.words = take(n * p.word + kSlack);
+  s.planes = take(book ? p.word * aligned(n + kSlack) : 0);
+  s.chunks = at;
+  s.size = at + lay_out(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.count)).size;
+  return s;
+}
+
+// Bytes of scratch memory that a job needs.
+static Status job_scratch(const Columns& c, const Job& job, usize* size) {
+  DecodePlan p{};
+  if (const Status s = make_plan(c, job, p); s != Status::ok) return s;
+  const usize weights = most<usize>(p.weights, 1);
+  if (has_book(p, job) && p.entries > 0 && book_count(p) > (2 * weights + 65536) / p.entries) return Status::argument;
+  *size = lay_out(c, job, p).size;
+  return Status::ok;
+}
+
+// A code that a job uses: its kind, and its table where it has one.
+static Status ready_code(const Columns& c, i64 number, usize symbols, Table* table, u8* kind) {
+  const u8* const record = c.records + static_cast<usize>(number) * kCodeRecord;
+  *kind = record[0];
+  return build_tables(record, 1, symbols, reinterpret_cast<u8*>(table));
+}
+
+// `books` codebooks of `entries` words from the head of `data`, of which `used` bytes are theirs.
+static Status read_codebook(const Columns& c, i64 where, usize word, bool rotate, usize books, usize entries,
+                            const u8* data, usize size, Table* tables, u8* planes, u8* words, usize* used) {
+  const usize at = static_cast<usize>(where);
+  if (at > c.book_count || 1 + 2 * word > c.book_count - at) return Status::argument;
+  const i64* const book = c.books + at;
+  const Table* table[8];
+  u8 kinds[8];
+  i64 lengths[8];
+  usize total = 0;
+  for (usize j = 0; j < word; ++j) {
+    const i64 number = book[1 + 2 * j];
+    lengths[j] = book[2 + 2 * j];
+    if (number < 0 || number >= static_cast<i64>(c.code_count) || lengths[j] < 0) return Status::argument;
+    if (static_cast<usize>(lengths[j]) > size - total) return Status::length;
+    total += static_cast<usize>(lengths[j]);
+    table[j] = tables + j;
+    if (const Status s = ready_code(c, number, books * entries, tables + j, &kinds[j]); s != Status::ok) return s;
+  }
+  if (static_cast<i64>(crc32c(data, total, 0)) != book[0]) return Status::book_checksum;
+  *used = total;
+  const Status s = decode_codebook(word, rotate, books, entries, table, kinds, lengths, data, data + size, planes, words);
+  return s == Status::ok || s == Status::order ? s : Status::book;
+}
+
+// The codebook of a job: decoded from the head of its bytes, or handed in decoded.
+static Status job_codebook(const Columns& c, const Job& job, DecodePlan& p, const u8*& data, usize& size, Table* tables,
+                           u8* planes, u8* words) {
+  const usize books = book_count(p);
+  if (job.book < 0) {
+    if (job.words < 0 || static_cast<usize>(job.words) > c.word_bytes) return Status::argument;
+    p.codebook = c.words + job.words;
+    p.codebook_bytes = c.word_bytes - static_cast<usize>(job.words);
+    return p.entries > 0 && p.codebook_bytes / p.word / p.entries < books ? Status::argument : Status::ok;
+  }
+  usize used = 0;
+  const Status s = read_codebook(c, job.book, p.word, p.rotate, books, p.entries, data, size, tables, planes, words, &used);
+  p.codebook = words;
+  p.codebook_bytes = books * p.entries * p.word;
+  data += used;
+  size -= used;
+  return s;
+}
+
+static usize codebook_scratch(usize word, usize n) {
+  return 64 + aligned(word * sizeof(Table)) + word * aligned(n + kSlack) + aligned(n * word + kSlack);
+}
+
+// Codebooks on their own: for tensors whose chunks are decoded by several jobs.
+static Status codebook(const Columns& c, i64 where, usize word, bool rotate, usize books, usize entries, const u8* data,
+                       usize size, u8* out, u8* scratch) {
+  if (where < 0 || (word != 2 && word != 4 && word != 8)) return Status::argument;
+  scratch += (64 - reinterpret_cast<std::uintptr_t>(scratch) % 64) % 64;
+  u8* const planes = scratch + aligned(word * sizeof(Table));
+  u8* const words = planes + word * aligned(books * entries + kSlack);
+  usize used = 0;
+  const Status s = read_codebook(c, where, word, rotate, books, entries, data, size, reinterpret_cast<Table*>(scratch),
+                                 planes, words, &used);
+  if (s != Status::ok) return s;
+  std::memcpy(out, words, books * entries * word);
+  return used == size ? Status::ok : Status::book;
+}
+
+// Decodes a job's bytes, its codebook first if it has one, to `out`.
+static Status run_job(const Columns& c, const Job& job, const u8* data, usize size, u8* out, usize out_size, u8* scratch,
+                      usize scratch_size, usize* failed) {
+  *failed = static_cast<usize>(job.first);
+  DecodePlan p{};
+  if (const Status s = make_plan(c, job, p); s != Status::ok) return s;
+  usize needed = 0;
+  if (const Status s = job_scratch(c, job, &needed); s != Status::ok) return s;
+  if (scratch_size < needed) return Status::argument;
+  const JobScratch layout = lay_out(c, job, p);
+  scratch += (64 - reinterpret_cast<std::uintptr_t>(scratch) % 64) % 64;
+  Table* const tables = reinterpret_cast<Table*>(scratch + layout.tables - 64);
+  const usize streams = stream_count(p), codes = code_total(c, job, streams);
+  u8 kinds[kMaxStreams * kMaxCodes];
+  const i64* number = c.numbers + job.numbers;
+  for (usize stream = 0, i = 0; stream < streams; ++stream) {
+    const usize symbols = most_symbols(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.count), stream);
+    for (u32 k = 0; k < p.code_count[stream]; ++k, ++i)
+      if (const Status s = ready_code(c, *number++, symbols, tables + i, &kinds[i]); s != Status::ok) return s;
+  }
+  p.kinds = kinds;
+  p.tables = reinterpret_cast<const u8*>(tables);
+  if (p.values == Values::codebook) {
+    const Status s = job_codebook(c, job, p, data, size, tables + codes, scratch + layout.planes - 64, scratch + layout.words - 64);
+    if (s != Status::ok) return s;
+  }
+  return decode_chunks(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.first),
+                       static_cast<usize>(job.count), data, size, out, out_size, scratch + layout.chunks - 64, failed);
+}
+
+}  // namespace DCZ_TIER
+}  // namespace dcz

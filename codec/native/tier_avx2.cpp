@@ -1,0 +1,2 @@
+#define DCZ_TIER avx2
+#include "tier.inl"

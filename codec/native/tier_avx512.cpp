@@ -1,0 +1,2 @@
+#define DCZ_TIER avx512
+#include "tier.inl"

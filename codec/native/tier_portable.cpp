@@ -1,0 +1,2 @@
+#define DCZ_TIER portable
+#include "tier.inl"

@@ -1,0 +1,40 @@
+"""Hypothesis profiles, and the kernel sets that tests run on.
+
+`DCZ_TEST_PROFILE` chooses the profile: `dev` (the default: few examples), `ci`, or `nightly` (the long
+campaign, with new examples every time; `DCZ_TEST_EXAMPLES` says how many a test).
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from dcz import kernels
+from dcz.kernels import Kernels
+from support.kernel_sets import KERNEL_SETS, NATIVE_SETS
+
+_COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dev", max_examples=25, derandomize=True, database=None, **_COMMON)
+settings.register_profile("ci", max_examples=100, derandomize=True, database=None, **_COMMON)
+settings.register_profile("nightly", max_examples=int(os.environ.get("DCZ_TEST_EXAMPLES", "10000")), **_COMMON)
+settings.load_profile(os.environ.get("DCZ_TEST_PROFILE", "dev"))
+
+
+@pytest.fixture(params=KERNEL_SETS, scope="session")
+def kernel_set(request: pytest.FixtureRequest) -> Kernels:
+    """Each kernel set of this install that this machine runs."""
+    return kernels.available()[request.param]
+
+
+@pytest.fixture(params=NATIVE_SETS, scope="session")
+def native_set(request: pytest.FixtureRequest) -> Kernels:
+    """Each compiled kernel set."""
+    return kernels.available()[request.param]
+
+
+@pytest.fixture(scope="session")
+def pure() -> Kernels:
+    """The kernel set in Python."""
+    return kernels.available()["pure"]

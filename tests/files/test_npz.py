@@ -1,0 +1,231 @@
+"""numpy's files in and out, and names that would escape the folder they are unpacked in."""
+
+from __future__ import annotations
+
+import io
+import random
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dcz
+from dcz.convert import open_model, open_target, transfer
+from dcz.errors import DczError, FormatError, UnsupportedError
+from support.arrays import CODES, make_array
+from support.bits import assert_same_bits
+
+# What numpy's own files can name.
+STORABLE = ("BOOL", "U8", "I8", "I16", "U16", "F16", "I32", "U32", "F32", "C64", "F64", "I64", "U64")
+TENSORS = {f"{code}.{i}": make_array(i, code, shape, 0.5, 30) for code in STORABLE for i, shape in enumerate([(), (0, 4), (5, 7)])}
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    with open_model(path) as model:
+        found = {tensor.name: model.read(tensor.name) for tensor in model.tensors()}
+        assert {t.name: (t.shape, t.dtype.numpy()) for t in model.tensors()} == {
+            name: (array.shape, array.dtype.newbyteorder("<")) for name, array in found.items()
+        }
+        return found
+
+
+def convert(source: Path, target: Path) -> Path:
+    with open_model(source) as model:
+        transfer(model, open_target(target))
+    return target
+
+
+def npy(array: np.ndarray, version: tuple[int, int] | None = None) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, version)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_reading_npz(tmp_path: Path, save: object) -> None:
+    save(tmp_path / "w.npz", **TENSORS)
+    found = read(tmp_path / "w.npz")
+    assert list(found) == list(TENSORS)
+    for name, array in TENSORS.items():
+        assert_same_bits(found[name], array)
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **TENSORS)
+    convert(convert(tmp_path / "a.npz", tmp_path / "a.dcz"), tmp_path / "b.npz")
+    with np.load(tmp_path / "b.npz") as found:
+        assert sorted(found) == sorted(TENSORS)
+        for name, array in TENSORS.items():
+            assert_same_bits(found[name], array)
+
+
+def test_the_same_tensors_the_same_bytes(tmp_path: Path) -> None:
+    """An archive without a clock in it."""
+    dcz.save_file(TENSORS, tmp_path / "a.dcz")
+    first = convert(tmp_path / "a.dcz", tmp_path / "a.npz").read_bytes()
+    assert convert(tmp_path / "a.dcz", tmp_path / "b.npz").read_bytes() == first
+
+
+@pytest.mark.parametrize("array", [np.asfortranarray(np.arange(12.0).reshape(3, 4)), np.arange(5, dtype=">f4"), np.float32(3)])
+def test_npy(tmp_path: Path, array: np.ndarray) -> None:
+    np.save(tmp_path / "weight.npy", array)
+    assert list(read(tmp_path / "weight.npy")) == ["weight"]
+    convert(convert(tmp_path / "weight.npy", tmp_path / "w.dcz"), tmp_path / "b.npy")
+    assert_same_bits(np.load(tmp_path / "b.npy"), array)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_versions_of_the_header(tmp_path: Path, version: tuple[int, int]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # numpy tells that old ones cannot read it
+        (tmp_path / "w.npy").write_bytes(npy(np.arange(5), version))
+    assert_same_bits(read(tmp_path / "w.npy")["w"], np.arange(5))
+
+
+def test_an_array_that_breaks_after_its_header(tmp_path: Path) -> None:
+    (tmp_path / "w.npy").write_bytes(npy(np.arange(50))[:-1])
+    with open_model(tmp_path / "w.npy") as model, pytest.raises(FormatError, match="the array cannot be read"):
+        model.read("w")
+
+
+def test_npy_holds_one_array(tmp_path: Path) -> None:
+    for tensors in ({}, {"a": np.zeros(1), "b": np.ones(1)}):
+        dcz.save_file(tensors, tmp_path / "w.dcz")
+        with pytest.raises(DczError, match="an npy file holds one array, there are [02]; write npz or safetensors"):
+            convert(tmp_path / "w.dcz", tmp_path / "w.npy")
+    assert not (tmp_path / "w.npy").exists()
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if code not in STORABLE])
+@pytest.mark.parametrize("name", ["w.npz", "w.npy"])
+def test_dtypes_that_numpy_cannot_name(tmp_path: Path, code: str, name: str) -> None:
+    dcz.save_file({"w": make_array(1, code, (3,))}, tmp_path / "w.dcz")
+    with pytest.raises(UnsupportedError, match=f"tensor 'w': numpy files cannot hold {code}; write safetensors"):
+        convert(tmp_path / "w.dcz", tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_second_names_become_copies(tmp_path: Path) -> None:
+    array = np.arange(9.0)
+    dcz.save_file({"a": array, "tied": array}, tmp_path / "w.dcz")
+    found = np.load(convert(tmp_path / "w.dcz", tmp_path / "w.npz"))
+    with found:
+        assert sorted(found) == ["a", "tied"]
+        assert_same_bits(found["tied"], array)
+
+
+HOSTILE = ["", "/etc/passwd", "../x", "a/../../x", "a/..", "..\\x", "\\x", "C:\\x", "C:x", "a\0b", "//host/share", ".."]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names(tmp_path: Path, name: str) -> None:
+    dcz.save_file({"good": np.zeros(3), name: np.ones(3)}, tmp_path / "w.dcz")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DczError, match="could escape the folder it is unpacked in; write safetensors instead"):
+        convert(tmp_path / "w.dcz", tmp_path / "w.npz")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["a/b", "a..b", "...", "a/./b", "layer.0:weight/x", "\n", "ü"])
+def test_odd_names(tmp_path: Path, name: str) -> None:
+    if name == "layer.0:weight/x":
+        name = "weight/x:0"  # TensorFlow's
+    dcz.save_file({name: np.arange(3)}, tmp_path / "w.dcz")
+    convert(tmp_path / "w.dcz", tmp_path / "w.npz")
+    assert list(read(tmp_path / "w.npz")) == [name]
+    folder = tmp_path / "unpacked"
+    zipfile.ZipFile(tmp_path / "w.npz").extractall(folder)
+    assert all(path.resolve().is_relative_to(folder) for path in folder.rglob("*"))
+
+
+def archive(path: Path, members: list[tuple[str, bytes]]) -> Path:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as file:
+        warnings.simplefilter("ignore", UserWarning)  # of a name twice
+        for name, data in members:
+            file.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([("a.txt", b"text")], "member 'a.txt' is no array"),
+        ([("a.npy", npy(np.zeros(1))), ("a.npy", npy(np.ones(1)))], "array 'a' is there twice"),
+        ([("a.npy", b"")], "array 'a' cannot be read"),
+        ([("a.npy", b"text")], "array 'a' cannot be read"),
+        ([("a.npy", npy(np.zeros(9))[:-1])], "array 'a' cannot be read"),
+        ([("a.npy", npy(np.zeros(9)).replace(b"(9,)", b"(-9,)").replace(b"}  ", b"} "))], "array 'a' cannot be read"),
+        ([("a.npy", npy(np.zeros(9)).replace(b"(9,)", b"((9,"))], "array 'a' cannot be read"),
+        ([("a.npy", npy(np.zeros(9)).replace(b"'<f8'", b"'<q9'"))], "array 'a' cannot be read"),
+    ],
+)
+def test_archives_that_are_wrong(tmp_path: Path, members: list, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        read(archive(tmp_path / "w.npz", members))
+
+
+@pytest.mark.parametrize("array", [np.array(["text"]), np.array([b"x"]), np.zeros(2, "f4,i4"), np.zeros(1, "M8[s]")])
+def test_arrays_that_are_no_weights(tmp_path: Path, array: np.ndarray) -> None:
+    np.savez(tmp_path / "w.npz", w=array)
+    np.save(tmp_path / "w.npy", array)
+    for name in ("w.npz", "w.npy"):
+        with pytest.raises(UnsupportedError, match="array 'w': dtype .* cannot be stored"):
+            read(tmp_path / name)
+
+
+def test_pickles_are_never_loaded(tmp_path: Path) -> None:
+    np.save(tmp_path / "w.npy", np.array([print, 1], object), allow_pickle=True)
+    np.savez(tmp_path / "w.npz", allow_pickle=True, w=np.array([print, 1], object))
+    for name in ("w.npz", "w.npy"):
+        with pytest.raises(UnsupportedError, match="dtype object cannot be stored"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"PK\x03\x04", b"\x93NUMPY", b"\x93NUMPY\x09\x00" + bytes(99)])
+def test_files_that_are_something_else(tmp_path: Path, data: bytes) -> None:
+    for name, message in (("w.npz", "no npz archive"), ("w.npy", "no npy file")):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(FormatError, match=message):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_garbled_archives(tmp_path: Path, compression: int) -> None:
+    """A byte changed anywhere: the right arrays, or an error of dcz."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as file:
+        file.writestr("a.npy", npy(np.arange(40)))
+        file.writestr("b.npy", npy(np.ones(3)))
+    data = (tmp_path / "a.npz").read_bytes()
+    chance = random.Random(1)
+    whole = damaged = 0
+    for at in range(0, len(data), 2):
+        changed = bytearray(data)
+        changed[at] = chance.randrange(256)
+        (tmp_path / "b.npz").write_bytes(changed)
+        try:
+            read(tmp_path / "b.npz")
+            whole += 1
+        except DczError:
+            damaged += 1
+    assert whole and damaged
+
+
+def test_garbled_arrays(tmp_path: Path) -> None:
+    data = npy(np.arange(40))
+    for at in range(0, 128, 3):
+        for byte in b"(),'<{0-9\xff\x00":
+            changed = bytearray(data)
+            changed[at] = byte
+            (tmp_path / "b.npy").write_bytes(changed)
+            try:
+                read(tmp_path / "b.npy")
+            except DczError:
+                pass
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    for name in ("w.npz", "w.npy", "w.safetensors", "w.dcz", "w.net"):
+        with pytest.raises(FileNotFoundError):
+            open_model(tmp_path / name)

@@ -1,0 +1,139 @@
+"""What users see: names, errors, types, docstrings whose examples run, and a core that needs no framework."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import dcz
+from dcz import errors
+from dcz.kernels import Kernels
+from support.kernel_sets import NATIVE_SETS
+
+PACKAGE = Path(dcz.__file__).parent
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(dcz.__path__, "dcz.") if not module.name.endswith(("_native", "__main__"))
+)
+
+
+@pytest.mark.parametrize("name", ["dcz", *MODULES])
+def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, raise_on_error=False, report=True)
+    assert result.failed == 0
+    assert module.__doc__, f"{name} says nothing of itself"
+
+
+@pytest.mark.parametrize("name", [name for name in dcz.__all__ if name != "__version__"])
+def test_public_names_say_what_they_are(name: str) -> None:
+    assert inspect.getdoc(getattr(dcz, name))
+
+
+@pytest.mark.parametrize("function", [dcz.save_file, dcz.save, dcz.load_file, dcz.verify, dcz.Reader, dcz.Writer])
+def test_public_functions_have_an_example(function: object) -> None:
+    assert ">>> " in inspect.getdoc(function)
+
+
+def test_public_names() -> None:
+    assert {"save", "save_file", "load", "load_file", "open", "Reader", "Writer", "verify"} <= set(dcz.__all__)
+    assert all(hasattr(dcz, name) for name in dcz.__all__) and sorted(dcz.__all__) == list(dcz.__all__)
+    assert dcz.open is dcz.Reader
+
+
+def test_the_error_tree() -> None:
+    leaves = {"FormatError", "ChecksumError", "TruncatedError", "UnsupportedError", "LimitError"}
+    found = {name: each for name, each in vars(errors).items() if isinstance(each, type)}
+    assert set(found) == leaves | {"DczError"}
+    assert issubclass(errors.DczError, ValueError)
+    assert all(found[name].__bases__ == (errors.DczError,) and "Reaction: " in found[name].__doc__ for name in leaves)
+    assert set(found) <= set(dcz.__all__)
+
+
+def public_functions(module: ModuleType) -> list:
+    own = [each for each in vars(module).values() if getattr(each, "__module__", None) == module.__name__]
+    functions = [each for each in own if inspect.isfunction(each)]
+    for each in own:
+        if inspect.isclass(each):
+            functions += [f for f in vars(each).values() if inspect.isfunction(f)]
+    return [f for f in functions if not f.__name__.startswith("_") or f.__name__ == "__init__"]
+
+
+@pytest.mark.parametrize("name", ["dcz", *MODULES])
+def test_everything_public_is_typed(name: str) -> None:
+    for function in public_functions(importlib.import_module(name)):
+        if "<string>" in function.__code__.co_filename:
+            continue  # made by dataclasses
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in ("self", "cls")]
+        untyped = [p.name for p in parameters if p.annotation is inspect.Parameter.empty]
+        assert not untyped, f"{name}.{function.__qualname__}: {untyped}"
+
+
+def test_types_are_announced() -> None:
+    assert (PACKAGE / "py.typed").read_bytes() == b""
+
+
+@pytest.mark.skipif(not NATIVE_SETS, reason="this install has no compiled kernels")
+def test_the_compiled_kernels_have_a_stub() -> None:
+    from dcz.kernels import _native
+
+    stub = Path(_native.__file__).with_name("_native.pyi").read_text()
+    methods = [name for name in vars(_native.KernelSet) if not name.startswith("_")]
+    assert len(methods) > 10 and all(f"def {name}(" in stub for name in methods)
+
+
+def test_kernel_sets_have_the_whole_interface(kernel_set: Kernels) -> None:
+    for name in (name for name in vars(Kernels) if not name.startswith("_")):
+        assert hasattr(kernel_set, name), name
+
+
+def test_importing_is_quick_and_needs_no_framework() -> None:
+    """Frameworks, the command line's libraries and safetensors are imported when they are needed, if ever."""
+    program = (
+        "import sys, dcz, numpy; dcz.load(dcz.save({'w': numpy.arange(9)})); "
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    unwanted = {"torch", "jax", "tensorflow", "keras", "onnx", "safetensors", "typer", "rich", "click", "matplotlib"}
+    assert not unwanted & set(run.stdout.split())
+
+
+def test_modules_are_imported_without_warnings() -> None:
+    program = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in MODULES)
+    environment = {**os.environ, "DCZ_KERNELS": ""}
+    run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, env=environment)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+# Each room, and those below it that it may import.
+ROOMS = {
+    "kernels": set(),
+    "entropy": {"kernels"},
+    "tensor": {"entropy", "kernels"},
+    "container": {"tensor", "kernels"},
+    "report": {"container", "tensor"},
+    "convert": {"container", "tensor"},
+    "cli": {"report", "convert", "container", "tensor", "kernels"},
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_down(room: str) -> None:
+    for path in (PACKAGE / room).rglob("*.py"):
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if len(words) > 1 and words[0] in ("from", "import") and words[1].startswith("dcz."):
+                other = words[1].split(".")[1]
+                assert other not in ROOMS or other == room or other in ROOMS[room], f"{path}: {line}"
+            if words[:3] == ["from", "dcz", "import"]:
+                for other in line.partition("import")[2].replace(",", " ").split():
+                    assert other not in ROOMS or other in ROOMS[room], f"{path}: {line}"

@@ -1,0 +1,278 @@
+"""Files with right checksums and an index that lies: each lie has its error, raised before anything is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgpack
+import numpy as np
+import pytest
+import zstandard
+
+import dcz
+from dcz import limits
+from dcz.container import trailer
+from dcz.errors import FormatError, LimitError, TruncatedError, UnsupportedError
+from support.arrays import make_array
+from support.forging import compressed, finish, forge, plain_index, segments, with_prelude, with_trailer
+from support.layouts import in_layout
+
+TENSORS = {
+    "a": in_layout(make_array(1, "F32", (40, 5), 0.4, 7, "float"), "bitmap", "codebook"),
+    "b": in_layout(make_array(2, "I16", (11,), 1.0, 99), "all", "bytes"),
+}
+
+
+def change(*path: object, to: object) -> Callable[[dict], None]:
+    """Sets one value deep in the index."""
+
+    def edit(index: dict) -> None:
+        for step in path[:-1]:
+            index = index[step]
+        index[path[-1]] = to
+
+    return edit
+
+
+def tensor(number: int, key: str, to: object) -> Callable[[dict], None]:
+    return change("tensors", number, key, to=to)
+
+
+def reorder(keys: list, *path: object) -> Callable[[dict], None]:
+    """The same map with its keys in another order, or without some."""
+
+    def edit(index: dict) -> None:
+        for step in path:
+            index = index[step]
+        found = {key: index.get(key, 0) for key in keys}
+        index.clear()
+        index.update(found)
+
+    return edit
+
+
+MANY = "x" * 4097
+LIES: dict[str, tuple[Callable[[dict], object], type[Exception], str]] = {
+    "unknown key": (change("extra", to=1), FormatError, "index: expected the keys"),
+    "missing key": (reorder(["must_understand", "may_ignore", "tensors", "aliases"]), FormatError, "expected the keys"),
+    "keys in another order": (
+        reorder(["may_ignore", "must_understand", "tensors", "aliases", "metadata"]), FormatError, "expected the keys",
+    ),
+    "feature bits that are no number": (change("may_ignore", to="1"), FormatError, "may_ignore: expected 64 bits"),
+    "feature bits that are negative": (change("may_ignore", to=-1), FormatError, "may_ignore: expected 64 bits"),
+    "feature bits that are true": (change("must_understand", to=True), FormatError, "must_understand: expected 64"),
+    "a feature to understand": (change("must_understand", to=2), UnsupportedError, "needs features 0x2"),
+    "feature bits other than the prelude's": (change("may_ignore", to=1), FormatError, "not those of the prelude"),
+    "tensors in a map": (change("tensors", to={}), FormatError, "tensors: expected a list"),
+    "tensor that is a list": (change("tensors", 0, to=[1]), FormatError, r"tensors\[0\]: expected a map"),
+    "tensor with a key more": (change("tensors", 1, "color", to=1), FormatError, r"tensors\[1\]: expected a map"),
+    "tensor with keys in another order": (
+        reorder(["dtype", "name", "shape", "nonzeros", "size", "layout"], "tensors", 0), FormatError, "expected a map",
+    ),
+    "name that is bytes": (tensor(0, "name", b"a"), FormatError, "name: expected a string"),
+    "name that is null": (tensor(0, "name", None), FormatError, "name: expected a string"),
+    "name too long": (tensor(0, "name", MANY), FormatError, "4097 bytes are more than 4096"),
+    "name twice": (tensor(0, "name", "b"), FormatError, "'b' is there twice"),
+    "unknown dtype": (tensor(0, "dtype", "F128"), FormatError, "unknown dtype 'F128'; known are BOOL"),
+    "dtype that is a list": (tensor(0, "dtype", ["F32"]), FormatError, "unknown dtype"),
+    "shape that is a number": (tensor(0, "shape", 200), FormatError, "shape: expected lengths"),
+    "shape with a negative length": (tensor(0, "shape", [-40, -5]), FormatError, "shape: expected lengths"),
+    "shape with a fraction": (tensor(0, "shape", [40.0, 5]), FormatError, "shape: expected lengths"),
+    "shape with a boolean": (tensor(0, "shape", [True, 200]), FormatError, "shape: expected lengths"),
+    "too many dimensions": (tensor(0, "shape", [1] * 65), LimitError, "65 dimensions are more than 64"),
+    "shape beyond every machine": (tensor(0, "shape", [1 << 49]), LimitError, "has more than"),
+    "shape whose product overflows": (tensor(0, "shape", [1 << 32, 1 << 32, 1 << 32]), LimitError, "has more than"),
+    "shape that overflows to zero": (tensor(0, "shape", [1 << 63, 2]), LimitError, "has more than"),
+    "empty shape that overflows on the way": (tensor(0, "shape", [1 << 40, 1 << 40, 0]), LimitError, "has more than"),
+    "nonzeros that are text": (tensor(0, "nonzeros", "9"), FormatError, "nonzeros: expected at most"),
+    "more nonzeros than weights": (tensor(0, "nonzeros", 201), FormatError, "nonzeros: expected at most"),
+    "negative nonzeros": (tensor(0, "nonzeros", -1), FormatError, "nonzeros: expected at most"),
+    "nonzeros that do not add up": (tensor(0, "nonzeros", 3), FormatError, "nonzeros: 3, its chunks have"),
+    "negative size": (tensor(0, "size", -1), FormatError, "size: expected a length"),
+    "size that is a fraction": (tensor(0, "size", 8.0), FormatError, "size: expected a length"),
+    "size too large": (tensor(1, "size", 10**6), FormatError, "the segments end at byte"),
+    "size that overflows": (tensor(1, "size", 2**64 - 1), FormatError, "the segments end at byte"),
+    "layout that is a list": (tensor(0, "layout", []), FormatError, "layout: expected a map"),
+    "a segment that belongs to nobody": (lambda index: index["tensors"].pop(), FormatError, "the segments end at byte"),
+    "aliases in a list": (change("aliases", to=[]), FormatError, "aliases: expected a map"),
+    "aliases out of order": (change("aliases", to={"y": "a", "x": "a"}), FormatError, "keys in ascending order"),
+    "alias that is bytes": (change("aliases", to={b"x": "a"}), FormatError, "expected a string"),
+    "aliases of mixed kinds": (change("aliases", to={b"x": "a", "y": "a"}), FormatError, "aliases: "),
+    "alias of nothing": (change("aliases", to={"x": "q"}), FormatError, "names 'q', which is no tensor"),
+    "alias of an alias": (change("aliases", to={"x": "a", "y": "x"}), FormatError, "names 'x', which is no tensor"),
+    "alias of itself": (change("aliases", to={"x": "x"}), FormatError, "names 'x', which is no tensor"),
+    "alias of a list": (change("aliases", to={"x": ["a"]}), FormatError, "which is no tensor"),
+    "alias with a tensor's name": (change("aliases", to={"a": "b"}), FormatError, "both a tensor and an alias"),
+    "alias with a long name": (change("aliases", to={MANY: "b"}), FormatError, "4097 bytes"),
+    "metadata in a list": (change("metadata", to=[]), FormatError, "metadata: expected a map"),
+    "metadata out of order": (change("metadata", to={"b": 1, "a": 1}), FormatError, "metadata: keys are strings in asc"),
+    "metadata out of order deep down": (
+        change("metadata", to={"k": [{"b": 1, "a": 1}]}), FormatError, r"metadata.k\[0\]: keys are strings in asc",
+    ),
+    "metadata under bytes": (change("metadata", to={b"a": 1}), FormatError, "keys are strings"),
+    "metadata of mixed keys": (change("metadata", to={b"a": 1, "b": 2}), FormatError, "keys are strings"),
+    "metadata with a timestamp": (
+        change("metadata", to={"a": msgpack.Timestamp(1, 1)}), FormatError, "metadata.a: a value of type Timestamp",
+    ),
+    "metadata with an extension": (
+        change("metadata", to={"a": [msgpack.ExtType(7, b"x")]}), FormatError, r"metadata.a\[0\]: a value of type Ext",
+    ),
+}  # fmt: skip
+
+
+def nested(depth: int) -> object:
+    value: object = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def refusal(data: bytes, error: type[Exception], message: str) -> None:
+    """All ways in refuse alike."""
+    for read in (dcz.load, dcz.verify):
+        with pytest.raises(error, match=message) as raised:
+            read(data)
+        assert type(raised.value) is error and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_lie(name: str) -> None:
+    edit, error, message = LIES[name]
+    refusal(forge(TENSORS, edit), error, message)
+
+
+def test_the_truth() -> None:
+    assert sorted(dcz.load(forge(TENSORS))) == ["a", "b"]
+    data = forge(TENSORS, change("aliases", to={"c": "a", "d": "b"}))
+    found = dcz.load(data)
+    assert found["c"] is found["a"] and found["d"] is found["b"]
+
+
+def test_metadata_too_deep() -> None:
+    assert dcz.open(forge(TENSORS, change("metadata", to={"k": nested(15)}))).metadata["k"] == nested(15)
+    refusal(forge(TENSORS, change("metadata", to={"k": nested(16)})), LimitError, "nested deeper than 16")
+    maps: object = 1
+    for _ in range(17):
+        maps = {"k": maps}
+    refusal(forge(TENSORS, change("metadata", to=maps)), LimitError, "nested deeper than 16")
+    refusal(finish(segments(TENSORS), b"\x91" * 100_000 + b"\xc0"), FormatError, "no valid msgpack")
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "no valid msgpack"),
+        (b"\xc1", "no valid msgpack"),
+        (b"\x85", "no valid msgpack"),
+        (b"\x01", "expected a map, found int"),
+        (b"\x90", "expected a map, found list"),
+        (b"\x80\x00", "no valid msgpack"),
+        (b"\x81\x01\x01", "no valid msgpack"),
+        (b"\x82\xa1a\x01\xa1a\x01", "not canonical"),
+        (b"\x81\xa1\xff\x01", "no valid msgpack"),
+        (b"\x80\xc0\xc0", "no valid msgpack"),
+    ],
+)
+def test_an_index_that_is_something_else(raw: bytes, message: str) -> None:
+    refusal(finish(segments({}), raw), FormatError, message)
+
+
+# The same value said longer than needed: which of them a reader takes must not depend on the reader.
+LONGER = {
+    "integer in two bytes": (b"\x00", b"\xcc\x00"),
+    "integer in three bytes": (b"\x00", b"\xcd\x00\x00"),
+    "integer in nine bytes": (b"\x00", b"\xcf" + bytes(8)),
+    "integer as signed": (b"\x00", b"\xd0\x00"),
+    "text in one byte more": (b"\xa9may_i", b"\xd9\x09may_i"),
+    "list in two bytes more": (b"\x90", b"\xdc\x00\x00"),
+    "map in two bytes more": (b"\x80", b"\xde\x00\x00"),
+    "map in four bytes more": (b"\x80", b"\xdf" + bytes(4)),
+}
+
+
+@pytest.mark.parametrize("name", LONGER)
+def test_numbers_and_lengths_in_another_than_the_shortest_form(name: str) -> None:
+    raw = msgpack.packb(plain_index({}), use_bin_type=True).replace(b"may_ignore", b"may_i")
+    short, long = LONGER[name]
+    short, long = short.replace(b"\xa9may_i", b"\xaamay_i"), long.replace(b"\x09may_i", b"\x0amay_i")
+    assert short in raw
+    changed = raw.replace(short, long, 1).replace(b"may_i", b"may_ignore")
+    assert msgpack.unpackb(changed) == plain_index({})
+    refusal(finish(segments({}), changed), FormatError, "not canonical msgpack")
+
+
+def test_a_short_float() -> None:
+    index = plain_index({})
+    index["metadata"] = {"x": 1.5}
+    raw = msgpack.packb(index, use_bin_type=True)
+    changed = raw.replace(b"\xcb\x3f\xf8" + bytes(6), b"\xca\x3f\xc0\x00\x00")
+    assert changed != raw
+    refusal(finish(segments({}), changed), FormatError, "not canonical msgpack")
+
+
+def test_a_frame_that_is_no_frame() -> None:
+    raw = msgpack.packb(plain_index({}), use_bin_type=True)
+    refusal(finish(segments({}), raw, b"\0" * 20), FormatError, "index: ")
+    refusal(finish(segments({}), raw, compressed(raw)[:-1]), FormatError, "index: ")
+    refusal(finish(segments({}), raw, compressed(raw) + b"\0"), FormatError, "index: ")
+    refusal(finish(segments({}), raw, compressed(raw) + compressed(b"")), FormatError, "index: ")
+    refusal(finish(segments({}), raw, b""), FormatError, "index: ")
+
+
+def test_a_frame_of_another_length() -> None:
+    raw = msgpack.packb(plain_index({}), use_bin_type=True)
+    for other in (raw + b"\0", raw[:-1], b""):
+        refusal(finish(segments({}), raw, compressed(other)), FormatError, "disagree about its length")
+    silent = zstandard.ZstdCompressor(write_content_size=False).compress(raw)
+    refusal(finish(segments({}), raw, silent), FormatError, "disagree about its length")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"version": 1}, UnsupportedError, "format version 1, this dcz reads 0; update dcz"),
+        ({"version": 2**32 - 1}, UnsupportedError, "update dcz"),
+        ({"must_understand": 1 << 63}, UnsupportedError, "needs features 0x8000000000000000 .* update dcz"),
+        ({"may_ignore": 1}, FormatError, "not those of the prelude"),
+        ({"reserved": 1}, FormatError, "prelude: reserved bytes are not zero"),
+    ],
+)
+def test_preludes(changes: dict, error: type[Exception], message: str) -> None:
+    refusal(with_prelude(forge(TENSORS), **changes), error, message)
+
+
+def test_a_feature_that_may_be_ignored() -> None:
+    data = with_prelude(forge(TENSORS, change("may_ignore", to=1 << 63)), may_ignore=1 << 63)
+    assert sorted(dcz.load(data)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"version": 3}, UnsupportedError, "format version 3"),
+        ({"reserved": 1}, FormatError, "trailer: reserved bytes are not zero"),
+        ({"file_length": 10**9}, TruncatedError, "should have 1000000000 bytes, but has"),
+        ({"file_length": 64}, FormatError, "should have 64 bytes, but has"),
+        ({"index_stored": 2**32 - 1}, FormatError, "does not fit the file"),
+        ({"index_bytes": limits.MAX_INDEX_BYTES + 1}, LimitError, "more than .* that dcz reads"),
+        ({"index_bytes": 5}, FormatError, "disagree about its length"),
+    ],
+)
+def test_trailers(changes: dict, error: type[Exception], message: str) -> None:
+    refusal(with_trailer(forge(TENSORS), **changes), error, message)
+
+
+def test_an_index_longer_than_the_first_read() -> None:
+    """The tail that is read first is a guess; a longer index takes another read."""
+    rng = np.random.Generator(np.random.PCG64(1))
+    names = sorted(rng.bytes(40).hex() for _ in range(2000))
+    data = forge(dict.fromkeys(names, TENSORS["b"]))
+    assert trailer.Trailer.parse(np.frombuffer(data, np.uint8), len(data)).index_stored > 64 << 10
+    assert list(dcz.open(data)) == names
+
+
+def test_an_index_that_begins_elsewhere() -> None:
+    data = forge(TENSORS)
+    stored = trailer.Trailer.parse(np.frombuffer(data, np.uint8), len(data)).index_stored
+    with pytest.raises(dcz.ChecksumError, match="index: does not match"):
+        dcz.load(with_trailer(data, index_stored=stored - 1))

@@ -1,0 +1,122 @@
+"""The layout that is chosen is exactly the smallest of all, and takes the bytes it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcz.tensor import choose, to_words
+from dcz.tensor.analysis import Analysis
+from dcz.tensor.choose import PROFILES, Encoding
+from dcz.tensor.encode import write
+from support.arrays import CODES, LARGE, WIDE_CODES, arrays, large, make_array
+from support.layouts import encodings
+
+
+def least(array: np.ndarray, profile: str) -> int:
+    """By trying them all."""
+    analysis = Analysis(to_words(array, "w"))
+    return min(
+        encoding.cost for encoding in (choose.as_it_is(analysis), *choose.candidates(analysis, PROFILES[profile]))
+    )
+
+
+def chosen(array: np.ndarray, profile: str) -> Encoding:
+    return choose.choose(Analysis(to_words(array, "w")), profile)
+
+
+@pytest.fixture(scope="module")
+def without_zstd() -> object:
+    """The choice before zstd has its say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "_with_zstd", lambda best, analysis: best)
+        yield
+
+
+@pytest.mark.usefixtures("without_zstd")
+@given(array=arrays(codes=WIDE_CODES), profile=st.sampled_from(list(PROFILES)))
+def test_no_candidate_is_smaller(array: np.ndarray, profile: str) -> None:
+    if array.size:
+        assert chosen(array, profile).cost == least(array, profile)
+
+
+@pytest.mark.usefixtures("without_zstd")
+@given(array=arrays(codes=tuple(code for code in CODES if code not in WIDE_CODES)))
+def test_no_candidate_is_smaller_for_bytes(array: np.ndarray) -> None:
+    if array.size:
+        assert chosen(array, "auto").cost == least(array, "auto")
+
+
+@pytest.mark.usefixtures("without_zstd")
+@pytest.mark.parametrize("profile", ["auto", "paper"])
+@pytest.mark.parametrize("name", LARGE)
+def test_no_candidate_is_smaller_over_many_chunks(name: str, profile: str) -> None:
+    array = large(name)
+    assert chosen(array, profile).cost == least(array, profile)
+
+
+@pytest.mark.usefixtures("without_zstd")
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(2000, 60_000),
+    density=st.floats(0.01, 0.99),
+    distinct=st.integers(1, 2000),
+    code=st.sampled_from(["F16", "BF16", "F32", "I32"]),
+)
+def test_no_candidate_is_smaller_near_the_crossings(
+    seed: int, n: int, density: float, distinct: int, code: str
+) -> None:
+    array = make_array(seed, code, (n,), density, distinct, "float")
+    assert chosen(array, "auto").cost == least(array, "auto")
+
+
+@given(array=arrays())
+def test_zstd_never_makes_it_larger(array: np.ndarray) -> None:
+    if array.size:
+        for profile in ("auto", "dense"):
+            assert chosen(array, profile).cost <= least(array, profile)
+
+
+def written(encoding: Encoding) -> int:
+    layout, parts = write(encoding)
+    assert layout.stored == sum(len(part) for part in parts)
+    return layout.stored
+
+
+def counted(encoding: Encoding) -> int:
+    """The part of the cost that is bytes of the segment."""
+    streams = [*encoding.streams, *(encoding.codebook.planes if encoding.codebook else ())]
+    return sum(int(stream.sizes.sum()) for stream in streams)
+
+
+@given(array=arrays(), profile=st.sampled_from(list(PROFILES)))
+def test_the_cost_is_what_is_written(array: np.ndarray, profile: str) -> None:
+    if array.size:
+        encoding = chosen(array, profile)
+        assert written(encoding) == counted(encoding) <= encoding.cost
+
+
+@given(array=arrays(most=3000))
+def test_the_cost_of_every_candidate_is_what_is_written(array: np.ndarray) -> None:
+    if array.size:
+        for encoding in encodings(array):
+            assert written(encoding) == counted(encoding) <= encoding.cost
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_takes_its_own_positions_or_nothing(profile: str) -> None:
+    array = make_array(5, "F32", (4000,), 0.3, 16, "float")
+    encoding = chosen(array, profile)
+    assert encoding.positions in PROFILES[profile] or encoding.values == "bytes"
+    assert (encoding.values == "bytes") == (profile == "raw")
+
+
+def test_several_code_tables_where_rows_differ() -> None:
+    """Rows of very different density, as in a real transformer: one table for all would cost more."""
+    rng = np.random.Generator(np.random.PCG64(8))
+    rows = np.repeat([0.02, 0.5], 200_000)
+    array = np.where(rng.random(400_000) < rows, rng.choice(np.float32([1, 2, 3]), 400_000), np.float32(0))
+    encoding = chosen(array, "auto")
+    assert max(len(stream.codes) for stream in encoding.streams) > 1

@@ -1,0 +1,109 @@
+"""Files made by hand, with right checksums and whatever index: what a hostile writer can do."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from unittest.mock import patch
+
+import msgpack
+import numpy as np
+import zstandard
+
+from dcz import kernels
+from dcz.container import index, prelude, trailer
+from dcz.container.prelude import Features
+from dcz.tensor import encode, sizing, to_words
+from support.arrays import make_array
+from support.layouts import Stored, encodings, in_layout, stored, with_frames
+
+
+def crc(data: bytes) -> int:
+    return kernels.active().crc32c(np.frombuffer(data, np.uint8))
+
+
+def plain_index(tensors: Mapping[str, Stored]) -> dict:
+    """The index of these tensors, before it is packed."""
+    return {
+        "must_understand": 0,
+        "may_ignore": 0,
+        "tensors": [
+            index.tensor_record(name, each.dtype, each.shape, each.nonzeros, each.layout)
+            for name, each in tensors.items()
+        ],
+        "aliases": {},
+        "metadata": {},
+    }
+
+
+def segments(tensors: Mapping[str, Stored]) -> bytes:
+    """Prelude and segments, each where the index will look for it."""
+    out = bytearray(prelude.pack(Features()))
+    for each in tensors.values():
+        out += bytes(index.aligned(len(out), len(each.segment), each.layout.mappable) - len(out))
+        out += each.segment
+    return bytes(out)
+
+
+def compressed(raw: bytes) -> bytes:
+    return zstandard.ZstdCompressor(level=3, write_content_size=True).compress(raw)
+
+
+def finish(front: bytes, raw: bytes, stored_index: bytes | None = None) -> bytes:
+    """Prelude and segments, an index of these bytes, and a trailer that fits them."""
+    stored_index = compressed(raw) if stored_index is None else stored_index
+    length = len(front) + len(stored_index) + trailer.SIZE
+    return front + stored_index + trailer.Trailer(length, len(stored_index), len(raw), crc(stored_index)).pack()
+
+
+def forge(tensors: Mapping[str, Stored], edit: Callable[[dict], object] = lambda index: None) -> bytes:
+    """A file of these tensors, its index changed by `edit`."""
+    plain = plain_index(tensors)
+    edit(plain)
+    return finish(segments(tensors), msgpack.packb(plain, use_bin_type=True))
+
+
+def with_prelude(data: bytes, **changes: object) -> bytes:
+    """The same file with another prelude, its checksum right: version, must_understand, may_ignore, reserved."""
+    fields = {"version": prelude.FORMAT_VERSION, "must_understand": 0, "may_ignore": 0, "reserved": 0, **changes}
+    head = struct.pack(
+        "<8sIIQQ28s",
+        prelude.MAGIC,
+        fields["version"],
+        0,
+        fields["must_understand"],
+        fields["may_ignore"],
+        bytes([fields["reserved"]] * 28),
+    )
+    return head + struct.pack("<I", crc(head)) + data[prelude.SIZE :]
+
+
+def with_trailer(data: bytes, **changes: int) -> bytes:
+    """The same file with another trailer, its checksum right."""
+    names = ("file_length", "index_stored", "index_bytes", "index_crc32c", "version", "reserved")
+    fields = dict(zip(names, struct.unpack("<QIIIHH", data[-trailer.SIZE : -8])))
+    head = struct.pack("<QIIIHH", *{**fields, **changes}.values())
+    return data[: -trailer.SIZE] + head + struct.pack("<I4s", crc(head), trailer.MAGIC)
+
+
+def zoo() -> dict[str, Stored]:
+    """Small tensors in every kind of layout and under every kind of code there is."""
+    few = make_array(1, "F32", (4, 8), 0.4, 5, "float")
+    out = {f"few, {each.kind}": each for each in (stored(few, encoding) for encoding in encodings(few))}
+    del out["few, relative4 x planes, packed+raw"], out["few, relative5 x planes, packed+raw"]  # as with 8 bits
+    frames = make_array(4, "F16", (40,), 0.4, 6)
+    for encoding in encodings(frames):
+        if (encoding.positions, encoding.values) in (("bitmap", "codebook"), ("all", "bytes")):
+            each = stored(frames, with_frames(encoding))
+            out[f"frames, {each.kind}"] = each
+    with patch.object(sizing, "TARGET_SYMBOLS", 8):  # several chunks, with fillers
+        out["rows"] = in_layout(make_array(5, "F32", (1100,), 0.02, 3, "float"), "relative4", "codebook")
+    out["wide"] = in_layout(np.arange(257, dtype="<u4"), "all", "codebook")
+    out["complex"] = in_layout(make_array(2, "C64", (3, 5), 0.5, 4, "hostile"), "bitmap", "planes")
+    out["bytes"] = in_layout(make_array(3, "U8", (30,), 0.3, 9), "bitmap", "planes")
+    for name, array in (("scalar", np.float64(-0.0)), ("empty", np.zeros((0, 3), "<f4")), ("zeros", np.zeros(99))):
+        words = to_words(array, name)
+        encoded = encode(words)
+        segment = b"".join(part.tobytes() for part in encoded.parts)
+        out[name] = Stored(words.dtype, words.shape, encoded.nonzeros, encoded.layout, segment)
+    return out

@@ -1,0 +1,74 @@
+"""Every way to store a tensor, not only the smallest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dcz.dtypes import Dtype
+from dcz.entropy import coding, zstd
+from dcz.entropy.code import ZSTD_CODE
+from dcz.kernels.interface import U8
+from dcz.tensor import Decoder, Layout, to_words
+from dcz.tensor.analysis import Analysis
+from dcz.tensor.choose import PROFILES, Encoding, as_it_is, candidates
+from dcz.tensor.encode import write
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor as it lies in a file: its place in the index and the bytes of its segment."""
+
+    dtype: Dtype
+    shape: tuple[int, ...]
+    nonzeros: int
+    layout: Layout
+    segment: bytes
+
+    @property
+    def kind(self) -> str:
+        """The layout in a few words."""
+        codes = sorted({code.kind for stream in self.layout.streams for code in stream.codes})
+        return f"{self.layout.positions} x {self.layout.values}, {'+'.join(codes)}"
+
+    def decoder(self) -> Decoder:
+        """Ready to decode."""
+        decoder = Decoder(self.layout, self.dtype, int(np.prod(self.shape)) * self.dtype.words, "w")
+        decoder.prepare(np.frombuffer(self.segment, np.uint8)[: decoder.head])
+        return decoder
+
+    @property
+    def body(self) -> U8:
+        """The bytes of the chunks."""
+        return np.frombuffer(self.segment, np.uint8)[self.layout.codebook.stored if self.layout.codebook else 0 :]
+
+
+def encodings(array: np.ndarray) -> list[Encoding]:
+    """All layouts of an array, as it is included, without zstd."""
+    analysis = Analysis(to_words(array, "w"))
+    return [as_it_is(analysis), *candidates(analysis, PROFILES["auto"])]
+
+
+def stored(array: np.ndarray, encoding: Encoding) -> Stored:
+    """An encoding, written."""
+    words = to_words(array, "w")
+    layout, parts = write(encoding)
+    nonzeros = Analysis(words).nonzeros
+    return Stored(words.dtype, words.shape, nonzeros, layout, b"".join(part.tobytes() for part in parts))
+
+
+def with_frames(encoding: Encoding) -> Encoding:
+    """The same encoding with every row as a zstd frame, whether or not that is smaller."""
+    for i, each in enumerate(encoding.streams):
+        edges = each.symbols.bounds.tolist()
+        frames = {r: zstd.compress(each.symbols.data[a:b]) for r, (a, b) in enumerate(zip(edges, edges[1:]))}
+        sizes = np.array([len(frame) for frame in frames.values()], np.int64)
+        use = np.zeros(len(frames), np.uint8)
+        encoding.streams[i] = coding.Coding(each.symbols, [ZSTD_CODE], use, sizes, each.lanes, frames)
+    return encoding
+
+def in_layout(array: np.ndarray, positions: str, values: str) -> Stored:
+    """An array in the layout of these two."""
+    found = next(e for e in encodings(array) if (e.positions, e.values) == (positions, values))
+    return stored(array, found)
