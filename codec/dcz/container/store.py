@@ -107,6 +107,8 @@ class Store:
                 group.clear()
 
         for entry, flat in sorted(zip(entries, out), key=lambda item: item[0].offset):
+            if entry.words == 0:
+                continue  # no chunks, no streams
             if entry.size > _TASK_BYTES:
                 flush()
                 tasks += self.parts(entry, 0, int(self.index.columns.chunks[entry.number]), flat, entry.name in streamed)
