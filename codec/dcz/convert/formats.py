@@ -12,6 +12,7 @@ from dcz.convert.net import NetModel
 from dcz.convert.npz import NpyModel, NpyTarget, NpzModel, NpzTarget
 from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
 from dcz.convert.shards import ShardedModel, ShardedTarget
+from dcz.convert.torch import TorchModel, TorchTarget
 from dcz.errors import DczError, UnsupportedError
 
 
@@ -20,19 +21,28 @@ def _sharded(path: str | os.PathLike[str]) -> Model:
 
 
 _READERS: dict[str, Callable[..., Model]] = {
+    ".bin": TorchModel,
+    ".bin.index.json": _sharded,
+    ".ckpt": TorchModel,
     ".dcz": DczModel,
     ".dcz.index.json": _sharded,
     ".net": NetModel,
     ".npy": NpyModel,
     ".npz": NpzModel,
+    ".pt": TorchModel,
+    ".pth": TorchModel,
     ".safetensors": SafetensorsModel,
     ".safetensors.index.json": _sharded,
 }
 _WRITERS: dict[str, Callable[..., Target]] = {
+    ".bin": TorchTarget,
+    ".bin.index.json": ShardedTarget,
     ".dcz": DczTarget,
     ".dcz.index.json": ShardedTarget,
     ".npy": NpyTarget,
     ".npz": NpzTarget,
+    ".pt": TorchTarget,
+    ".pth": TorchTarget,
     ".safetensors": SafetensorsTarget,
     ".safetensors.index.json": ShardedTarget,
 }
