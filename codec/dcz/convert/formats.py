@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from dcz.container.shards import SUFFIX
 from dcz.convert.dcz_file import DczModel, DczTarget
+from dcz.convert.gguf import GgufModel, GgufTarget
 from dcz.convert.model import Model, Target
 from dcz.convert.net import NetModel
 from dcz.convert.npz import NpyModel, NpyTarget, NpzModel, NpzTarget
@@ -26,6 +27,7 @@ _READERS: dict[str, Callable[..., Model]] = {
     ".ckpt": TorchModel,
     ".dcz": DczModel,
     ".dcz.index.json": _sharded,
+    ".gguf": GgufModel,
     ".net": NetModel,
     ".npy": NpyModel,
     ".npz": NpzModel,
@@ -39,6 +41,7 @@ _WRITERS: dict[str, Callable[..., Target]] = {
     ".bin.index.json": ShardedTarget,
     ".dcz": DczTarget,
     ".dcz.index.json": ShardedTarget,
+    ".gguf": GgufTarget,
     ".npy": NpyTarget,
     ".npz": NpzTarget,
     ".pt": TorchTarget,
