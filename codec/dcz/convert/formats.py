@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dcz.container.shards import SUFFIX
 from dcz.convert.dcz_file import DczModel, DczTarget
 from dcz.convert.gguf import GgufModel, GgufTarget
+from dcz.convert.hdf5 import Hdf5Model, Hdf5Target, KerasModel, KerasTarget
 from dcz.convert.model import Model, Target
 from dcz.convert.net import NetModel
 from dcz.convert.npz import NpyModel, NpyTarget, NpzModel, NpzTarget
@@ -28,6 +29,9 @@ _READERS: dict[str, Callable[..., Model]] = {
     ".dcz": DczModel,
     ".dcz.index.json": _sharded,
     ".gguf": GgufModel,
+    ".h5": Hdf5Model,
+    ".hdf5": Hdf5Model,
+    ".keras": KerasModel,
     ".net": NetModel,
     ".npy": NpyModel,
     ".npz": NpzModel,
@@ -42,6 +46,9 @@ _WRITERS: dict[str, Callable[..., Target]] = {
     ".dcz": DczTarget,
     ".dcz.index.json": ShardedTarget,
     ".gguf": GgufTarget,
+    ".h5": Hdf5Target,
+    ".hdf5": Hdf5Target,
+    ".keras": KerasTarget,
     ".npy": NpyTarget,
     ".npz": NpzTarget,
     ".pt": TorchTarget,
