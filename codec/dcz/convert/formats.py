@@ -12,6 +12,7 @@ from dcz.convert.hdf5 import Hdf5Model, Hdf5Target, KerasModel, KerasTarget
 from dcz.convert.model import Model, Target
 from dcz.convert.net import NetModel
 from dcz.convert.npz import NpyModel, NpyTarget, NpzModel, NpzTarget
+from dcz.convert.onnx import OnnxModel
 from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
 from dcz.convert.shards import ShardedModel, ShardedTarget
 from dcz.convert.torch import TorchModel, TorchTarget
@@ -35,6 +36,7 @@ _READERS: dict[str, Callable[..., Model]] = {
     ".net": NetModel,
     ".npy": NpyModel,
     ".npz": NpzModel,
+    ".onnx": OnnxModel,
     ".pt": TorchModel,
     ".pth": TorchModel,
     ".safetensors": SafetensorsModel,
