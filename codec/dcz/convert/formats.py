@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 from dcz.container.shards import SUFFIX
+from dcz.convert.bitmask import with_dense_bitmasks
 from dcz.convert.dcz_file import DczModel, DczTarget
 from dcz.convert.gguf import GgufModel, GgufTarget
 from dcz.convert.hdf5 import Hdf5Model, Hdf5Target, KerasModel, KerasTarget
@@ -21,6 +22,14 @@ from dcz.errors import DczError, UnsupportedError
 
 def _sharded(path: str | os.PathLike[str]) -> Model:
     return ShardedModel(path, open_model)
+
+
+def _safetensors(path: str | os.PathLike[str]) -> Model:
+    return with_dense_bitmasks(SafetensorsModel(path), path)
+
+
+def _sharded_safetensors(path: str | os.PathLike[str]) -> Model:
+    return with_dense_bitmasks(ShardedModel(path, SafetensorsModel), path)
 
 
 _READERS: dict[str, Callable[..., Model]] = {
@@ -39,8 +48,8 @@ _READERS: dict[str, Callable[..., Model]] = {
     ".onnx": OnnxModel,
     ".pt": TorchModel,
     ".pth": TorchModel,
-    ".safetensors": SafetensorsModel,
-    ".safetensors.index.json": _sharded,
+    ".safetensors": _safetensors,
+    ".safetensors.index.json": _sharded_safetensors,
 }
 _WRITERS: dict[str, Callable[..., Target]] = {
     ".bin": TorchTarget,
