@@ -49,9 +49,8 @@ def guarded(url: str, work: Callable[[], T]) -> T:
     try:
         return work()
     except FileNotFoundError as error:
-        cause = error.__cause__
-        status = getattr(cause, "status", None)
-        if cause is not None and status != 404:  # fsspec's HTTP calls every failure to look a missing file
+        cause = error.__cause__  # fsspec's HTTP calls every failure to look a missing file
+        if type(cause).__module__.partition(".")[0] == "aiohttp" and getattr(cause, "status", None) != 404:
             raise (cause if isinstance(cause, OSError) else _os_error(url, cause)) from None
         raise FileNotFoundError(errno.ENOENT, "No such file", url) from error
     except (OSError, DczError, ImportError, MemoryError):
@@ -64,7 +63,7 @@ def guarded(url: str, work: Callable[[], T]) -> T:
         raise _os_error(url, error) from error
 
 
-def _os_error(url: str, error: BaseException) -> OSError:
+def _os_error(url: str, error: BaseException | None) -> OSError:
     """A client's error as the operating system would tell it."""
     status = getattr(error, "status", None)
     said = f"{status} {getattr(error, 'message', '')}".strip() if status is not None else str(error)
@@ -90,7 +89,7 @@ def open_url(url: str) -> Source:
 
         file = guarded(url, lambda: fs.open(path, "rb", cache_type="none"))
         if not isinstance(file, AbstractBufferedFile):  # within this process: memory, archives, caches
-            return _OwnObject(file, url)
+            return _OwnObject(file, url, fs)
         file.close()
     return UrlSource(url, fs, path, info["size"])
 
@@ -109,9 +108,10 @@ def _no_ranges(url: str) -> UnsupportedError:
 class _OwnObject(ObjectSource):
     """A file object that was opened here, and is closed here."""
 
-    def __init__(self, file: BinaryIO, url: str) -> None:
+    def __init__(self, file: BinaryIO, url: str, fs: AbstractFileSystem) -> None:
         super().__init__(file)
         self.name = url
+        self._fs = fs  # which would close an archive behind us
 
     def close(self) -> None:
         self._file.close()
@@ -163,6 +163,23 @@ class UrlSource:
             return file.read(size)
 
     def close(self) -> None: ...
+
+
+class Remembering:
+    """A source whose last bytes, from `start` on, have been read already."""
+
+    def __init__(self, source: Source, start: int, tail: U8) -> None:
+        self.name, self.size, self.remote = source.name, source.size, source.remote
+        self._source, self._start, self._tail = source, start, tail
+
+    def read_into(self, offset: int, out: U8) -> None:
+        if offset >= self._start and offset + len(out) <= self.size:
+            out[:] = self._tail[offset - self._start : offset - self._start + len(out)]
+        else:
+            self._source.read_into(offset, out)
+
+    def close(self) -> None:
+        self._source.close()
 
 
 class Readahead:

@@ -13,7 +13,7 @@ import numpy as np
 from dcz import kernels, limits
 from dcz.container import index, prelude
 from dcz.container.index import Entry
-from dcz.container.sources import open_source, read
+from dcz.container.sources import Source, open_source, read
 from dcz.container.threads import each
 from dcz.container.trailer import SIZE as TRAILER_SIZE
 from dcz.container.trailer import Trailer
@@ -61,7 +61,7 @@ class Store:
     """A dcz file, open for reading; safe for threads."""
 
     def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> None:
-        self.source = open_source(file, sequential=sequential)
+        self.source: Source = open_source(file, sequential=sequential)
         self._closed = False
         self._checked = False
         self._task_bytes = _REMOTE_TASK_BYTES if self.source.remote else _TASK_BYTES
@@ -81,6 +81,10 @@ class Store:
         if start and not self.source.remote:
             features = prelude.parse(read(self.source, 0, prelude.SIZE))
         tail = read(self.source, start, size - start)
+        if self.source.remote:
+            from dcz.container.remote import Remembering
+
+            self.source = Remembering(self.source, start, tail)
         if not start:
             features = prelude.parse(tail[: prelude.SIZE])
         try:
