@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from dcz.container.sources import is_url, open_source
 from dcz.errors import DczError
 
 Threads = Annotated[
@@ -58,6 +59,12 @@ def plain(name: str) -> str:
 
 def check_output(path: str, force: bool) -> None:
     """Refuses to replace a file unasked; the error names the way out."""
+    if is_url(path):
+        from dcz.container.remote import exists
+
+        if not force and exists(path):
+            raise DczError(f"{path}: already exists; use --force to replace it")
+        return
     if os.path.isdir(path):
         raise DczError(f"{path}: is a folder; name a file")
     if os.path.exists(path) and not force:
@@ -68,10 +75,20 @@ def check_output(path: str, force: bool) -> None:
 
 
 def check_input(path: str) -> None:
-    """Missing files and folders, said before anything else happens."""
+    """Missing files and folders, said before anything else happens; of URLs when they are opened."""
+    if is_url(path):
+        return
     if os.path.isdir(path):
         raise DczError(f"{path}: is a folder; name a file")
     os.stat(path)
+
+
+def file_bytes(path: str) -> int:
+    """How long a file is, wherever it is."""
+    if not is_url(path):
+        return os.path.getsize(path)
+    with contextlib.closing(open_source(path)) as source:
+        return source.size
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from dcz.cli.common import Force, Json, Quiet, Threads, check_input, check_output, print_json, progress, size
+from dcz.cli.common import Force, Json, Quiet, Threads, check_input, check_output, file_bytes, print_json, progress, size
 
 
 def pack(
@@ -40,7 +40,7 @@ def pack(
     check_output(dst, force)
     with open_model(src, shapes=shapes) as model, progress("packing", quiet or json) as report:
         moved = transfer(model, open_target(dst, profile=profile, threads=threads), progress=report)
-    before, after = os.path.getsize(src), os.path.getsize(dst)
+    before, after = file_bytes(src), file_bytes(dst)
     if json:
         print_json({
             "source": src, "file": dst, "tensors": moved.tensors, "aliases": moved.aliases,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from dcz.cli.common import Force, Json, Quiet, Threads, check_input, check_output, print_json, progress, size
+from dcz.cli.common import Force, Json, Quiet, Threads, check_input, check_output, file_bytes, print_json, progress, size
 
 
 def unpack(
-    src: Annotated[str, typer.Argument(help="The .dcz file to read.")],
+    src: Annotated[str, typer.Argument(help="The .dcz file to read, or its URL.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The file to write: .safetensors, .npz or .npy.")],
     shapes: Annotated[Optional[Path], typer.Option(help="For .net files.", hidden=True)] = None,
     threads: Threads = None,
@@ -31,11 +30,11 @@ def unpack(
     target = open_target(output, threads=threads)
     with open_model(src, shapes=shapes) as model, progress("unpacking", quiet or json) as report:
         moved = transfer(model, target, progress=report)
-    after = os.path.getsize(output)
+    after = file_bytes(output)
     if json:
         print_json({
             "source": src, "file": output, "tensors": moved.tensors + moved.aliases,
-            "dense_bytes": moved.nbytes, "source_bytes": os.path.getsize(src), "file_bytes": after,
+            "dense_bytes": moved.nbytes, "source_bytes": file_bytes(src), "file_bytes": after,
         })  # fmt: skip
     elif not quiet:
         print(f"{output}: {moved.tensors + moved.aliases} tensors, {size(after)}")
