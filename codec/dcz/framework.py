@@ -108,8 +108,14 @@ class Mismatch(NamedTuple):
     unexpected_keys: list[str]
 
 
-def match(reader: Reader, expected: Mapping[str, tuple[tuple[int, ...], str]], strict: bool, where: str) -> Mismatch:
-    """Compares a model's names, shapes and dtype names with a file's, before anything is read.
+def match(
+    reader: Reader,
+    expected: Mapping[str, tuple[tuple[int, ...], str]],
+    strict: bool,
+    where: str,
+    names: Iterable[str] | None = None,
+) -> Mismatch:
+    """Compares a model's names, shapes and dtype names with a file's, or those `names` of it, before any is read.
 
     Shapes and dtypes must always agree; with `strict`, names must too. Raises `DczError` that names them all."""
     wrong = []
@@ -119,7 +125,7 @@ def match(reader: Reader, expected: Mapping[str, tuple[tuple[int, ...], str]], s
             if info.shape != tuple(shape) or DTYPES[info.dtype].name != dtype:
                 wrong.append(f"{name!r} is {DTYPES[info.dtype].name} {info.shape}, the model has {dtype} {tuple(shape)}")
     missing = [name for name in expected if name not in reader]
-    unexpected = [name for name in reader if name not in expected]
+    unexpected = [name for name in (reader if names is None else names) if name not in expected]
     if strict and missing:
         wrong.append(f"missing in the file: {', '.join(map(repr, missing))}")
     if strict and unexpected:
