@@ -28,7 +28,7 @@ _LAZY = {
 }
 _MODULES = ("numpy",)
 # Faces of frameworks, each an extra of its own.
-_FACES = ("jax", "keras", "tensorflow", "torch")
+_FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
 
 def __getattr__(name: str) -> object:
