@@ -27,6 +27,8 @@ _LAZY = {
     "verify": "dcz.container.verify",
 }
 _MODULES = ("numpy",)
+# Faces of frameworks, each an extra of its own.
+_FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
 
 def __getattr__(name: str) -> object:
@@ -34,7 +36,7 @@ def __getattr__(name: str) -> object:
         value = __getattr__("Reader")
     elif name in _LAZY:
         value = getattr(import_module(_LAZY[name]), name)
-    elif name in _MODULES:
+    elif name in _MODULES or name in _FACES:
         value = import_module(f"dcz.{name}")
     else:
         raise AttributeError(f"module 'dcz' has no attribute {name!r}")
@@ -43,7 +45,9 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    from importlib.util import find_spec
+
+    return sorted({*globals(), *__all__, *_MODULES, *filter(find_spec, _FACES)})
 
 
 __all__ = [
