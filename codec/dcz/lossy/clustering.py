@@ -12,7 +12,7 @@ from dcz.errors import DczError
 from dcz.lossy.clusters import Clusters
 from dcz.lossy.codebooks import CODEBOOK_DTYPES, Codebook, fit
 from dcz.lossy.fidelity import Gauge
-from dcz.lossy.flat import flat, working
+from dcz.lossy.flat import dot, flat, working
 from dcz.lossy.huffman import mean_bits
 from dcz.lossy.inits import INITS
 from dcz.lossy.lloyd import MAX_ITER
@@ -205,7 +205,7 @@ def _assemble(
         rounded = book_values[index]
         gauge.add(values, rounded)
         if weights is not None:
-            wcss += float(np.square(values.astype(np.float64) - rounded) @ weights[part][flags[part]])
+            wcss += dot(np.square(values.astype(np.float64) - rounded), weights[part][flags[part]])
     found = gauge.read()
     wcss = found.squared if weights is None else wcss
     return Clusters(codebook, indices, mask, group, wcss, found.largest, found.relative, found.cosine,

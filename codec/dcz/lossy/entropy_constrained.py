@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcz.lossy.flat import dot
 from dcz.lossy.huffman import ONE_SYMBOL, code_lengths, ideal_lengths
 from dcz.lossy.lloyd import Partition, wcss
 from dcz.lossy.samples import F64, I64, Samples
@@ -65,7 +66,7 @@ def _settle(samples: Samples, centroids: F64, cuts: I64, price: float, code, rou
 
 def _cost(samples: Samples, centroids: F64, cuts: I64, price: float, lengths: F64) -> float:
     masses = samples.masses(cuts)
-    bits = float(masses[masses > 0] @ lengths[masses > 0])
+    bits = dot(masses[masses > 0], lengths[masses > 0])
     return wcss(samples, centroids, cuts) + price * bits
 
 

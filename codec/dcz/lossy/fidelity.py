@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcz.lossy.flat import flat, pieces
+from dcz.lossy.flat import dot, flat, pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Gauge:
         if not len(before):
             return
         a, b = before.astype(np.float64), after.astype(np.float64)
-        self._dot += float(a @ b)
-        self._before += float(a @ a)
-        self._after += float(b @ b)
+        self._dot += dot(a, b)
+        self._before += dot(a, a)
+        self._after += dot(b, b)
         a -= b
-        self._squared += float(a @ a)
+        self._squared += dot(a, a)
         self._largest = max(self._largest, float(np.abs(a, out=a).max()))
 
     def read(self) -> Fidelity:

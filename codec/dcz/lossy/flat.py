@@ -37,3 +37,8 @@ def pieces(array: np.ndarray) -> Iterator[tuple[slice, NDArray]]:
 def finite(array: np.ndarray) -> bool:
     """Whether there is neither NaN nor infinity in it."""
     return all(bool(np.isfinite(values).all()) for _, values in pieces(flat(array)))
+
+
+def dot(a: NDArray, b: NDArray) -> float:
+    """Inner product in float64, on the calling thread alone: a BLAS would start others for it."""
+    return float(np.einsum("i,i->", a, b, dtype=np.float64))

@@ -6,6 +6,7 @@ import heapq
 
 import numpy as np
 
+from dcz.lossy.flat import dot
 from dcz.lossy.samples import F64
 
 # Clusters that are coded as one symbol. More are coded in two planes, and counted by their entropy.
@@ -45,4 +46,4 @@ def mean_bits(counts: F64) -> float:
     if len(counts) < 2:
         return 0.0
     lengths = code_lengths(counts) if len(counts) <= ONE_SYMBOL else ideal_lengths(counts)
-    return float(counts @ lengths / counts.sum())
+    return dot(counts, lengths) / float(counts.sum())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcz.lossy.flat import dot
 from dcz.lossy.samples import F64, I64, Samples
 
 # Rounds after which it is stopped: in practice it settles after some hundreds.
@@ -49,7 +50,7 @@ def midpoints(centroids: F64) -> F64:
 def wcss(samples: Samples, centroids: F64, cuts: I64) -> float:
     """Within-cluster sum of squares."""
     masses, moments = samples.masses(cuts), samples.moments(cuts)
-    return max(samples.squares - 2 * float(centroids @ moments) + float((centroids * centroids) @ masses), 0.0)
+    return max(samples.squares - 2 * dot(centroids, moments) + dot(centroids * centroids, masses), 0.0)
 
 
 def _refill(samples: Samples, centroids: F64, cuts: I64, masses: F64, moments: F64) -> F64:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.lossy.flat import flat, pieces
+from dcz.lossy.flat import dot, flat, pieces
 
 _DIGIT = 16
 
@@ -72,7 +72,7 @@ def spread(array: NDArray) -> tuple[float, float]:
         magnitude = np.abs(values.astype(np.float64))
         count += int(np.count_nonzero(magnitude))
         total += float(magnitude.sum())
-        squares += float(magnitude @ magnitude)
+        squares += dot(magnitude, magnitude)
     if count == 0:
         return 0.0, 0.0
     mean = total / count

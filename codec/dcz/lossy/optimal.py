@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.lossy.flat import dot
 from dcz.lossy.inits import density, linear
 from dcz.lossy.lloyd import Partition, lloyd, wcss
 from dcz.lossy.samples import F64, I64, Samples
@@ -36,7 +37,7 @@ class _Costs:
     def __init__(self, points: Samples) -> None:
         values = points.points.astype(np.float64)
         weights = np.ones(points.n) if points.weights is None else points.weights.astype(np.float64)
-        values = values - float(values @ weights) / float(weights.sum())
+        values = values - dot(values, weights) / float(weights.sum())
         self.mass, self.moment, self.square = (
             np.concatenate([[0.0], np.cumsum(terms)]) for terms in (weights, weights * values, weights * values * values)
         )

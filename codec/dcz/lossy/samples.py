@@ -10,6 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.lossy.flat import dot
+
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
@@ -91,7 +93,7 @@ class Samples:
         for start in range(0, self.n, 1 << 20):
             part = slice(start, start + (1 << 20))
             points = self.points[part].astype(np.float64)
-            total += float(points @ points if self.weights is None else (points * points) @ self.weights[part])
+            total += dot(points, points if self.weights is None else points * self.weights[part])
         return total
 
     @cached_property
