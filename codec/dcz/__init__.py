@@ -11,7 +11,7 @@ from dcz.version import __version__
 
 if TYPE_CHECKING:
     from dcz.container import Reader, TensorInfo, Writer, verify
-    from dcz.lossy import cluster, prune
+    from dcz.lossy import cluster, compress, prune
     from dcz.numpy import load, load_file, save, save_file
 
     open = Reader
@@ -22,6 +22,7 @@ _LAZY = {
     "TensorInfo": "dcz.container.reader",
     "Writer": "dcz.container.writer",
     "cluster": "dcz.lossy",
+    "compress": "dcz.lossy",
     "load": "dcz.numpy",
     "load_file": "dcz.numpy",
     "prune": "dcz.lossy",
@@ -61,6 +62,7 @@ __all__ = [
     "Writer",
     "__version__",
     "cluster",
+    "compress",
     "load",
     "load_file",
     "open",
