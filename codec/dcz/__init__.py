@@ -11,6 +11,7 @@ from dcz.version import __version__
 
 if TYPE_CHECKING:
     from dcz.container import Reader, TensorInfo, Writer, verify
+    from dcz.lossy import cluster, prune
     from dcz.numpy import load, load_file, save, save_file
 
     open = Reader
@@ -20,13 +21,15 @@ _LAZY = {
     "Reader": "dcz.container.reader",
     "TensorInfo": "dcz.container.reader",
     "Writer": "dcz.container.writer",
+    "cluster": "dcz.lossy",
     "load": "dcz.numpy",
     "load_file": "dcz.numpy",
+    "prune": "dcz.lossy",
     "save": "dcz.numpy",
     "save_file": "dcz.numpy",
     "verify": "dcz.container.verify",
 }
-_MODULES = ("numpy",)
+_MODULES = ("lossy", "numpy")
 
 
 def __getattr__(name: str) -> object:
@@ -57,9 +60,11 @@ __all__ = [
     "UnsupportedError",
     "Writer",
     "__version__",
+    "cluster",
     "load",
     "load_file",
     "open",
+    "prune",
     "save",
     "save_file",
     "verify",

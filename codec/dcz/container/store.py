@@ -107,6 +107,8 @@ class Store:
                 group.clear()
 
         for entry, flat in sorted(zip(entries, out), key=lambda item: item[0].offset):
+            if entry.words == 0:
+                continue
             if entry.size > _TASK_BYTES:
                 flush()
                 tasks += self.parts(entry, 0, int(self.index.columns.chunks[entry.number]), flat, entry.name in streamed)
@@ -124,10 +126,8 @@ class Store:
     def parts(self, entry: Entry, first: int, last: int, out: U8, stream: bool = False) -> list[Task]:
         """What it takes to fill `out` with chunks [first, last) of a tensor."""
         t, c = entry.number, self.index.columns
-        if c.head[t]:
+        if not self.decoder.prepared(t):
             self.decoder.prepare(t, read(self.source, entry.offset, int(c.head[t])))
-        else:
-            self.decoder.prepare(t, np.zeros(0, np.uint8))
         bounds, chunk_bytes = c.bounds(t), int(c.chunk[t]) * entry.dtype.word
         tasks = []
         at = first
