@@ -12,14 +12,17 @@ from dcz.version import __version__
 if TYPE_CHECKING:
     from dcz.container import Reader, TensorInfo, Writer, verify
     from dcz.numpy import load, load_file, save, save_file
+    from dcz.report import StorageReport, compare
 
     open = Reader
 
 # Loaded when first asked for, so that `import dcz` costs next to nothing.
 _LAZY = {
     "Reader": "dcz.container.reader",
+    "StorageReport": "dcz.report",
     "TensorInfo": "dcz.container.reader",
     "Writer": "dcz.container.writer",
+    "compare": "dcz.report",
     "load": "dcz.numpy",
     "load_file": "dcz.numpy",
     "save": "dcz.numpy",
@@ -52,11 +55,13 @@ __all__ = [
     "FormatError",
     "LimitError",
     "Reader",
+    "StorageReport",
     "TensorInfo",
     "TruncatedError",
     "UnsupportedError",
     "Writer",
     "__version__",
+    "compare",
     "load",
     "load_file",
     "open",
