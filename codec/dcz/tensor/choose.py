@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz import limits
 from dcz.entropy import Coding, Symbols, coding
 from dcz.entropy.code import RAW_CODE
 from dcz.errors import UnsupportedError
@@ -102,15 +103,24 @@ def as_it_is(analysis: Analysis) -> Encoding:
 
 def candidates(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encoding]:
     """Every layout, encoded in full: what `choose` must equal, and the tests compare it with."""
-    coded: dict[tuple[str, bool], tuple[StoredCodebook | None, list[Coding]]] = {}  # once for all sparse positions
     for kind in positions:
         sparse = kind != "all"
         stream, fillers = _coded_positions(analysis, kind)
         for values in _VALUES:
             if _possible(analysis, values, sparse):
-                if (values, sparse) not in coded:
-                    coded[values, sparse] = _coded_values(analysis, values, sparse)
-                yield _assemble(analysis, kind, values, stream, fillers, coded[values, sparse])
+                yield _assemble(analysis, kind, values, stream, fillers, _coded_values(analysis, values, sparse))
+
+
+def contenders(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encoding]:
+    """For each kind of positions the encodings among which its smallest is; values coded once for all sparse ones."""
+    values: dict[bool, dict[str, tuple[StoredCodebook | None, list[Coding]]]] = {}
+    for kind in positions:
+        sparse = kind != "all"
+        if sparse not in values:
+            values[sparse] = _values(analysis, sparse, limits.MAX_WORDS)
+        stream, fillers = _coded_positions(analysis, kind)
+        for name, coded in values[sparse].items():
+            yield _assemble(analysis, kind, name, stream, fillers, coded)
 
 
 def _search(analysis: Analysis, positions: tuple[str, ...], bound: int) -> Iterator[Encoding]:

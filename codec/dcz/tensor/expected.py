@@ -2,7 +2,7 @@
 
 The mask is a two-state chain: of a given density, and with a given correlation between a weight and its
 successor (0 for independent positions). Code lengths are those of real Huffman codes, so the expectation
-is what the coder would reach on an endless mask of this kind.
+is what the coder would reach on a large mask of this kind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from dcz.tensor.layout import RELATIVE_BITS
 
 # Densities of the curves: half a percent to nearly all.
 DENSITIES = np.round(np.concatenate([np.geomspace(0.005, 0.1, 20, endpoint=False), np.linspace(0.1, 0.995, 60)]), 5)
-_SCALE = 1e12  # probabilities to counts, for the code's construction
+# Symbols of a mask: those that are too rare to occur among a million have no code.
+_SCALE = 1e6
 _BITS = np.unpackbits(np.arange(SYMBOLS, dtype=np.uint8)[:, None], axis=1, bitorder="little").astype(bool)
 
 
@@ -33,13 +34,13 @@ class Curves:
     entropy: NDArray[np.float64]
 
     def crossover(self, coded: bool = True, relative: str = "relative8") -> float | None:
-        """The density above which a bitmap is smaller than relative indices; None where they never cross."""
+        """The density above which a bitmap is never larger than relative indices; None where they do not cross."""
         family = self.huffman if coded else self.fixed
         gain = family[relative] - family["bitmap"]
         after = np.flatnonzero((gain[:-1] < 0) & (gain[1:] >= 0))
         if not len(after):
             return None
-        i = int(after[0])
+        i = int(after[-1])
         step = gain[i] / (gain[i] - gain[i + 1])
         return float(DENSITIES[i] + step * (DENSITIES[i + 1] - DENSITIES[i]))
 
@@ -109,5 +110,5 @@ def _bytes(density: float, stay: float, rest: float) -> NDArray[np.float64]:
 
 def _coded(expected: NDArray[np.float64]) -> float:
     """Bits of these symbols under their Huffman code."""
-    counts = np.ceil(expected * _SCALE).astype(np.uint64)
+    counts = np.rint(expected * _SCALE).astype(np.uint64)
     return float(expected @ tables.lengths_of(counts).astype(np.float64)) if np.count_nonzero(counts) > 1 else 0.0

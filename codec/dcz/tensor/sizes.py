@@ -88,8 +88,9 @@ def measure(words: Words) -> Sizes:
         same = {kind: nothing for kind in KINDS}
         return Sizes(0, 0, 0, 0, 4 * (rows + 1), same, same, nothing, dict.fromkeys(PROFILES, chosen), None, 0.0)
     whole = choose.as_it_is(analysis)
-    found = list(choose.candidates(analysis, KINDS))
+    found = list(choose.contenders(analysis, KINDS))
     best = {kind: min((e for e in found if e.positions == kind), key=lambda e: e.cost) for kind in KINDS}
+    clusters = _clusters(best["bitmap"])
     profiles = {
         profile: choose.least(analysis, profile, whole, (e for kind in kinds for e in found if e.positions == kind))
         if profile != "raw"
@@ -105,9 +106,9 @@ def measure(words: Words) -> Sizes:
         csr32=analysis.nonzeros * (words.dtype.word + 4) + 4 * (rows + 1),
         fixed={kind: _fixed(encoding, analysis, huffman[kind].fillers) for kind, encoding in best.items()},
         huffman=huffman,
-        entropy=_entropy(analysis),
+        entropy=_entropy(analysis, clusters),
         profiles={profile: _chosen(encoding) for profile, encoding in profiles.items()},
-        clusters=_clusters(best["bitmap"], analysis),
+        clusters=clusters,
         adjacent=_adjacent(best["bitmap"], analysis.count),
     )
 
@@ -158,12 +159,14 @@ def _byte_counts(analysis: Analysis) -> NDArray[np.int64]:
     return analysis.planes(False)[0].histograms.sum(axis=0, dtype=np.int64)
 
 
-def _entropy(analysis: Analysis) -> Size:
+def _entropy(analysis: Analysis, clusters: Clusters | None) -> Size:
     """The order-0 floor: positions as independent events, values as independent draws. Of values without a
     codebook each byte plane is drawn on its own."""
     n, nonzeros = analysis.count, analysis.nonzeros
     positions = bits(np.array([nonzeros, n - nonzeros]))
-    if analysis.scan is not None:
+    if clusters is not None:
+        values = bits(clusters.counts)
+    elif analysis.scan is not None:
         values = bits(np.bincount(analysis.scan.ids)) if nonzeros else 0.0
     else:
         values = sum(bits(plane.histograms.sum(axis=0, dtype=np.int64)) for plane in analysis.planes(True))
@@ -176,7 +179,7 @@ def bits(counts: NDArray) -> float:
     return float(-(counts * np.log2(counts / counts.sum())).sum()) if len(counts) > 1 else 0.0
 
 
-def _clusters(encoding: Encoding, analysis: Analysis) -> Clusters | None:
+def _clusters(encoding: Encoding) -> Clusters | None:
     book = encoding.codebook
     if book is None or book.group or book.entries > SYMBOLS or not encoding.streams:
         return None
