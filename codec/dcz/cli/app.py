@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dcz.cli import inspect, pack, unpack, verify
+from dcz.cli import compare, inspect, pack, unpack, verify
 from dcz.cli.common import plain
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(pack.pack)
 app.command()(unpack.unpack)
 app.command()(inspect.inspect)
 app.command()(verify.verify)
+app.command()(compare.compare)
 
 
 def _version(value: bool) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dcz.tensor.sizes import Sizes
 
-_NAMES = {"relative8": "CSR", "bitmap": "bitmap", "all": "no positions"}
+_NAMES = {"relative8": "CSR", "bitmap": "bitmap", "all": "all weights"}
 
 
 def phrase(sizes: Sizes) -> str:
-    """At most about fifty letters."""
+    """Short enough for a table's last column."""
     chosen = sizes.profiles["auto"]
     if sizes.words == 0:
         return "no weights"
@@ -21,10 +21,9 @@ def phrase(sizes: Sizes) -> str:
     others = {kind: sizes.huffman[kind].total for kind in _NAMES if kind != chosen.positions}
     kind = min(others, key=lambda key: others[key])
     less = 100 * (1 - chosen.size.total / others[kind]) if others[kind] else 0.0
-    density = 100 * sizes.nonzeros / sizes.words
     by = f"{less:.1f}%" if less >= 0.05 else "a few bytes"
     zstd = ", with zstd" if "zstd" in chosen.codes else ""
-    return f"{density:.3g}% nonzero: {by} below {_NAMES[kind]}{zstd}"
+    return f"{by} below {_NAMES[kind]}{zstd}"
 
 
 def _planes(sizes: Sizes) -> str:
