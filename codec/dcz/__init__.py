@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from dcz.container import Reader, TensorInfo, Writer, verify
     from dcz.lossy import cluster, compress, prune
     from dcz.numpy import load, load_file, save, save_file
+    from dcz.report import StorageReport, compare
 
     open = Reader
 
 # Loaded when first asked for, so that `import dcz` costs next to nothing.
 _LAZY = {
     "Reader": "dcz.container.reader",
+    "StorageReport": "dcz.report",
     "TensorInfo": "dcz.container.reader",
     "Writer": "dcz.container.writer",
     "cluster": "dcz.lossy",
+    "compare": "dcz.report",
     "compress": "dcz.lossy",
     "load": "dcz.numpy",
     "load_file": "dcz.numpy",
@@ -60,12 +63,14 @@ __all__ = [
     "FormatError",
     "LimitError",
     "Reader",
+    "StorageReport",
     "TensorInfo",
     "TruncatedError",
     "UnsupportedError",
     "Writer",
     "__version__",
     "cluster",
+    "compare",
     "compress",
     "load",
     "load_file",
