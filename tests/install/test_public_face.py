@@ -26,10 +26,20 @@ MODULES = sorted(
 )
 
 
+def load(name: str) -> ModuleType:
+    """A module; the test is skipped where a framework that it is the face of is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if "pip install '" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
 @pytest.mark.parametrize("name", ["dcz", *MODULES])
 def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    module = importlib.import_module(name)
+    module = load(name)
     result = doctest.testmod(module, raise_on_error=False, report=True)
     assert result.failed == 0
     assert module.__doc__, f"{name} says nothing of itself"
@@ -71,7 +81,7 @@ def public_functions(module: ModuleType) -> list:
 
 @pytest.mark.parametrize("name", ["dcz", *MODULES])
 def test_everything_public_is_typed(name: str) -> None:
-    for function in public_functions(importlib.import_module(name)):
+    for function in public_functions(load(name)):
         if "<string>" in function.__code__.co_filename:
             continue  # made by dataclasses
         parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in ("self", "cls")]
@@ -112,7 +122,9 @@ def test_importing_is_quick_and_needs_no_framework() -> None:
 
 
 def test_modules_are_imported_without_warnings() -> None:
-    program = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in MODULES)
+    faces = {f"dcz.{name}" for name in dcz._FACES} | {"dcz.numcodecs", "dcz.zarr"}  # frameworks may warn
+    own = [name for name in MODULES if ".".join(name.split(".")[:2]) not in faces]
+    program = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in own)
     environment = {**os.environ, "DCZ_KERNELS": ""}
     run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, env=environment)
     assert (run.returncode, run.stderr) == (0, "")
