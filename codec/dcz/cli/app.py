@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dcz.cli import diff, inspect, pack, unpack, verify
+from dcz.cli import compare, diff, inspect, pack, unpack, verify
 from dcz.cli.common import plain
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(unpack.unpack)
 app.command()(inspect.inspect)
 app.command()(verify.verify)
 app.command()(diff.diff)
+app.command()(compare.compare)
 
 
 def _version(value: bool) -> None:

@@ -14,7 +14,9 @@ from dcz.cli.common import (
 
 
 def unpack(
-    src: Annotated[str, typer.Argument(help="The .dcz file, the .dcz.index.json of several, or a folder with them.")],
+    src: Annotated[
+        str, typer.Argument(help="The .dcz file or its URL, the .dcz.index.json of several, or a folder with them.")
+    ],
     output: Annotated[
         str, typer.Option("--output", "-o", help="The file to write: .safetensors, .npz, ...; a folder where SRC is one.")
     ],

@@ -8,6 +8,7 @@ import io
 import os
 from typing import BinaryIO, Protocol
 
+from dcz.container.sources import is_url
 from dcz.errors import DczError
 from dcz.kernels.interface import U8
 
@@ -100,7 +101,11 @@ class ObjectSink:
 
 
 def open_sink(file: object) -> Sink:
-    """The sink for what a user hands in: a path or a binary file object."""
+    """The sink for what a user hands in: a path, a URL or a binary file object."""
+    if is_url(file):
+        from dcz.container.remote import UrlSink
+
+        return UrlSink(file)
     if isinstance(file, (str, os.PathLike)):
         return PathSink(file)
     if hasattr(file, "write"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from dcz.container.sources import is_url
 from dcz.container.shards import SUFFIX
 from dcz.convert.bitmask import with_dense_bitmasks
 from dcz.convert.dcz_file import DczModel, DczTarget
@@ -79,14 +80,24 @@ def extension_of(path: str | os.PathLike[str], known: tuple[str, ...]) -> str | 
 
 
 def _extension(path: str | os.PathLike[str], known: tuple[str, ...], what: str) -> str:
-    extension = extension_of(path, known)
-    if extension is None:
-        found = os.path.splitext(os.fspath(path))[1].lower()
+    extension = _remote_extension(path, what) if is_url(path) else extension_of(path, known)
+    if extension not in known:
+        found = extension or os.path.splitext(os.fspath(path))[1].lower()
         raise UnsupportedError(
             f"{os.fspath(path)}: {what} a file with the extension {found or '(none)'} is not supported; "
             f"known are {', '.join(known)}"
         )
     return extension
+
+
+def _remote_extension(url: str, what: str) -> str:
+    """Of a URL; only dcz files are read and written where they are."""
+    from dcz.container.remote import extension
+
+    found = extension(url)
+    if found != ".dcz":
+        raise UnsupportedError(f"{url}: {what} {found or 'such'} files at URLs is not supported; copy the file first")
+    return found
 
 
 def open_model(path: str | os.PathLike[str], *, shapes: str | os.PathLike[str] | None = None) -> Model:
