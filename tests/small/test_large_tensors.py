@@ -3,6 +3,7 @@ The bytes are the same."""
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 
 import numpy as np
@@ -19,7 +20,7 @@ def test_the_same_bytes(monkeypatch: pytest.MonkeyPatch, name: str, profile: str
     expected = dcz.save({"w": array}, profile=profile)
     monkeypatch.setattr("dcz.tensor.choose._LARGE", 1)
     monkeypatch.setattr("dcz.tensor.analysis._BLOCK", 4096)
-    monkeypatch.setattr("dcz.tensor.encode._PART_BYTES", 1000)
+    monkeypatch.setattr(sys.modules["dcz.tensor.encode"], "_PART_BYTES", 1000)  # the package has a function of this name
     assert dcz.save({"w": array}, profile=profile) == expected
 
 
