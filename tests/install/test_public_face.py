@@ -119,7 +119,7 @@ ROOMS = {
     "kernels": set(),
     "entropy": {"kernels"},
     "tensor": {"entropy", "kernels"},
-    "container": {"tensor", "kernels"},
+    "container": {"tensor", "entropy", "kernels"},
     "report": {"container", "tensor"},
     "convert": {"container", "tensor"},
     "cli": {"report", "convert", "container", "tensor", "kernels"},

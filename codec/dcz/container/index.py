@@ -71,9 +71,9 @@ class Record:
     layout: Layout
 
 
-def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> tuple[bytes, int]:
-    """The index as stored, and its length before compression."""
-    plain = {
+def flatten(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> dict[str, object]:
+    """The index as the map that is stored."""
+    return {
         "must_understand": 0,
         "may_ignore": 0,
         "names": [record.name for record in records],
@@ -84,7 +84,11 @@ def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, obj
         "aliases": {name: aliases[name] for name in sorted(aliases)},
         "metadata": metadata,
     }
-    raw = msgpack.packb(plain, use_bin_type=True)
+
+
+def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> tuple[bytes, int]:
+    """The index as stored, and its length before compression."""
+    raw = msgpack.packb(flatten(records, aliases, metadata), use_bin_type=True)
     if len(raw) > limits.MAX_INDEX_BYTES:
         raise LimitError(f"index: {len(raw)} bytes are more than {limits.MAX_INDEX_BYTES}; split the model into shards")
     _unpack(raw)  # whoever writes a file that no reader takes should know now

@@ -52,16 +52,14 @@ class Decoder:
         jobs[:, _FIELD["stream"]] = stream
         self._run(jobs, tensors, _NO_WORDS, data, out)
 
-    def ready(self, t: int) -> bool:
-        """Whether a tensor needs no `prepare`, or had it."""
+    def prepared(self, t: int) -> bool:
+        """Whether a tensor's codebooks are decoded, or it has none."""
         return t in self._words or bool(self.columns.values[t] != VALUES["codebook"])
 
     def prepare(self, t: int, head: U8) -> None:
         """Decodes a tensor's codebooks from the first `columns.head[t]` bytes of its segment, once for all of
         its `decode_part`."""
         c = self.columns
-        if self.ready(t):
-            return
         try:
             self._words[t] = kernels.active().codebook(
                 c.kernel, int(c.book_at[t]), int(c.word[t]), bool(c.rotate[t]), int(c.books[t]), int(c.entries[t]), head
@@ -90,7 +88,8 @@ class Decoder:
         where = f"tensor {self.columns.names[t]!r}"
         if error.status is Status.BOOK_CHECKSUM:
             return ChecksumError(f"{where}: the codebook does not match its CRC-32C; fetch the file again")
-        where = f"{where}, chunk {error.row}"
+        if error.status not in (Status.BOOK, Status.ORDER):
+            where = f"{where}, chunk {error.row}"
         if error.status is Status.CHECKSUM:
             return ChecksumError(f"{where}: the stored bytes do not match their CRC-32C; fetch the file again")
         reason = _REASONS.get(error.status, f"the kernel refused it ({error.status.name.lower()})")
