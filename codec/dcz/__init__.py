@@ -26,7 +26,7 @@ _LAZY = {
     "save_file": "dcz.numpy",
     "verify": "dcz.container.verify",
 }
-_MODULES = ("numpy",)
+_MODULES = ("numcodecs", "numpy", "zarr")
 
 
 def __getattr__(name: str) -> object:
