@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,15 +19,15 @@ from dcz.tensor import PROFILES
 from support.arrays import CODES, arrays, make_array
 from support.bits import assert_same_bits
 
-SOURCE = Path(__file__).parents[2] / "spec" / "reference_decoder.py"
+FOLDER = Path(__file__).parents[2] / "spec"
 
 
 def _import() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference_decoder", SOURCE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(FOLDER))
+    try:
+        return importlib.import_module("reference_decoder")
+    finally:
+        sys.path.remove(str(FOLDER))
 
 
 reference = _import()
@@ -115,5 +116,15 @@ def test_every_flipped_bit_is_refused() -> None:
 
 
 def test_it_shares_nothing_with_the_library() -> None:
-    imports = [line for line in SOURCE.read_text().splitlines() if line.lstrip().startswith(("import ", "from "))]
-    assert imports and not any("dcz" in line for line in imports)
+    sources = sorted(FOLDER.glob("reference_*.py"))
+    assert [path.stem for path in sources] == ["reference_codes", "reference_decoder", "reference_tensors"]
+    for path in sources:
+        words = [line.split() for line in path.read_text().splitlines() if line.startswith(("import ", "from "))]
+        assert words and not any(name.split(".")[0] == "dcz" for _, name, *_ in words), path
+
+
+def test_its_command_line(tmp_path: Path) -> None:
+    dcz.save_file({"w": np.arange(6, dtype="<f4").reshape(2, 3)}, tmp_path / "w.dcz", metadata={"step": 3})
+    command = [sys.executable, FOLDER / "reference_decoder.py", tmp_path / "w.dcz"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == "w: float32 (2, 3), 5 nonzeros\n{'step': 3}\n"
