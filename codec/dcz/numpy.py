@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dcz.container.index import Entry
 from dcz.container.memory import allocate, target
+from dcz.container.shards import is_shard_index
 from dcz.container.store import Store, Task, check_bytes, streams
 from dcz.container.threads import thread_count
 from dcz.container.writer import Writer
@@ -124,7 +125,8 @@ def load_file(
     """Reads tensors from a dcz file; every byte that is read is verified.
 
     Args:
-        file: a path, a URL that fsspec knows (extra `remote`), bytes, or a seekable binary file object.
+        file: a path, a URL that fsspec knows (extra `remote`), bytes, or a seekable binary file object; the path of
+            a `.dcz.index.json` stands for all files of a sharded model.
         names: which tensors; by default all. Names of the same tensor give the same array.
         threads: how many to use; by default the cores this process may use.
         out: arrays to decode into, by name, with exactly the tensors' shapes and dtypes: reusing memory
@@ -144,6 +146,12 @@ def load_file(
     >>> dcz.load_file(data, names=["a"])
     {'a': array([0, 1, 2])}
     """
+    if is_shard_index(file):
+        from dcz.shards import load_shards
+
+        return load_shards(
+            file, load_file, names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress
+        )
     count = thread_count(threads)
     with closing(Store(file)) as store:
         everything = names is None

@@ -20,6 +20,10 @@ Threads = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace DST if it exists.")]
+ShardSize = Annotated[
+    Optional[str],
+    typer.Option(help="Start another file after so many bytes of arrays, such as 500MB; 5GB if there are several."),
+]
 
 
 def print_json(document: object) -> None:
@@ -74,21 +78,28 @@ def check_output(path: str, force: bool) -> None:
         raise DczError(f"{path}: the folder {folder} does not exist; create it first")
 
 
+def file_bytes(path: str) -> int:
+    """Bytes of a file wherever it is, of all files of an index with it, or of all in a package."""
+    if is_url(path):
+        with contextlib.closing(open_source(path)) as source:
+            return source.size
+    if os.path.isdir(path):
+        return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(path) for name in names)
+    if not path.lower().endswith(".index.json"):
+        return os.path.getsize(path)
+    from dcz.container.shards import ShardIndex
+
+    index = ShardIndex.read(path)
+    return os.path.getsize(path) + sum(os.path.getsize(index.locate(file)) for file in index.files())
+
+
 def check_input(path: str) -> None:
     """Missing files and folders, said before anything else happens; of URLs when they are opened."""
     if is_url(path):
         return
-    if os.path.isdir(path):
+    if os.path.isdir(path) and not os.path.normpath(path).lower().endswith(".mlpackage"):
         raise DczError(f"{path}: is a folder; name a file")
     os.stat(path)
-
-
-def file_bytes(path: str) -> int:
-    """How long a file is, wherever it is."""
-    if not is_url(path):
-        return os.path.getsize(path)
-    with contextlib.closing(open_source(path)) as source:
-        return source.size
 
 
 @contextlib.contextmanager

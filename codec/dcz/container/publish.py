@@ -57,7 +57,7 @@ class PathSink:
         except BaseException:
             self.abandon()
             raise
-        _sync_folder(os.path.dirname(self._path))
+        sync_folder(os.path.dirname(self._path))
 
     def abandon(self) -> None:
         with contextlib.suppress(OSError):
@@ -66,7 +66,7 @@ class PathSink:
             os.unlink(self._temporary)
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Makes the rename itself durable; some file systems do not let a folder be synced."""
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY)

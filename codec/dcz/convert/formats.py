@@ -6,35 +6,64 @@ import os
 from collections.abc import Callable
 
 from dcz.container.sources import is_url
+from dcz.container.shards import SUFFIX
 from dcz.convert.dcz_file import DczModel, DczTarget
 from dcz.convert.model import Model, Target
 from dcz.convert.net import NetModel
 from dcz.convert.npz import NpyModel, NpyTarget, NpzModel, NpzTarget
 from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
+from dcz.convert.shards import ShardedModel, ShardedTarget
+from dcz.convert.torch import TorchModel, TorchTarget
 from dcz.errors import DczError, UnsupportedError
 
+
+def _sharded(path: str | os.PathLike[str]) -> Model:
+    return ShardedModel(path, open_model)
+
+
 _READERS: dict[str, Callable[..., Model]] = {
+    ".bin": TorchModel,
+    ".bin.index.json": _sharded,
+    ".ckpt": TorchModel,
     ".dcz": DczModel,
+    ".dcz.index.json": _sharded,
     ".net": NetModel,
     ".npy": NpyModel,
     ".npz": NpzModel,
+    ".pt": TorchModel,
+    ".pth": TorchModel,
     ".safetensors": SafetensorsModel,
+    ".safetensors.index.json": _sharded,
 }
 _WRITERS: dict[str, Callable[..., Target]] = {
+    ".bin": TorchTarget,
+    ".bin.index.json": ShardedTarget,
     ".dcz": DczTarget,
+    ".dcz.index.json": ShardedTarget,
     ".npy": NpyTarget,
     ".npz": NpzTarget,
+    ".pt": TorchTarget,
+    ".pth": TorchTarget,
     ".safetensors": SafetensorsTarget,
+    ".safetensors.index.json": ShardedTarget,
 }
 READABLE = tuple(_READERS)
 WRITABLE = tuple(_WRITERS)
 
 
+def extension_of(path: str | os.PathLike[str], known: tuple[str, ...]) -> str | None:
+    """The longest known extension that a name has."""
+    name = os.path.basename(os.path.normpath(os.fspath(path))).lower()
+    found = [extension for extension in known if name.endswith(extension) and name != extension]
+    return max(found, key=len, default=None)
+
+
 def _extension(path: str | os.PathLike[str], known: tuple[str, ...], what: str) -> str:
-    extension = _remote_extension(path, what) if is_url(path) else os.path.splitext(os.fspath(path))[1].lower()
+    extension = _remote_extension(path, what) if is_url(path) else extension_of(path, known)
     if extension not in known:
+        found = extension or os.path.splitext(os.fspath(path))[1].lower()
         raise UnsupportedError(
-            f"{os.fspath(path)}: {what} a file with the extension {extension or '(none)'} is not supported; "
+            f"{os.fspath(path)}: {what} a file with the extension {found or '(none)'} is not supported; "
             f"known are {', '.join(known)}"
         )
     return extension
@@ -60,9 +89,29 @@ def open_model(path: str | os.PathLike[str], *, shapes: str | os.PathLike[str] |
     return _READERS[extension](path)
 
 
-def open_target(path: str | os.PathLike[str], *, profile: str = "auto", threads: int | None = None) -> Target:
-    """Opens a file to write tensors to. `profile` and `threads` go with .dcz files."""
+def open_target(
+    path: str | os.PathLike[str],
+    *,
+    profile: str = "auto",
+    threads: int | None = None,
+    shard_size: int | None = None,
+    replace: bool = True,
+) -> Target:
+    """Opens a file to write tensors to.
+
+    `profile` and `threads` go with .dcz files; `shard_size` in bytes and `replace`, whether files that are there
+    may be replaced, with the index of several."""
     extension = _extension(path, WRITABLE, "writing")
+    if extension.endswith(SUFFIX):
+
+        def open_one(part: str) -> Target:
+            return open_target(part, profile=profile, threads=threads)
+
+        return ShardedTarget(path, extension.removesuffix(SUFFIX), open_one, shard_size, replace)
+    if shard_size is not None:
+        raise DczError(
+            f"{os.fspath(path)}: a shard size is for several files; name their index, such as model{extension}{SUFFIX}"
+        )
     if extension == ".dcz":
         return DczTarget(path, profile=profile, threads=threads)
     return _WRITERS[extension](path)
