@@ -33,7 +33,7 @@ _LAZY = {
     "save_file": "dcz.numpy",
     "verify": "dcz.container.verify",
 }
-_MODULES = ("lossy", "numpy")
+_MODULES = ("lossy", "numcodecs", "numpy", "zarr")
 # Faces of frameworks, each an extra of its own.
 _FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
