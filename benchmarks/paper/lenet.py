@@ -19,12 +19,13 @@ import dcz
 from . import digits, lenet_page, results
 from .accounting import Network as Accounted
 from .courses import COURSES, Course, control, course, dense, pruned
+from .lenet_page import CONTROL, DENSE, PAPER
 from .networks import Network
 from .stages import accounted, arrays, packed, paper_schemes, share
 from .training import accuracy, loss
 
-DENSE, CONTROL, PRUNED = "dense reference", "dense, trained on", "pruned to the paper's densities"
-BEFORE, PAPER = "the paper's densities and bits, before fine-tuning", "the paper's densities and bits"
+PRUNED = "pruned to the paper's densities"
+BEFORE = f"{PAPER}, before fine-tuning"
 
 
 @dataclass(frozen=True)
