@@ -11,7 +11,8 @@ from dcz.version import __version__
 
 if TYPE_CHECKING:
     from dcz.container import Reader, TensorInfo, Writer, verify
-    from dcz.lossy import cluster, prune
+    from dcz.lossy import cluster, compress, prune
+    from dcz.planning import plan, sensitivity
     from dcz.numpy import load, load_file, save, save_file
 
     open = Reader
@@ -22,14 +23,17 @@ _LAZY = {
     "TensorInfo": "dcz.container.reader",
     "Writer": "dcz.container.writer",
     "cluster": "dcz.lossy",
+    "compress": "dcz.lossy",
     "load": "dcz.numpy",
     "load_file": "dcz.numpy",
+    "plan": "dcz.planning",
     "prune": "dcz.lossy",
     "save": "dcz.numpy",
     "save_file": "dcz.numpy",
+    "sensitivity": "dcz.planning",
     "verify": "dcz.container.verify",
 }
-_MODULES = ("lossy", "numpy")
+_MODULES = ("lossy", "numpy", "planning")
 
 
 def __getattr__(name: str) -> object:
@@ -61,11 +65,14 @@ __all__ = [
     "Writer",
     "__version__",
     "cluster",
+    "compress",
     "load",
     "load_file",
     "open",
+    "plan",
     "prune",
     "save",
     "save_file",
+    "sensitivity",
     "verify",
 ]

@@ -45,7 +45,7 @@ def test_public_functions_have_an_example(function: object) -> None:
 
 
 def test_public_names() -> None:
-    assert {"save", "save_file", "load", "load_file", "open", "Reader", "Writer", "verify", "prune", "cluster"} <= set(dcz.__all__)
+    assert {"save", "save_file", "load", "load_file", "open", "Reader", "Writer", "verify", "prune", "cluster", "compress", "plan"} <= set(dcz.__all__)
     assert all(hasattr(dcz, name) for name in dcz.__all__) and sorted(dcz.__all__) == list(dcz.__all__)
     assert dcz.open is dcz.Reader
 
@@ -122,6 +122,7 @@ ROOMS = {
     "container": {"tensor", "entropy", "kernels"},
     "report": {"container", "tensor"},
     "lossy": set(),
+    "planning": {"container", "lossy", "tensor"},
     "torch": {"container", "lossy"},
     "convert": {"container", "tensor"},
     "cli": {"report", "convert", "container", "tensor", "kernels"},
