@@ -44,9 +44,10 @@ def sources(folder: Path, quick: bool) -> Iterator[tuple[str, Tensors]]:
         yield title, synthetic(layers[:2] if quick else layers)
     real = Path(os.environ.get("DCZ_DATA", "")) / "compressed_SqueezeNet.net"
     if os.environ.get("DCZ_DATA") and real.exists() and not quick:
-        from dcz.convert.net import read_net
+        from dcz.convert.formats import open_model
 
-        yield "SqueezeNet", read_net(real, real.with_name("SqueezeNet_deploy.prototxt")).items()
+        with open_model(real, shapes=real.with_name("SqueezeNet_deploy.prototxt")) as model:
+            yield "SqueezeNet", [(tensor.name, model.read(tensor.name)) for tensor in model.tensors()]
 
 
 def synthetic(layers: tuple[models.Layer, ...]) -> Tensors:
