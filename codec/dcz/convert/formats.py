@@ -7,10 +7,14 @@ from collections.abc import Callable
 
 from dcz.container.sources import is_url
 from dcz.container.shards import SUFFIX
+from dcz.convert.bitmask import with_dense_bitmasks
 from dcz.convert.dcz_file import DczModel, DczTarget
+from dcz.convert.gguf import GgufModel, GgufTarget
+from dcz.convert.hdf5 import Hdf5Model, Hdf5Target, KerasModel, KerasTarget
 from dcz.convert.model import Model, Target
 from dcz.convert.net import NetModel
 from dcz.convert.npz import NpyModel, NpyTarget, NpzModel, NpzTarget
+from dcz.convert.onnx import OnnxModel
 from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
 from dcz.convert.shards import ShardedModel, ShardedTarget
 from dcz.convert.torch import TorchModel, TorchTarget
@@ -21,25 +25,42 @@ def _sharded(path: str | os.PathLike[str]) -> Model:
     return ShardedModel(path, open_model)
 
 
+def _safetensors(path: str | os.PathLike[str]) -> Model:
+    return with_dense_bitmasks(SafetensorsModel(path), path)
+
+
+def _sharded_safetensors(path: str | os.PathLike[str]) -> Model:
+    return with_dense_bitmasks(ShardedModel(path, SafetensorsModel), path)
+
+
 _READERS: dict[str, Callable[..., Model]] = {
     ".bin": TorchModel,
     ".bin.index.json": _sharded,
     ".ckpt": TorchModel,
     ".dcz": DczModel,
     ".dcz.index.json": _sharded,
+    ".gguf": GgufModel,
+    ".h5": Hdf5Model,
+    ".hdf5": Hdf5Model,
+    ".keras": KerasModel,
     ".net": NetModel,
     ".npy": NpyModel,
     ".npz": NpzModel,
+    ".onnx": OnnxModel,
     ".pt": TorchModel,
     ".pth": TorchModel,
-    ".safetensors": SafetensorsModel,
-    ".safetensors.index.json": _sharded,
+    ".safetensors": _safetensors,
+    ".safetensors.index.json": _sharded_safetensors,
 }
 _WRITERS: dict[str, Callable[..., Target]] = {
     ".bin": TorchTarget,
     ".bin.index.json": ShardedTarget,
     ".dcz": DczTarget,
     ".dcz.index.json": ShardedTarget,
+    ".gguf": GgufTarget,
+    ".h5": Hdf5Target,
+    ".hdf5": Hdf5Target,
+    ".keras": KerasTarget,
     ".npy": NpyTarget,
     ".npz": NpzTarget,
     ".pt": TorchTarget,

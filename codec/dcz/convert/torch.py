@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import io
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -77,24 +79,31 @@ class TorchModel:
         with open(self._path, "rb") as file:
             mapped = file.read(4) == b"PK\3\4"  # archives since 1.6; those before cannot be mapped
         try:
-            return self._torch.load(self._path, map_location="cpu", weights_only=True, mmap=mapped)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # what it has to say follows as an error
+                return self._torch.load(self._path, map_location="cpu", weights_only=True, mmap=mapped)
         except pickle.UnpicklingError as error:
             raise self._refused(str(error)) from None
-        except (RuntimeError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
-            text = str(error)
-            if "central directory" in text or isinstance(error, EOFError) or "unexpected EOF" in text:
-                raise TruncatedError(f"{self._path}: the checkpoint ends early; finish the download") from None
-            if "TorchScript" in text:
-                raise UnsupportedError(
-                    f"{self._path}: a TorchScript archive, which is a program; save the weights alone: "
-                    "torch.save(torch.jit.load(...).state_dict(), ...)"
-                ) from None
-            raise FormatError(f"{self._path}: no PyTorch checkpoint ({text.splitlines()[0] if text else error!r:.200})") from None
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, OSError) as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> Exception:
+        text = str(error) or repr(error)
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            return error
+        if isinstance(error, (EOFError, OSError)) or "central directory" in text or "unexpected EOF" in text:
+            return TruncatedError(f"{self._path}: the checkpoint ends early; finish the download")
+        if "TorchScript" in text:
+            return UnsupportedError(
+                f"{self._path}: a TorchScript archive, which is a program; save its weights alone: "
+                "torch.save(torch.jit.load(...).state_dict(), 'weights.pt')"
+            )
+        return FormatError(f"{self._path}: no PyTorch checkpoint ({text.splitlines()[0]:.200})")
 
     def _refused(self, text: str) -> DczError:
-        asked = re.search(r"(?:GLOBAL|global|class|function)[ '\"]+([\w.]+\.[\w.]+)", text)
-        if asked is None and "Unsupported operand" not in text and "GLOBAL" not in text:
-            return FormatError(f"{self._path}: no PyTorch checkpoint (its pickle is not valid)")
+        asked = re.search(r"GLOBAL ([\w.]+)", text)
+        if asked is None and "Can only" not in text and "Trying to" not in text:
+            return FormatError(f"{self._path}: no PyTorch checkpoint (what is pickled in it makes no sense)")
         what = f" for {asked[1]}" if asked else ""
         return UnsupportedError(
             f"{self._path}: refused: it asks{what} and so to run code when loaded; only tensors and plain containers "
