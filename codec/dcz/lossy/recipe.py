@@ -110,8 +110,9 @@ def dumps(plain: Mapping[str, object], suffix: str, name: str = "recipe") -> str
     tables = plain.get("tensors", {})
     lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items() if key != "tensors"]
     for pattern, keys in tables.items():  # type: ignore[attr-defined]
-        # A JSON string is a TOML one, but for DEL.
-        lines += ["", f"[tensors.{json.dumps(pattern)}]".replace("\x7f", "\\u007f")]
+        # A JSON string is a TOML one, but for DEL, and for surrogates.
+        quoted = json.dumps(pattern, ensure_ascii=False).replace("\x7f", "\\u007f")
+        lines += ["", f"[tensors.{quoted}]"]
         lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
     return "\n".join(lines).lstrip("\n") + "\n"
 
