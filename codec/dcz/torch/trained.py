@@ -55,6 +55,7 @@ def fuse(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for key, tensor in state.items():
             base = key.removesuffix("_orig")
             if base != key and f"{base}_mask" in state and base not in state:
-                out[base] = masked(tensor.detach(), state[f"{base}_mask"] != 0)
+                mask = state[f"{base}_mask"]
+                out[base] = masked(tensor.detach() * mask, mask != 0)
                 gone |= {key, f"{base}_mask"}
     return {**{key: tensor for key, tensor in state.items() if key not in gone}, **out}
