@@ -88,6 +88,12 @@ COURSES = (
                 20,
                 (Variant("5 bits, entropy 0.01, biases too", _entropy(_300, 5, 0.01, _300_BIASES)),),
             ),
+            Level(
+                "2.5% of ip1",
+                ({"ip1": 0.025, "ip2": 0.08, "ip3": 0.26},),
+                30,
+                (Variant("5 bits, entropy 0.01, biases too", _entropy(_300, 5, 0.01, _300_BIASES)),),
+            ),
         ),
     ),
     Course(
