@@ -105,7 +105,8 @@ def run(what: Course, data: digits.Digits, seed: int, note: Callable[[Stage], No
         note(Stage(what.kind.title, seed, title, accuracy(model, data), loss(model, data), arrays(model)))
 
     stage(DENSE, dense(what, data, seed))
-    stage(CONTROL, control(what, data, seed))
+    if seed < what.control_seeds:
+        stage(CONTROL, control(what, data, seed))
     model = pruned(what, data, seed)
     stage(PRUNED, model)
     schemes = paper_schemes(what.bits)

@@ -24,7 +24,8 @@ from .training import accuracy, loss
 
 _BITS = 6  # the paper's
 _LOWER = ({"ip1": 0.02, "ip2": 0.06, "ip3": 0.26}, {"ip1": 0.01, "ip2": 0.04, "ip3": 0.2})
-_LOWER_EPOCHS = 10
+_LOWER_EPOCHS = 8
+_CODEBOOK_EPOCHS = 10  # of each round of pruning what is clustered
 _CURVE_BITS = (1, 2, 3, 4, 5, 6)
 _CURVE_EPOCHS = 3
 
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def networks(what: Course, data: digits.Digits, seed: int, quick: bool) -> Iterator[tuple[str, str, Network]]:
-    """Series, what was done, and the network. The orders end with as much training each."""
+    """Series, what was done, and the network."""
     reference = dense(what, data, seed)
     yield "order", "dense", reference
     sparse = pruned(what, data, seed)
@@ -59,7 +60,7 @@ def networks(what: Course, data: digits.Digits, seed: int, quick: bool) -> Itera
     for densities in what.levels[0].rounds:
         tensors = cut(arrays(quantized), densities)
         model = revived(what.kind, tensors)
-        quantized = share(model, as_they_are(tensors), data, what.levels[0].epochs, seed=seed)
+        quantized = share(model, as_they_are(tensors), data, 1 if quick else _CODEBOOK_EPOCHS, seed=seed)
     yield "order", "Q-P", quantized
     epochs = 1 if quick else _CURVE_EPOCHS
     for bits in _CURVE_BITS[:1] if quick else _CURVE_BITS:
