@@ -98,17 +98,30 @@ def write(folder: Path, data: digits.Digits) -> None:
         results.table(["CONV \\ FC", *map(str, bits)], [[c, *(f"{of('file_bytes', 'all', c, f):,.0f}" for f in bits)] for c in bits]),
         f"## With {_EPOCHS} epoch of fine-tuning\n",
     ]  # fmt: skip
-    tuned = [(c, f) for c, f in TUNED if any((r["conv_bits"], r["fc_bits"], r["epochs"]) == (str(c), str(f), str(_EPOCHS)) for r in rows)]
+    tuned = [
+        (c, f)
+        for c, f in TUNED
+        if any((r["conv_bits"], r["fc_bits"], r["epochs"]) == (str(c), str(f), str(_EPOCHS)) for r in rows)
+    ]
     lines = []
     for c, f in tuned:
         before = f"{of('accuracy', 'all', c, f):.2f}" if c in bits and f in bits else ""
-        lines.append([f"{c} / {f}", before, f"{of('accuracy', 'all', c, f, _EPOCHS):.2f}", f"{of('file_bytes', 'all', c, f, _EPOCHS):,.0f}"])
+        lines.append(
+            [
+                f"{c} / {f}",
+                before,
+                f"{of('accuracy', 'all', c, f, _EPOCHS):.2f}",
+                f"{of('file_bytes', 'all', c, f, _EPOCHS):,.0f}",
+            ]
+        )
     page.append(results.table(["CONV / FC bits", "before", "after", "file, bytes"], lines))
     layers = [name for names in GROUPS.values() for name in names]
     narrow = [b for b in bits if b != WIDE]
     page += [
         "## One layer alone, accuracy in %\n",
-        results.table(["layer", *map(str, narrow)], [[x, *(f"{of('accuracy', x, b, ''):.2f}" for b in narrow)] for x in layers]),
+        results.table(
+            ["layer", *map(str, narrow)], [[x, *(f"{of('accuracy', x, b, ''):.2f}" for b in narrow)] for x in layers]
+        ),
         "![Bits against accuracy](figure_7.png)\n",
     ]
     (folder / "table_6.md").write_text("\n".join(page))
@@ -121,7 +134,9 @@ def write(folder: Path, data: digits.Digits) -> None:
     ):
         panels[0].plot(narrow, [of("accuracy", "all", c, f) for c, f in pairs], ".-", color=colour, label=label)
     for layer, colour in zip(layers, results.COLOURS):
-        panels[1].plot(narrow, [of("accuracy", layer, b, "") for b in narrow], ".-", color=colour, label=f"{layer} alone")
+        panels[1].plot(
+            narrow, [of("accuracy", layer, b, "") for b in narrow], ".-", color=colour, label=f"{layer} alone"
+        )
     for panel in panels:
         panel.axhline(reference, color="grey", lw=0.8, ls="--")
         panel.set(xlabel="bits", ylabel="held-out accuracy, %, no fine-tuning", ylim=(min(80.0, reference - 10), None))

@@ -121,7 +121,16 @@ def write(folder: Path) -> None:
             share(r, "positions"), share(r, "indices"), share(r, "codebook"), f"{float(r['paper_saving']):.1f}",
         ]  # fmt: skip
 
-    head = ["layout", "fixed width, bytes", "coded, bytes", "saved %", "of positions", "of indices", "of codebook", "saved % in the paper's layout"]
+    head = [
+        "layout",
+        "fixed width, bytes",
+        "coded, bytes",
+        "saved %",
+        "of positions",
+        "of indices",
+        "of codebook",
+        "saved % in the paper's layout",
+    ]
     page = [
         "# What Huffman coding contributes\n",
         "Weights only. *Saved* is against codes of fixed width in the very layout that `auto` chose; the last column is the"

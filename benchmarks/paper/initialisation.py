@@ -110,7 +110,9 @@ def write(folder: Path, data: digits.Digits) -> None:
     panels[2].set_yscale("log")
     # Two bits lie far below; the differences that matter are above.
     for panel in panels[:2]:
-        floor = min((of(field, b, i) for field in ("accuracy", "accuracy_tuned") for b in bits[1:] for i in INITS), default=0)
+        floor = min(
+            (of(field, b, i) for field in ("accuracy", "accuracy_tuned") for b in bits[1:] for i in INITS), default=0
+        )
         panel.set_ylim(bottom=floor - 0.3)
     panels[0].legend(fontsize=8)
     results.save_figure(drawing, folder / "figure_8.png")

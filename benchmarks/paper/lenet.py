@@ -112,9 +112,10 @@ def run(what: Course, data: digits.Digits, seed: int, note: Callable[[Stage], No
     schemes = paper_schemes(what.bits)
     stage(BEFORE, share(model, schemes, data, 0, seed=seed))
     stage(PAPER, share(model, schemes, data, what.share_epochs, seed=seed + 1000))
-    for number, level in enumerate(what.levels[1:], 2):
-        model = pruned(what, data, seed, number)
-        stage(f"{level.title}, pruned only", model)
+    for number, level in enumerate(what.levels, 1):
+        if number > 1:
+            model = pruned(what, data, seed, number)
+            stage(f"{level.title}, pruned only", model)
         for variant in level.variants:
             shared = share(model, variant.schemes, data, what.share_epochs, seed=seed + 1000 * number)
             stage(f"{level.title}, {variant.title}", shared)

@@ -23,7 +23,7 @@ from .stages import arrays, packed, prune, revived, share, weights
 from .training import accuracy, loss
 
 _BITS = 6  # the paper's
-_LOWER = ({"ip1": 0.02, "ip2": 0.06, "ip3": 0.26}, {"ip1": 0.01, "ip2": 0.04, "ip3": 0.2})
+_LOWER = ({"ip1": 0.01, "ip2": 0.04, "ip3": 0.2},)
 _LOWER_EPOCHS = 8
 _CODEBOOK_EPOCHS = 10  # of each round of pruning what is clustered
 _CURVE_BITS = (1, 2, 3, 4, 5, 6)
@@ -140,7 +140,17 @@ def write(folder: Path, data: digits.Digits) -> None:
         "\n*file* is the whole `.dcz` file; *one symbol a value* is a Huffman code over the distinct weights, with a table"
         " of their values.\n",
     ]
-    head = ["what", "accuracy %", "loss", "kept %", "distinct weights", "fixed width, bytes", "file (H), bytes", "times", "one symbol a value, bytes"]
+    head = [
+        "what",
+        "accuracy %",
+        "loss",
+        "kept %",
+        "distinct weights",
+        "fixed width, bytes",
+        "file (H), bytes",
+        "times",
+        "one symbol a value, bytes",
+    ]
     for series in ("order", "P only", "Q only", "P and Q"):
         lines = []
         for what in titles(series):
@@ -162,7 +172,9 @@ def write(folder: Path, data: digits.Digits) -> None:
 
     drawing, (panel,) = results.figure(1, 6.4, 4.0)
     for series, colour, marker in zip(("P only", "Q only", "P and Q"), results.COLOURS, "sD^"):
-        points = sorted((100 * mean(of(series, w, "file_bytes")) / whole, mean(of(series, w, "accuracy"))) for w in titles(series))
+        points = sorted(
+            (100 * mean(of(series, w, "file_bytes")) / whole, mean(of(series, w, "accuracy"))) for w in titles(series)
+        )
         panel.plot(*zip(*points), marker + "-", ms=4, color=colour, label=f"{series}, Huffman-coded")
     panel.axhline(mean(of("order", "dense", "accuracy")), color="grey", lw=0.8, ls="--", label="dense reference")
     size, right = 100 * mean(of("order", "Q-P", "file_bytes")) / whole, mean(of("order", "Q-P", "accuracy"))

@@ -1,6 +1,6 @@
 """Bits and densities by `dcz.plan`: after training without fine-tuning, and for pruned networks that are fine-tuned.
 
-    DCZ_DATA=FOLDER python -m benchmarks.paper.planning
+DCZ_DATA=FOLDER python -m benchmarks.paper.planning
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def main() -> None:
         data = data.first(128)
     rows: list[dict[str, object]] = []
     for seed in range(options.seeds):
-        for row in post_training(course(LeNet300100, options.quick), data, seed, RATIOS[:1] if options.quick else RATIOS):
+        for row in post_training(
+            course(LeNet300100, options.quick), data, seed, RATIOS[:1] if options.quick else RATIOS
+        ):
             rows.append(row)
             print(*row.values(), flush=True)
         for each in COURSES[:1] if options.quick else COURSES:
@@ -87,7 +89,9 @@ def trained(what: Course, data: digits.Digits, seed: int, drops: tuple[float, ..
     model = pruned(what, data, seed, len(what.levels))
     tensors = arrays(model)
     base = {"weight_threshold": 0, "entropy": _ENTROPY}
-    biases = {variant: keys for variant, keys in what.levels[-1].variants[-1].schemes.items() if variant.endswith("bias")}
+    biases = {
+        variant: keys for variant, keys in what.levels[-1].variants[-1].schemes.items() if variant.endswith("bias")
+    }
     for drop in drops:
         planned = dcz.plan(
             tensors, max_drop=drop, evaluate=score(what.kind, data), densities=[1.0], n_bits=_BITS, recipe=base
@@ -139,7 +143,9 @@ def write(folder: Path, data: digits.Digits) -> None:
     ]
     lines = []
     for network, how, target in dict.fromkeys((r["network"], r["how"], r["target"]) for r in rows if "%" in r["how"]):
-        bits = ", ".join(dict.fromkeys(r["bits"] for r in rows if (r["network"], r["how"], r["target"]) == (network, how, target)))
+        bits = ", ".join(
+            dict.fromkeys(r["bits"] for r in rows if (r["network"], r["how"], r["target"]) == (network, how, target))
+        )
         lines.append([
             f"{network}, {how}",
             target,

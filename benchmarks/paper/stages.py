@@ -46,7 +46,9 @@ def revived(kind: type[Network], tensors: Mapping[str, np.ndarray]) -> Network:
     return model.eval()
 
 
-def prune(model: Network, digits: Digits, densities: Densities, epochs: int, *, seed: int, step: float = 1e-3) -> Network:
+def prune(
+    model: Network, digits: Digits, densities: Densities, epochs: int, *, seed: int, step: float = 1e-3
+) -> Network:
     """A copy, pruned to the densities little by little while it is trained."""
     model = revived(type(model), arrays(model))
     first = {layer: float(np.count_nonzero(array) / array.size) for layer, array in weights(arrays(model)).items()}

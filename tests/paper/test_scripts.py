@@ -14,7 +14,9 @@ from benchmarks.paper import results
 
 ROOT = Path(__file__).parents[2]
 
-torch = pytest.importorskip("torch", reason="the experiments train with PyTorch: pip install -r benchmarks/paper/requirements.txt")
+torch = pytest.importorskip(
+    "torch", reason="the experiments train with PyTorch: pip install -r benchmarks/paper/requirements.txt"
+)
 pytest.importorskip("matplotlib", reason="the experiments draw: pip install -r benchmarks/paper/requirements.txt")
 if not (Path(os.environ.get("DCZ_DATA", "")) / "mnist").is_dir() or not os.environ.get("DCZ_DATA"):
     pytest.importorskip("sklearn", reason="no digits: neither DCZ_DATA nor scikit-learn is there")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the experiments train with PyTorch: pip install -r benchmarks/paper/requirements.txt")
+torch = pytest.importorskip(
+    "torch", reason="the experiments train with PyTorch: pip install -r benchmarks/paper/requirements.txt"
+)
 
 import dcz  # noqa: E402
 from benchmarks.paper import digits, stages  # noqa: E402
