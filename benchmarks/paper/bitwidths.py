@@ -16,7 +16,7 @@ from . import digits, results
 from .courses import course, pruned
 from .networks import LeNet5, Network
 from .stages import Schemes, arrays, packed, share
-from .training import accuracy, loss
+from .training import tested
 
 GROUPS = {"CONV": ("conv1", "conv2"), "FC": ("ip1", "ip2")}
 WIDE = 32  # left as it is
@@ -64,14 +64,15 @@ def measure(model: Network, data: digits.Digits, seed: int, conv: int, fc: int, 
 def row(
     model: Network, data: digits.Digits, seed: int, layers: str, conv: int, fc: int | str, epochs: int
 ) -> dict[str, object]:
+    right, loss = tested(model, data)
     return {
         "seed": seed,
         "layers": layers,
         "conv_bits" : conv,
         "fc_bits": fc,
         "epochs": epochs,
-        "accuracy": accuracy(model, data),
-        "loss": loss(model, data),
+        "accuracy": right,
+        "loss": loss,
         "file_bytes": packed(arrays(model)).size,
     }  # fmt: skip
 

@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 import dcz
-from benchmarks import models
+import numpy as np
 from dcz.report.stored import StoredFile, StoredTensor, stored_file
+
+from benchmarks import models
 
 from . import results
 from .accounting import account

@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 import time
 
-import numpy as np
-
 import dcz
-from benchmarks import models
+import numpy as np
 from dcz.report.stored import stored_file
+
+from benchmarks import models
 
 from . import published, results
 from .accounting import Layer, Network, account

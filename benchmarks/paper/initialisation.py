@@ -17,7 +17,7 @@ from . import digits, results
 from .courses import course, pruned
 from .networks import LeNet300100
 from .stages import arrays, share, weights
-from .training import accuracy, loss
+from .training import tested
 
 INITS = ("linear", "density", "random", "kmeans++", "optimal")
 BITS = range(2, 9)
@@ -44,6 +44,7 @@ def measure(data: digits.Digits, seed: int, bits: Iterable[int], quick: bool) ->
     model = pruned(course(LeNet300100, quick), data, seed)
     before = weights(arrays(model))
     energy = sum(float(np.square(array, dtype=np.float64).sum()) for array in before.values())
+    reference = tested(model, data)[0]
     rows: list[dict[str, object]] = []
     for n_bits in bits:
         for init in INITS:
@@ -58,11 +59,9 @@ def measure(data: digits.Digits, seed: int, bits: Iterable[int], quick: bool) ->
                 "init": init,
                 "wcss": wcss,
                 "relative_wcss": wcss / energy,
-                "accuracy": accuracy(shared, data),
-                "loss": loss(shared, data),
-                "accuracy_tuned": accuracy(tuned, data),
-                "loss_tuned": loss(tuned, data),
-                "pruned_accuracy": accuracy(model, data),
+                **dict(zip(("accuracy", "loss"), tested(shared, data))),
+                **dict(zip(("accuracy_tuned", "loss_tuned"), tested(tuned, data))),
+                "pruned_accuracy": reference,
             })  # fmt: skip
     return rows
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import dcz
 import numpy as np
 import torch
-
-import dcz
 
 from . import digits, lenet_page, results
 from .accounting import Network as Accounted
@@ -22,7 +21,7 @@ from .courses import COURSES, Course, control, course, dense, pruned
 from .lenet_page import CONTROL, DENSE, PAPER
 from .networks import Network
 from .stages import accounted, arrays, packed, paper_schemes, share
-from .training import accuracy, loss
+from .training import tested
 
 PRUNED = "pruned to the paper's densities"
 BEFORE = f"{PAPER}, before fine-tuning"
@@ -102,7 +101,7 @@ def run(what: Course, data: digits.Digits, seed: int, note: Callable[[Stage], No
     """All stages of one seed."""
 
     def stage(title: str, model: Network) -> None:
-        note(Stage(what.kind.title, seed, title, accuracy(model, data), loss(model, data), arrays(model)))
+        note(Stage(what.kind.title, seed, title, *tested(model, data), arrays(model)))
 
     stage(DENSE, dense(what, data, seed))
     if seed < what.control_seeds:

@@ -10,17 +10,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
 
+import dcz
 import numpy as np
 import torch
-
-import dcz
 
 from . import digits, results
 from .accounting import WORD, mean_bits
 from .courses import Course, course, dense, pruned
 from .networks import LeNet300100, Network
 from .stages import arrays, packed, prune, revived, share, weights
-from .training import accuracy, loss
+from .training import tested
 
 _BITS = 6  # the paper's
 _LOWER = ({"ip1": 0.01, "ip2": 0.04, "ip3": 0.2},)
@@ -96,6 +95,7 @@ def cut(tensors: Tensors, densities: Mapping[str, float]) -> dict[str, np.ndarra
 
 def row(series: str, title: str, model: Network, data: digits.Digits, seed: int) -> dict[str, object]:
     """A network with the size of its file, and of the same layout with codes of fixed width (no Huffman)."""
+    right, loss = tested(model, data)
     tensors = arrays(model)
     file = packed(tensors)
     layers = weights(tensors)
@@ -103,8 +103,8 @@ def row(series: str, title: str, model: Network, data: digits.Digits, seed: int)
         "seed": seed,
         "series": series,
         "what": title,
-        "accuracy": accuracy(model, data),
-        "loss": loss(model, data),
+        "accuracy": right,
+        "loss": loss,
         "distinct": sum(len(np.unique(array[array != 0])) for array in layers.values()),
         "kept": 100 * sum(map(np.count_nonzero, layers.values())) / sum(array.size for array in layers.values()),
         "dense_bytes": file.dense,

@@ -9,17 +9,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
 
+import dcz
 import numpy as np
 import torch
 from torch.nn import functional
-
-import dcz
 
 from . import digits, results
 from .courses import COURSES, Course, course, dense, pruned
 from .networks import LeNet300100, Network
 from .stages import arrays, packed, revived, share
-from .training import accuracy
+from .training import tested
 
 RATIOS = (5, 10, 15, 20, 25)
 _SCORED = 2000  # images to train on that the plan is scored with: never those that are held out
@@ -112,7 +111,7 @@ def row(
         "seed": seed,
         "how": how,
         "target": target,
-        "accuracy": accuracy(revived(what.kind, tensors), data),
+        "accuracy": tested(revived(what.kind, tensors), data)[0],
         "file_bytes": file.size,
         "times": file.ratio,
         "bits": bits,

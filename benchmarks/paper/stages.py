@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-import torch
-
 import dcz
 import dcz.torch as face
+import numpy as np
+import torch
 from dcz.report.stored import StoredFile, stored_file
 
 from .accounting import Network as Accounted

@@ -10,6 +10,7 @@ torch = pytest.importorskip(
 )
 
 import dcz  # noqa: E402
+
 from benchmarks.paper import digits, stages  # noqa: E402
 from benchmarks.paper.accounting import account  # noqa: E402
 from benchmarks.paper.networks import LeNet5, LeNet300100, Network, build  # noqa: E402
