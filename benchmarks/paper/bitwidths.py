@@ -1,5 +1,5 @@
-"""Table 6 and Figure 7: which layers bear how many bits. LeNet-5 at the paper's densities, CONV and FC layers clustered at
-1 to 8 bits, apart and together, without fine-tuning; some of them with.
+"""Table 6 and Figure 7: which layers bear how many bits. LeNet-5 at the paper's densities, CONV and FC layers
+clustered at 1 to 8 bits, apart and together, without fine-tuning; some of them with.
 
     DCZ_DATA=FOLDER python -m benchmarks.paper.bitwidths
 """
@@ -87,6 +87,10 @@ def write(folder: Path, data: digits.Digits) -> None:
                  (layers, str(conv), str(fc), str(epochs))]  # fmt: skip
         return mean(found)
 
+    def square(field: str, form: str) -> str:
+        lines = [[conv, *(format(of(field, "all", conv, fc), form) for fc in bits)] for conv in bits]
+        return results.table(["CONV \\ FC", *map(str, bits)], lines)
+
     reference = of("accuracy", "all", WIDE, WIDE)
     page = [
         "# Table 6 and Figure 7: bits of CONV and FC layers\n",
@@ -94,9 +98,9 @@ def write(folder: Path, data: digits.Digits) -> None:
         f"\nof FC across, {WIDE} is unclustered: {reference:.2f}% accurate. Linear initialisation. Made by"
         " `python -m benchmarks.paper.bitwidths`.\n",
         "## Accuracy without fine-tuning, %\n",
-        results.table(["CONV \\ FC", *map(str, bits)], [[c, *(f"{of('accuracy', 'all', c, f):.2f}" for f in bits)] for c in bits]),
+        square("accuracy", ".2f"),
         "## File, bytes\n",
-        results.table(["CONV \\ FC", *map(str, bits)], [[c, *(f"{of('file_bytes', 'all', c, f):,.0f}" for f in bits)] for c in bits]),
+        square("file_bytes", ",.0f"),
         f"## With {_EPOCHS} epoch of fine-tuning\n",
     ]  # fmt: skip
     tuned = [

@@ -1,4 +1,4 @@
-"""What Huffman coding itself contributes, per layer and in total, on every model here: the LeNets that `lenet.py` trained,
+"""What Huffman coding itself contributes, per layer and in total, on every model here: the LeNets of `lenet.py`,
 AlexNet and VGG-16 by statistics, and the real SqueezeNet where the data folder has it.
 
     DCZ_DATA=FOLDER python -m benchmarks.paper.huffman
@@ -117,8 +117,8 @@ def write(folder: Path) -> None:
 
     def line(name: str, r: dict[str, str]) -> list[str]:
         return [
-            name, r["layout"], f"{float(r['fixed_width']):,.0f}", f"{float(r['stored']):,.0f}", f"**{float(r['saving']):.1f}**",
-            share(r, "positions"), share(r, "indices"), share(r, "codebook"), f"{float(r['paper_saving']):.1f}",
+            name, r["layout"], f"{float(r['fixed_width']):,.0f}", f"{float(r['stored']):,.0f}",
+            f"**{float(r['saving']):.1f}**", share(r, "positions"), share(r, "indices"), share(r, "codebook"), f"{float(r['paper_saving']):.1f}",
         ]  # fmt: skip
 
     head = [
