@@ -118,7 +118,8 @@ def write(folder: Path) -> None:
     def line(name: str, r: dict[str, str]) -> list[str]:
         return [
             name, r["layout"], f"{float(r['fixed_width']):,.0f}", f"{float(r['stored']):,.0f}",
-            f"**{float(r['saving']):.1f}**", share(r, "positions"), share(r, "indices"), share(r, "codebook"), f"{float(r['paper_saving']):.1f}",
+            f"**{float(r['saving']):.1f}**", share(r, "positions"), share(r, "indices"), share(r, "codebook"),
+            f"{float(r['paper_saving']):.1f}",
         ]  # fmt: skip
 
     head = [
