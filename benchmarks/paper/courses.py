@@ -10,7 +10,7 @@ import numpy as np
 from .checkpoints import kept
 from .digits import Digits
 from .networks import LeNet5, LeNet300100, Network, build
-from .stages import Densities, Schemes, arrays, prune, revived
+from .stages import Densities, Schemes, arrays, prune, revived, share
 from .training import train
 
 
@@ -163,3 +163,15 @@ def pruned(course: Course, digits: Digits, seed: int, levels: int = 1) -> Networ
     done = [(level.rounds, level.epochs) for level in course.levels[:levels]]
     key = ("pruned", course.kind.title, course.dense_epochs, done, digits.source, len(digits.labels), seed)
     return revived(course.kind, kept(key, make))
+
+
+def shared(course: Course, digits: Digits, seed: int, level: int, schemes: Schemes) -> dict[str, np.ndarray]:
+    """The weights of the network of a level, clustered by these schemes and fine-tuned."""
+
+    def make() -> dict[str, np.ndarray]:
+        model = pruned(course, digits, seed, level)
+        return arrays(share(model, schemes, digits, course.share_epochs, seed=seed + 1000 * level))
+
+    done = [(each.rounds, each.epochs) for each in course.levels[:level]]
+    key = ("shared", course.kind.title, course.dense_epochs, done, schemes, course.share_epochs)
+    return kept((*key, digits.source, len(digits.labels), seed), make)

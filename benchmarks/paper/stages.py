@@ -35,10 +35,16 @@ def weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removesuffix(".weight"): array for name, array in tensors.items() if name.endswith(".weight")}
 
 
-def revived(kind: type[Network], tensors: Mapping[str, np.ndarray]) -> Network:
-    """A network of these values, in which what is zero stays so."""
+def filled(kind: type[Network], tensors: Mapping[str, np.ndarray]) -> Network:
+    """A plain network of these values."""
     model = kind()
     model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in tensors.items()})
+    return model.eval()
+
+
+def revived(kind: type[Network], tensors: Mapping[str, np.ndarray]) -> Network:
+    """A network of these values, in which what is zero stays so."""
+    model = filled(kind, tensors)
     for layer, array in weights(tensors).items():
         if np.count_nonzero(array) < array.size:
             face.prune_(model, threshold=0, names=[f"{layer}.weight"])
