@@ -42,7 +42,7 @@ def _x_density(title: str = "density: fraction of weights that are not zero (log
 
 def _lines(palette: int) -> Spec:
     return {
-        "field": "line", "type": "nominal", "sort": None, "legend": {"orient": "top", "title": None, "columns": 2, "labelLimit": 210},
+        "field": "line", "type": "nominal", "sort": None, "legend": {"orient": "top", "title": None, "labelLimit": 240},
         "scale": {"range": ["#000"] * palette},
     }  # fmt: skip
 

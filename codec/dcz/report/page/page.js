@@ -55,7 +55,7 @@ function crossing() {
   const gain = (c, name) => line(c.csr.map((y, i) => y / c.bitmap[i] - 1), name).filter((r) => Math.abs(r.y) <= 0.35);
   const two = at((x) => x.sizes["bitmap+huffman"][0] ? x.sizes["relative8+huffman"][0] / x.sizes["bitmap+huffman"][0] - 1 : 0);
   draw("gain", {
-    rows: [...gain(free, "independent positions"), ...(own ? gain(own, `as correlated as the tensor (${t.rho})`) : [])],
+    rows: [...gain(free, "independent positions"), ...(own ? gain(own, `as the tensor (correlation ${t.rho})`) : [])],
     points: two, picked: only(two), crossing: label(own ? own.crossover : free.crossover),
   });
   const some = model.tensors.map((x, i) => ({ name: x.name, weights: x.weights, x: per(total(x, "entropy"), x.nonzeros), y: per(total(x, "auto"), x.nonzeros), pick: i }))
