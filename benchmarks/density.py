@@ -143,7 +143,7 @@ def figure(found: list[dict], path: Path) -> None:
         axes.set(title=mask, xscale="log", ylim=(0, 1.4))
         axes.set_xticks([0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.5%", "1%", "2%", "5%", "10%", "20%", "50%", "100%"])
         axes.grid(alpha=0.25)
-    panels.axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    panels.axes[0].legend(fontsize=8, framealpha=0.9, loc="upper left")
     panels.supxlabel("density")
     panels.supylabel("bits of positions a weight")
     panels.savefig(path, metadata={"Date": None})

@@ -29,7 +29,7 @@ function render(name) {
   for (const scale of spec.scales) if (scale.name === "color") scale.range = scale.domain.length === 4 ? parts.map(color) : lines.slice(0, scale.range.length);
   item.width = spec.width = box.clientWidth;
   delete spec.background;
-  for (const legend of spec.legends || []) legend.columns = item.width < 420 ? 2 : 4;
+  for (const legend of spec.legends || []) legend.columns = item.width < 420 ? (name === "gain" ? 1 : 2) : 4;
   if (!item.width) return;
   const last = item.result;
   const tooltip = { theme: document.documentElement.dataset.theme === "dark" ? "dark" : "light" };
