@@ -23,11 +23,11 @@ def give_back() -> None:
         libc.malloc_trim(0)
 
 
-def keep_memory(keep: bool) -> None:
-    """Whether the allocator keeps what is freed: large arrays then get pages that are mapped already."""
+def keep_memory() -> None:
+    """Tells the allocator to keep what is freed: large arrays then get pages that are mapped already."""
     if libc := _libc():
-        libc.mallopt(_M_MMAP_MAX, 0 if keep else 65536)
-        libc.mallopt(_M_TRIM_THRESHOLD, -1 if keep else 128 << 10)
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 def status(field: str) -> int | None:

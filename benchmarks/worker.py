@@ -66,16 +66,15 @@ class Worker:
         return {"wrong": wrong[:3], "peak": high, "seconds": [seconds]}
 
     def decode(self, threads: int, warm: bool) -> dict:
-        """A turn of decoding, into fresh memory, or into warm: the caller's arrays where the peer fills them,
-        else what the allocator has kept."""
-        process.keep_memory(warm)
+        """A turn of decoding: into memory that the call allocates, or into warm: the caller's arrays where the peer
+        fills them, else what the allocator is told to keep, from then on."""
+        if warm:
+            process.keep_memory()
         if warm and self._peer.fills and self._out is None:
             self._out = self._peer.decode(self._path, threads)
         out = self._out if warm else None
 
         def run() -> float:
-            if not warm:
-                process.give_back()
             start = time.perf_counter()
             tensors = self._peer.decode(self._path, threads, out)
             seconds = time.perf_counter() - start
