@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import inputs
-from benchmarks.remote import RemoteWorker, PeerFailed
+from benchmarks.workers import PeerFailed, RemoteWorker
 from benchmarks.peers import OWN, PEERS
 from benchmarks.rows import Row
 

@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks import inputs, process
-from benchmarks.remote import ROOT
+from benchmarks.workers import ROOT
 
 _STARTS = 15
 _SLICES = (1, 1 / 4, 1 / 16, 1 / 64)

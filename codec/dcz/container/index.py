@@ -30,7 +30,8 @@ def aligned(offset: int, size: int, mappable: bool) -> int:
 
 
 class Entry(NamedTuple):
-    """One tensor: its `number` in the file, how many of its words are not zero, and its segment."""
+    """One tensor: its `number` in the file, how many of its words are not zero, and its segment with the bytes of
+    padding in front of it."""
 
     number: int
     name: str
@@ -40,6 +41,7 @@ class Entry(NamedTuple):
     nonzeros: int
     size: int
     offset: int
+    padding: int
 
     @property
     def nbytes(self) -> int:
@@ -69,9 +71,9 @@ class Record:
     layout: Layout
 
 
-def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> tuple[bytes, int]:
-    """The index as stored, and its length before compression."""
-    plain = {
+def flatten(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> dict[str, object]:
+    """The index as the map that is stored."""
+    return {
         "must_understand": 0,
         "may_ignore": 0,
         "names": [record.name for record in records],
@@ -82,7 +84,11 @@ def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, obj
         "aliases": {name: aliases[name] for name in sorted(aliases)},
         "metadata": metadata,
     }
-    raw = msgpack.packb(plain, use_bin_type=True)
+
+
+def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> tuple[bytes, int]:
+    """The index as stored, and its length before compression."""
+    raw = msgpack.packb(flatten(records, aliases, metadata), use_bin_type=True)
     if len(raw) > limits.MAX_INDEX_BYTES:
         raise LimitError(f"index: {len(raw)} bytes are more than {limits.MAX_INDEX_BYTES}; split the model into shards")
     _unpack(raw)  # whoever writes a file that no reader takes should know now
@@ -215,9 +221,9 @@ def _entries(c: columns.Columns, shapes: list[tuple[int, ...]], nonzeros: list[i
     sizes, words = c.stored.tolist(), c.weights.tolist()
     for t, name in enumerate(c.names):
         size = sizes[t]
-        offset = aligned(offset, size, size >= MAPPED_BYTES and c.mappable(t))
-        out[name] = Entry(t, name, c.dtypes[t], shapes[t], words[t], nonzeros[t], size, offset)
-        offset += size
+        start = aligned(offset, size, size >= MAPPED_BYTES and c.mappable(t))
+        out[name] = Entry(t, name, c.dtypes[t], shapes[t], words[t], nonzeros[t], size, start, start - offset)
+        offset = start + size
     if offset != end:
         raise FormatError(f"index: the segments end at byte {offset}, the index begins at {end}")
     return out

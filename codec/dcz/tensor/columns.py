@@ -176,6 +176,7 @@ def parse(plain: Mapping[str, object], names: list[str], dtypes: list[Dtype], we
     refuse = _Refusals(names)
     sparse, book = positions != 0, values == VALUES["codebook"]
     refuse(_UNKNOWN_POSITIONS[positions], "positions are 0, 1, 4, 5 or 8, found {}", positions)
+    refuse((total == 0) & (sparse | (values != VALUES["bytes"])), "a tensor of no elements has positions all, values bytes")
     refuse(chunk % STEP != 0, f"chunks are multiples of {STEP}, found {{}}", chunk)
     refuse(sparse & (values == VALUES["bytes"]), "values of kind bytes go with positions of kind all")
     refuse(~book & ((entries != 0) | (group != 0)), "only values of kind codebook have entries and groups")
