@@ -13,10 +13,13 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks import contest, huffman, inputs, machine, measured, roofline, sizes, stages, targets
-from benchmarks.compiled import CannotCompile
+from benchmarks import inputs, sizes
+from benchmarks.contest import turns
 from benchmarks.peers import PEERS, frames
-from benchmarks.results import Results
+from benchmarks.probes import huffman, machine, measured, roofline, stages
+from benchmarks.probes.compiled import CannotCompile
+from benchmarks.report import targets
+from benchmarks.report.results import Results
 
 _RESULTS = Path(__file__).parent / "results"
 _SCRATCH_BYTES = 6 << 30
@@ -89,7 +92,7 @@ def run(chosen: argparse.Namespace, results: Results, scratch: Path, out: Path |
     results.huffman = huffman.measure(scratch, 1 if chosen.quick else 9, fetch=not chosen.quick)
     save()
     shape = inputs.QUICK if chosen.quick else inputs.Sizes(vgg=chosen.vgg)
-    pace = contest.QUICK if chosen.quick else contest.Pace()
+    pace = turns.QUICK if chosen.quick else turns.Pace()
     for name in chosen.inputs:
         folder = scratch / name
         say(f"{name}: building")
@@ -98,7 +101,7 @@ def run(chosen: argparse.Namespace, results: Results, scratch: Path, out: Path |
         except inputs.Unavailable as error:
             results.missing[name] = str(error)
             continue
-        found = contest.hold(name, chosen.peers, folder, pace, library, say)
+        found = turns.hold(name, chosen.peers, folder, pace, library, say)
         results.rows += found.rows
         if limits := found.roofline():
             results.rooflines[name] = limits
@@ -106,7 +109,7 @@ def run(chosen: argparse.Namespace, results: Results, scratch: Path, out: Path |
         save()
         shutil.rmtree(folder)
     if out is not None:
-        from benchmarks import plot
+        from benchmarks.report import plot
 
         try:
             plot.draw(results, out / "size_speed.png")

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.clusters import Clustered
 from benchmarks.inputs import Model
-from benchmarks.storage import bits
+from benchmarks.contest.storage import bits
 
 _DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 Blobs = list[bytes]

@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import inputs
-from benchmarks.workers import PeerFailed, RemoteWorker
+from benchmarks.contest.rows import Row
+from benchmarks.contest.workers import PeerFailed, RemoteWorker
 from benchmarks.peers import OWN, PEERS
-from benchmarks.rows import Row
 
 # Slow peers are timed once, and only where a user would wonder.
 SLOW_INPUTS = (inputs.SQUEEZENET, inputs.ALEXNET, inputs.PALETTE_F32, inputs.BFLOAT16, inputs.PRUNED)

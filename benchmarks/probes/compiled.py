@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-NATIVE = Path(__file__).parent / "native"
+NATIVE = Path(__file__).parents[1] / "native"
 _FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
 
 

@@ -19,7 +19,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.compiled import NATIVE, CannotCompile, compile_shared, load
+from benchmarks.probes.compiled import NATIVE, CannotCompile, compile_shared, load
 from dcz import kernels
 from dcz.entropy import Code
 from dcz.kernels.interface import LANES, Kernels

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks import inputs
 from benchmarks.peers import OWN, REFERENCES
-from benchmarks.results import Results
+from benchmarks.report.results import Results
 
 _COLUMNS = 2
 _GB = 1e9

@@ -8,7 +8,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from benchmarks.compiled import compiler
+from benchmarks.probes.compiled import compiler
 
 
 def describe() -> dict[str, object]:

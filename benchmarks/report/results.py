@@ -7,12 +7,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import inputs, roofline, sizes
-from benchmarks.rows import Row
-from benchmarks.targets import Target
+from benchmarks import inputs, sizes
+from benchmarks.contest.rows import Row
+from benchmarks.probes import roofline
+from benchmarks.report.targets import Target
 
 _MACHINE = ("date", "commit", "cpu", "cores", "system", "compiler", "python", "numpy", "kernels", "load")
-_FRACTION = "warm, of the write limit"
 
 
 @dataclass

@@ -10,8 +10,8 @@ from benchmarks import inputs
 from benchmarks.peers import OWN, REFERENCES
 
 if TYPE_CHECKING:
-    from benchmarks.results import Results
-    from benchmarks.rows import Row
+    from benchmarks.contest.rows import Row
+    from benchmarks.report.results import Results
 
 _GB = 1e9
 _SLOW_SPEED = 0.5 * _GB

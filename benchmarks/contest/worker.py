@@ -1,6 +1,6 @@
 """A process for one peer and one input: it waits for commands, so that the peers of an input take turns.
 
-    python -m benchmarks.worker PEER INPUT FOLDER
+    python -m benchmarks.contest.worker PEER INPUT FOLDER
 
 Commands and answers are lines of JSON on standard input and output.
 """
@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import inputs, process, storage
+from benchmarks import inputs
+from benchmarks.contest import process, storage
 from benchmarks.peers import PEERS
-from benchmarks.roofline import Roofline
+from benchmarks.probes.roofline import Roofline
 
 # A turn: so many runs, or as many as fit in so much time; a run that is short is preceded by one that does not
 # count, because the peer before has had the caches.

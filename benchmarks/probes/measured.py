@@ -14,8 +14,9 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks import inputs, process
-from benchmarks.workers import ROOT
+from benchmarks import inputs
+from benchmarks.contest import process
+from benchmarks.contest.workers import ROOT
 
 _STARTS = 15
 _SLICES = (1, 1 / 4, 1 / 16, 1 / 64)
@@ -24,7 +25,7 @@ _SLICE_RUNS = 5
 
 def run_apart(what: str, *arguments: object) -> dict:
     """A function of this module, in a fresh process."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.measured", what, *map(str, arguments)]
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.probes.measured", what, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(f"{what}: {done.stderr.strip().splitlines()[-1]}")
