@@ -1,6 +1,7 @@
 """The suite, one command:
 
-    python -m benchmarks [--quick] [--inputs A,B] [--peers A,B] [--vgg FRACTION] [--out FOLDER] [--scratch FOLDER]
+    python -m benchmarks [--quick] [--inputs A,B] [--peers A,B] [--vgg FRACTION] [--rounds N]
+                         [--out FOLDER] [--scratch FOLDER]
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -38,6 +40,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--inputs", default=",".join(inputs.TITLES), help=f"some of {', '.join(inputs.TITLES)}")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"some of {', '.join(PEERS)}")
     parser.add_argument("--vgg", type=float, default=0.25, help="how much of VGG-16's weights (default 0.25)")
+    parser.add_argument("--rounds", type=int, help="turns of every peer (default 7)")
     parser.add_argument("--out", type=Path, help="where results go (default benchmarks/results, or nowhere if quick)")
     parser.add_argument("--scratch", type=Path, help="for files being measured (default: memory, if there is enough)")
     chosen = parser.parse_args(arguments)
@@ -93,6 +96,7 @@ def run(chosen: argparse.Namespace, results: Results, scratch: Path, out: Path |
     save()
     shape = inputs.QUICK if chosen.quick else inputs.Sizes(vgg=chosen.vgg)
     pace = turns.QUICK if chosen.quick else turns.Pace()
+    pace = replace(pace, rounds=chosen.rounds) if chosen.rounds else pace
     for name in chosen.inputs:
         folder = scratch / name
         say(f"{name}: building")
