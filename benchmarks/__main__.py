@@ -1,7 +1,7 @@
 """The suite, one command:
 
-    python -m benchmarks [--quick] [--inputs A,B] [--peers A,B] [--vgg FRACTION] [--rounds N]
-                         [--out FOLDER] [--scratch FOLDER]
+python -m benchmarks [--quick] [--inputs A,B] [--peers A,B] [--vgg FRACTION] [--rounds N]
+                     [--out FOLDER] [--scratch FOLDER]
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def say(text: str) -> None:
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="dcz beside its peers; see benchmarks/README.md")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="dcz beside its peers; see benchmarks/README.md"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny inputs, one round: does everything still run?")
     parser.add_argument("--inputs", default=",".join(inputs.TITLES), help=f"some of {', '.join(inputs.TITLES)}")
     parser.add_argument("--peers", default=",".join(PEERS), help=f"some of {', '.join(PEERS)}")

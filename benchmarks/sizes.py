@@ -1,6 +1,6 @@
 """Whole files, everything included: how small they are, against how small they have to be.
 
-    python -m benchmarks.sizes
+python -m benchmarks.sizes
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 

@@ -21,7 +21,9 @@ class Npz(Peer):
         arrays = {}
         for name, array in model.tensors.items():
             plain = array.dtype.kind == "f"
-            arrays[name if plain else f"{name}:{array.dtype.name}"] = array if plain else bits(array).reshape(array.shape)
+            arrays[name if plain else f"{name}:{array.dtype.name}"] = (
+                array if plain else bits(array).reshape(array.shape)
+            )
         with open(path, "wb") as file:
             np.savez_compressed(file, **arrays)
 

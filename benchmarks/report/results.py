@@ -95,8 +95,16 @@ class Results:
         good = [row for row in rows if row.status == "ok"]
         for row in sorted(good, key=lambda row: (row.size, row.title, row.threads)):
             speeds = (_gb(row.fresh_speed), _seconds(row.warm_seconds), _gb(row.warm_speed))
-            cells = (f"{row.size:,}", f"{row.ratio:.2f}", _seconds(row.encode_seconds), _seconds(row.fresh_seconds), *speeds)
-            lines.append(f"| {row.title} | {row.threads} | {' | '.join(cells)} | {_mb(row.encode_peak)} | {_mb(row.decode_peak)} |")
+            cells = (
+                f"{row.size:,}",
+                f"{row.ratio:.2f}",
+                _seconds(row.encode_seconds),
+                _seconds(row.fresh_seconds),
+                *speeds,
+            )
+            lines.append(
+                f"| {row.title} | {row.threads} | {' | '.join(cells)} | {_mb(row.encode_peak)} | {_mb(row.decode_peak)} |"
+            )
         said = set()
         for row in rows:
             if row.status != "ok" and row.peer not in said:
@@ -120,7 +128,10 @@ class Results:
         parts = ["## Where a load spends its time", "Milliseconds, one thread."] if self.stages else []
         for name, memories in self.stages.items():
             lines = [f"| {inputs.TITLES[name]} | fresh | warm |", "|---|---:|---:|"]
-            lines += [f"| {label} | {1e3 * memories['fresh'][label]:.3f} | {1e3 * memories['warm'][label]:.3f} |" for label in memories["fresh"]]
+            lines += [
+                f"| {label} | {1e3 * memories['fresh'][label]:.3f} | {1e3 * memories['warm'][label]:.3f} |"
+                for label in memories["fresh"]
+            ]
             totals = (1e3 * sum(memories[memory].values()) for memory in ("fresh", "warm"))
             lines.append("| in all | " + " | ".join(f"{total:.3f}" for total in totals) + " |")
             parts.append("\n".join(lines))

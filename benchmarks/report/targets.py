@@ -41,7 +41,12 @@ def _unmeasured(what: str, wanted: str) -> Target:
 
 
 def _faster(
-    what: str, least: float, name: str, against: Callable[[Results], Row | None], threads: int = 1, memory: str = "fresh"
+    what: str,
+    least: float,
+    name: str,
+    against: Callable[[Results], Row | None],
+    threads: int = 1,
+    memory: str = "fresh",
 ) -> Callable[[Results], Target]:
     """dcz's decoding time against another's into the same kind of memory."""
 
@@ -85,10 +90,14 @@ _ALEXNET = "AlexNet-shaped, fresh memory"
 _SPEED = (
     _faster(f"{_ALEXNET}, against safetensors", 2.5, inputs.ALEXNET, _peer(inputs.ALEXNET, "safetensors")),
     _faster(f"{_ALEXNET}, against a bare copy", 0.8, inputs.ALEXNET, _peer(inputs.ALEXNET, "copy")),
-    _faster(f"{_ALEXNET}, two threads against a bare copy on one", 1.2, inputs.ALEXNET, _peer(inputs.ALEXNET, "copy"), 2),
+    _faster(
+        f"{_ALEXNET}, two threads against a bare copy on one", 1.2, inputs.ALEXNET, _peer(inputs.ALEXNET, "copy"), 2
+    ),
     _faster(f"{_ALEXNET}, against the fastest compressed peer", 2, inputs.ALEXNET, _fastest_compressed),
     _of_limit("AlexNet-shaped, warm memory, of the write limit", 0.6, inputs.ALEXNET),
-    _faster("SqueezeNet, against OpenZL tokenize+entropy", 2.5, inputs.SQUEEZENET, _peer(inputs.SQUEEZENET, "openzl-tokens")),
+    _faster(
+        "SqueezeNet, against OpenZL tokenize+entropy", 2.5, inputs.SQUEEZENET, _peer(inputs.SQUEEZENET, "openzl-tokens")
+    ),
     _of_limit("dense palette of 16, float32, warm memory, of the write limit", 0.45, inputs.PALETTE_F32),
     _faster("bfloat16, against ZipNN", 2.5, inputs.BFLOAT16, _peer(inputs.BFLOAT16, "zipnn")),
 )
@@ -151,7 +160,10 @@ def _save_peak(extra: dict[str, object]) -> Target:
 
 def _slices(results: Results) -> list[Target]:
     """Bytes: no more than the slice's share and the chunks its ends cut. Time: its share, half as much again, and 1 ms."""
-    whats = "`get_slice`, bytes read beyond the slice's share", "`get_slice`, time against the slice's share of the whole"
+    whats = (
+        "`get_slice`, bytes read beyond the slice's share",
+        "`get_slice`, time against the slice's share of the whole",
+    )
     wanteds = "at most 2 chunks", "1.5x + 1 ms"
     if not results.slices:
         return [_unmeasured(what, wanted) for what, wanted in zip(whats, wanteds)]

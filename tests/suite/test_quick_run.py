@@ -65,7 +65,14 @@ def test_a_peer_that_is_missing_is_named_with_its_reason(run: tuple[Path, str]) 
 def test_the_report_has_its_sections(run: tuple[Path, str]) -> None:
     folder, printed = run
     assert (folder / "results.md").read_text().strip() == printed.strip()
-    for section in ("Targets", "Sizes", "Where a load spends its time", "Huffman decoding alone", "Slices", "Whole processes"):
+    for section in (
+        "Targets",
+        "Sizes",
+        "Where a load spends its time",
+        "Huffman decoding alone",
+        "Slices",
+        "Whole processes",
+    ):
         assert f"## {section}" in printed
     assert ("the write limit" in printed.split("## Where")[0]) == (shutil.which("cc") is not None)
     machine = json.loads((folder / "machine.json").read_text())
@@ -75,8 +82,17 @@ def test_the_report_has_its_sections(run: tuple[Path, str]) -> None:
 def test_the_stages_of_a_load_are_seen(run: tuple[Path, str]) -> None:
     """Each stage is a function of the package: one that is renamed or no longer called shows here."""
     table = run[1].split("## Where a load spends its time")[1].split("## ")[0]
-    stages = {line.split("|")[1].strip(): float(line.split("|")[2]) for line in table.splitlines() if line.count("|") == 4 and "0." in line}
-    for stage in ("open, read and parse the index", "allocate", "read the file", "checksums, Huffman and expansion (kernels)"):
+    stages = {
+        line.split("|")[1].strip(): float(line.split("|")[2])
+        for line in table.splitlines()
+        if line.count("|") == 4 and "0." in line
+    }
+    for stage in (
+        "open, read and parse the index",
+        "allocate",
+        "read the file",
+        "checksums, Huffman and expansion (kernels)",
+    ):
         assert stages[stage] > 0
 
 
