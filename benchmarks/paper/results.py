@@ -17,12 +17,16 @@ FOLDER = Path(__file__).parent / "results"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """The options all experiments have: `out`, `seeds` and `quick`."""
+def arguments(description: str | None, **choices: Sequence[str]) -> argparse.Namespace:
+    """The options all experiments have: `out`, `seeds` and `quick`, and one for each of `choices`."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for CSV, Markdown and plots")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
-    parser.add_argument("--quick", action="store_true", help="a tiny run that shows all parts work; its numbers mean nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tiny run that shows all parts work; its numbers mean nothing"
+    )
+    for name, allowed in choices.items():
+        parser.add_argument(f"--{name}", choices=allowed, help="only this one")
     options = parser.parse_args()
     if options.quick and options.out == FOLDER:
         parser.error("--quick: give --out too, so that the committed results stay as they are")

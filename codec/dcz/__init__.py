@@ -12,6 +12,7 @@ from dcz.version import __version__
 if TYPE_CHECKING:
     from dcz.container import Reader, TensorInfo, Writer, verify
     from dcz.lossy import cluster, compress, prune
+    from dcz.planning import plan, sensitivity
     from dcz.numpy import load, load_file, save, save_file
     from dcz.report import StorageReport, compare
 
@@ -28,12 +29,14 @@ _LAZY = {
     "compress": "dcz.lossy",
     "load": "dcz.numpy",
     "load_file": "dcz.numpy",
+    "plan": "dcz.planning",
     "prune": "dcz.lossy",
     "save": "dcz.numpy",
     "save_file": "dcz.numpy",
+    "sensitivity": "dcz.planning",
     "verify": "dcz.container.verify",
 }
-_MODULES = ("lossy", "numpy")
+_MODULES = ("lossy", "numcodecs", "numpy", "planning", "zarr")
 # Faces of frameworks, each an extra of its own.
 _FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
@@ -75,8 +78,10 @@ __all__ = [
     "load",
     "load_file",
     "open",
+    "plan",
     "prune",
     "save",
     "save_file",
+    "sensitivity",
     "verify",
 ]

@@ -21,8 +21,14 @@ from dcz.kernels import Kernels
 from support.kernel_sets import NATIVE_SETS
 
 PACKAGE = Path(dcz.__file__).parent
+# Faces of frameworks, which need not be installed: tests/faces has what is tested here of the others.
+FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
+ROOTS = [module for module in pkgutil.iter_modules(dcz.__path__, "dcz.") if module.name.removeprefix("dcz.") not in FACES]
 MODULES = sorted(
-    module.name for module in pkgutil.walk_packages(dcz.__path__, "dcz.") if not module.name.endswith(("_native", "__main__"))
+    module.name
+    for root in ROOTS
+    for module in (root, *pkgutil.walk_packages([str(PACKAGE / root.name[4:])] if root.ispkg else [], f"{root.name}."))
+    if not module.name.endswith(("_native", "__main__"))
 )
 
 
@@ -56,7 +62,7 @@ def test_public_functions_have_an_example(function: object) -> None:
 
 
 def test_public_names() -> None:
-    assert {"save", "save_file", "load", "load_file", "open", "Reader", "Writer", "verify", "prune", "cluster"} <= set(dcz.__all__)
+    assert {"save", "save_file", "load", "load_file", "open", "Reader", "Writer", "verify", "prune", "cluster", "compress", "plan"} <= set(dcz.__all__)
     assert all(hasattr(dcz, name) for name in dcz.__all__) and sorted(dcz.__all__) == list(dcz.__all__)
     assert dcz.open is dcz.Reader
 
@@ -117,6 +123,7 @@ def test_importing_is_quick_and_needs_no_framework() -> None:
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(FACES) == set(dcz._FACES)
     unwanted = {"torch", "jax", "tensorflow", "keras", "onnx", "safetensors", "typer", "rich", "click", "matplotlib"}
     assert not unwanted & set(run.stdout.split())
 
@@ -138,9 +145,10 @@ ROOMS = {
     "container": {"tensor", "entropy", "kernels"},
     "report": {"convert", "container", "tensor"},
     "lossy": set(),
+    "planning": {"container", "lossy", "tensor"},
     "torch": {"container", "lossy"},
-    "convert": {"container", "tensor"},
-    "cli": {"report", "convert", "container", "tensor", "kernels"},
+    "convert": {"container", "lossy", "tensor"},
+    "cli": {"planning", "lossy", "report", "convert", "container", "tensor", "kernels"},
 }
 
 

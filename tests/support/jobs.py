@@ -41,7 +41,7 @@ class Job:
         entry = store.index.entries[name]
         t, columns = entry.number, store.index.columns
         head = int(columns.head[t])
-        if not store.decoder.ready(t):
+        if not store.decoder.prepared(t):
             store.decoder.prepare(t, np.frombuffer(job.data, np.uint8)[:head])
         words = store.decoder._words.get(t, np.zeros(0, np.uint8))
         bounds = columns.bounds(t).tolist()

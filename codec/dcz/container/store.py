@@ -167,7 +167,7 @@ class Store:
 
     def prepare(self, entries: list[Entry]) -> None:
         """Reads codebooks of tensors that will be read in parts, unless they have been."""
-        wanted = sorted((e for e in entries if not self.decoder.ready(e.number)), key=lambda entry: entry.offset)
+        wanted = sorted((e for e in entries if not self.decoder.prepared(e.number)), key=lambda entry: entry.offset)
         heads = self.index.columns.head
         found = self.read_many([(entry.offset, int(heads[entry.number])) for entry in wanted])
         for entry, head in zip(wanted, found):
@@ -228,7 +228,7 @@ class Store:
 
     def _batch(self, entry: Entry, batch: list[tuple[int, int]], bounds: I64) -> Iterator[tuple[int, int, U8]]:
         ranges = [(entry.offset + int(bounds[first]), int(bounds[last] - bounds[first])) for first, last in batch]
-        ready = self.decoder.ready(entry.number)
+        ready = self.decoder.prepared(entry.number)
         if not ready:
             ranges.insert(0, (entry.offset, int(self.index.columns.head[entry.number])))
         found = self.read_many(ranges)

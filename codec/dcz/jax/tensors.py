@@ -97,20 +97,18 @@ def load(data: bytes, device: Any = None, **options: Any) -> dict[str, Any]:
 
 def from_array(array: NDArray, name: str, device: Any = None) -> jax.Array:
     """The same bits as an array of JAX, which copies what its devices cannot use in place."""
-    try:
-        found = jax.device_put(array, device)
-    except Exception as error:
-        if "PrimitiveType" not in str(error) and not isinstance(error, TypeError):
-            raise
+    kept = jax.dtypes.canonicalize_dtype(array.dtype)
+    if kept != array.dtype:
         raise UnsupportedError(
-            f"tensor {name!r}: JAX has no dtype {array.dtype}; read it with dcz.load_file"
-        ) from None
-    if found.dtype != array.dtype:
-        raise UnsupportedError(
-            f"tensor {name!r}: JAX would narrow {array.dtype} to {found.dtype}; call "
+            f"tensor {name!r}: JAX would narrow {array.dtype} to {kept}; call "
             "jax.config.update('jax_enable_x64', True) first, or read it with dcz.load_file"
         )
-    return found
+    try:
+        return jax.device_put(array, device)
+    except (TypeError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, TypeError) and "PrimitiveType" not in str(error) and "dtype" not in str(error):
+            raise  # memory, a device
+        raise UnsupportedError(f"tensor {name!r}: JAX has no dtype {array.dtype}; read it with dcz.load_file") from None
 
 
 def _nbytes(tensor: object, name: str) -> int:

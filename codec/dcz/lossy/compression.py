@@ -69,19 +69,19 @@ def compress(
     True
     """
     check_tensors(tensors)
-    plan = Plan(recipe, tensors, lambda name: tensors[name], keep_nonfinite)
+    runner = Runner(recipe, tensors, lambda name: tensors[name], keep_nonfinite)
     importance = check_importance(importance, tensors)
     out, shared = Compressed(), {}
     out.done = {}
     for name, array in tensors.items():
-        key = (_identity(array), plan.settings(name), id(importance.get(name)))
+        key = (identity(array), runner.settings(name), id(importance.get(name)))
         if key not in shared or key[0] is None:
-            shared[key] = plan.apply(name, np.asarray(array), importance.get(name))
+            shared[key] = runner.apply(name, np.asarray(array), importance.get(name))
         out[name], out.done[name] = shared[key]
     return out
 
 
-class Plan:
+class Runner:
     """A recipe for tensors that are read one at a time. `read(name)` gives a tensor, where all of them count
     (`scope: global`) several times."""
 
@@ -116,10 +116,10 @@ class Plan:
         return out, Done(float(np.count_nonzero(out)) / out.size, clusters, bits, error, None)
 
     def _why_left(self, name: str, array: np.ndarray, settings: Settings) -> str | None:
-        if settings.leave or (settings.rule is None and settings.scheme is None):
-            return "the recipe leaves it alone"
         threshold, asked = settings.weight_threshold, settings.asked
         reason = why_left(array.shape, array.dtype, weight_threshold=threshold, asked=asked)
+        if reason is None and (settings.leave or (settings.rule is None and settings.scheme is None)):
+            reason = "the recipe leaves it alone"
         return reason or check_finite(name, array, self._keep_nonfinite)
 
     def _mask(self, name: str, array: np.ndarray, rule: Rule) -> np.ndarray:
@@ -140,7 +140,7 @@ class Plan:
                     yield name, array
 
 
-def _identity(array: object) -> tuple | None:
+def identity(array: object) -> tuple | None:
     """What two arrays share when they are the same memory seen the same way."""
     if not isinstance(array, np.ndarray) or array.nbytes == 0:
         return None

@@ -40,7 +40,9 @@ def entropy_constrained(samples: Samples, start: Partition, price: float, max_it
         iterations += more
         if whole.cost < cost:
             state = whole
-    return Partition(state.centroids, state.cuts, iterations, converged), state.edges
+    alive = np.flatnonzero(samples.masses(state.cuts) > 0)  # those of weights; others are best only where none are
+    cuts = np.append(state.cuts[alive], samples.n)
+    return Partition(state.centroids[alive], cuts, iterations, converged), state.edges[alive[:-1]]
 
 
 def _settle(samples: Samples, centroids: F64, cuts: I64, price: float, code, rounds: int) -> tuple[_State, int, bool]:  # noqa: ANN001

@@ -52,16 +52,14 @@ class Decoder:
         jobs[:, _FIELD["stream"]] = stream
         self._run(jobs, tensors, _NO_WORDS, data, out)
 
-    def ready(self, t: int) -> bool:
-        """Whether a tensor needs no `prepare`, or had it."""
+    def prepared(self, t: int) -> bool:
+        """Whether a tensor's codebooks are decoded, or it has none."""
         return t in self._words or bool(self.columns.values[t] != VALUES["codebook"])
 
     def prepare(self, t: int, head: U8) -> None:
         """Decodes a tensor's codebooks from the first `columns.head[t]` bytes of its segment, once for all of
         its `decode_part`."""
         c = self.columns
-        if self.ready(t):
-            return
         try:
             self._words[t] = kernels.active().codebook(
                 c.kernel, int(c.book_at[t]), int(c.word[t]), bool(c.rotate[t]), int(c.books[t]), int(c.entries[t]), head
