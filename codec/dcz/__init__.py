@@ -11,22 +11,32 @@ from dcz.version import __version__
 
 if TYPE_CHECKING:
     from dcz.container import Reader, TensorInfo, Writer, verify
+    from dcz.lossy import cluster, compress, prune
+    from dcz.planning import plan, sensitivity
     from dcz.numpy import load, load_file, save, save_file
+    from dcz.report import StorageReport, compare
 
     open = Reader
 
 # Loaded when first asked for, so that `import dcz` costs next to nothing.
 _LAZY = {
     "Reader": "dcz.container.reader",
+    "StorageReport": "dcz.report",
     "TensorInfo": "dcz.container.reader",
     "Writer": "dcz.container.writer",
+    "cluster": "dcz.lossy",
+    "compare": "dcz.report",
+    "compress": "dcz.lossy",
     "load": "dcz.numpy",
     "load_file": "dcz.numpy",
+    "plan": "dcz.planning",
+    "prune": "dcz.lossy",
     "save": "dcz.numpy",
     "save_file": "dcz.numpy",
+    "sensitivity": "dcz.planning",
     "verify": "dcz.container.verify",
 }
-_MODULES = ("numpy",)
+_MODULES = ("lossy", "numcodecs", "numpy", "planning", "zarr")
 # Faces of frameworks, each an extra of its own.
 _FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
@@ -56,15 +66,22 @@ __all__ = [
     "FormatError",
     "LimitError",
     "Reader",
+    "StorageReport",
     "TensorInfo",
     "TruncatedError",
     "UnsupportedError",
     "Writer",
     "__version__",
+    "cluster",
+    "compare",
+    "compress",
     "load",
     "load_file",
     "open",
+    "plan",
+    "prune",
     "save",
     "save_file",
+    "sensitivity",
     "verify",
 ]

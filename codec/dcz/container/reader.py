@@ -41,9 +41,13 @@ class Reader(Mapping[str, NDArray]):
     """A dcz file, open for reading: a mapping of names to arrays, immutable and safe for threads.
 
     Args:
-        file: a path, bytes, or a seekable binary file object.
+        file: a path, a URL that fsspec knows (`s3://`, `https://`, `hf://`, ...; extra `remote`), bytes, or a
+            seekable binary file object. Of a remote file only the index is read, with one or two requests, and
+            then what is asked for.
+        sequential: all of a remote file will be read, tensor by tensor in order: reads ahead, in large blocks.
 
     Raises:
+        OSError: the file or the server cannot be read.
         FormatError, ChecksumError, TruncatedError, UnsupportedError, LimitError: see `dcz.errors`.
 
     >>> import numpy, dcz
@@ -52,8 +56,8 @@ class Reader(Mapping[str, NDArray]):
     (2, 3) 15
     """
 
-    def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO) -> None:
-        self._store = Store(file)
+    def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> None:
+        self._store = Store(file, sequential=sequential)
         self._index = self._store.index
 
     # -- a mapping
@@ -109,8 +113,7 @@ class Reader(Mapping[str, NDArray]):
         entry = self._store.entry(name)
         check_bytes(entry.nbytes, self.size, None)
         array, flat = allocate(entry) if out is None else (out, target(out, entry))
-        for task in self._store.tasks([entry], [flat]):
-            self._store.run(task)
+        self._store.run_all(self._store.tasks([entry], [flat]), 1)
         return array
 
     def get_slice(self, name: str) -> TensorSlice:
@@ -171,3 +174,8 @@ class Reader(Mapping[str, NDArray]):
 
     def __repr__(self) -> str:
         return f"<dcz.Reader {self._store.source.name}: {len(self)} tensors, {self.size} bytes>"
+
+    def _repr_html_(self) -> str:
+        from importlib import import_module  # a room above this one, and only in notebooks
+
+        return import_module("dcz.report.notebook").reader(self)

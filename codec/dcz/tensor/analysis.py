@@ -17,6 +17,8 @@ from dcz.tensor.layout import RELATIVE_BITS
 from dcz.tensor.words import Words
 
 MAX_ENTRIES = 1 << 16
+# Words whose nonzeros are taken out at once.
+_BLOCK = 1 << 22
 
 
 class Analysis:
@@ -30,7 +32,7 @@ class Analysis:
     # -- where the nonzeros are
 
     @cached_property
-    def _scan(self) -> Scan | None:
+    def scan(self) -> Scan | None:
         """Distinct nonzero words; None where a codebook would not have fewer planes than the words."""
         kernel, word = kernels.active(), self.dtype.word
         if word == 1 or self.count == 0:
@@ -42,8 +44,8 @@ class Analysis:
 
     @cached_property
     def _bitmap(self) -> tuple[U8, int]:
-        if self._scan is not None:
-            return self._scan.bitmap, len(self._scan.ids)
+        if self.scan is not None:
+            return self.scan.bitmap, len(self.scan.ids)
         return kernels.active().bitmap(self.words.data, self.dtype.word)
 
     @property
@@ -67,9 +69,11 @@ class Analysis:
 
     def nonzeros_per(self, chunk: int) -> NDArray[np.int64]:
         """Nonzeros of each chunk."""
-        edges = np.arange(0, len(self.bitmap), chunk // 8)
         ones = np.bitwise_count(self.bitmap) if hasattr(np, "bitwise_count") else _ONES[self.bitmap]
-        return np.add.reduceat(ones, edges, dtype=np.int64)
+        size = chunk // 8
+        whole = len(ones) // size * size  # reduceat would make 64-bit integers of them all
+        counts = ones[:whole].reshape(-1, size).sum(axis=1, dtype=np.int64)
+        return counts if whole == len(ones) else np.append(counts, ones[whole:].sum(dtype=np.int64))
 
     @cached_property
     def sparse_counts(self) -> NDArray[np.int64]:
@@ -88,17 +92,17 @@ class Analysis:
 
     def entries(self, sparse: bool) -> int | None:
         """Entries of the codebook, which holds zero where the zeros are stored too."""
-        if self._scan is None:
+        if self.scan is None:
             return None
-        found = len(self._scan.keys) + (not sparse and self.nonzeros < self.count)
+        found = len(self.scan.keys) + (not sparse and self.nonzeros < self.count)
         planes = 1 if found <= SYMBOLS else 2
         return found if found <= MAX_ENTRIES and planes < self.dtype.word else None
 
     @cached_property
     def _order(self) -> tuple[NDArray, NDArray[np.int64]]:
         """The distinct nonzero words in codebook order, and the rank of each key of the scan."""
-        assert self._scan is not None
-        keys = self._scan.keys.astype(f"<u{self.dtype.word}")
+        assert self.scan is not None
+        keys = self.scan.keys.astype(f"<u{self.dtype.word}")
         order = np.argsort(codebook.rotate_left(keys, self.dtype), kind="stable")
         rank = np.empty(len(keys), np.int64)
         rank[order] = np.arange(len(keys))
@@ -112,11 +116,11 @@ class Analysis:
 
     def index(self, sparse: bool) -> list[Symbols]:
         """Cluster indices, one stream per byte plane."""
-        assert self._scan is not None
+        assert self.scan is not None
         zero = not sparse and self.nonzeros < self.count
         wide = (self.entries(sparse) or 0) > SYMBOLS
         ranks = (self._order[1] + zero).astype(np.uint16 if wide else np.uint8)
-        index = ranks[self._scan.ids]
+        index = ranks[self.scan.ids]
         if zero:
             dense = np.zeros(self.count, index.dtype)
             dense[np.unpackbits(self.bitmap, count=self.count, bitorder="little").view(bool)] = index
@@ -127,16 +131,31 @@ class Analysis:
     def planes(self, sparse: bool) -> list[Symbols]:
         """Byte planes of the words themselves."""
         data, dtype = self.words.data, self.dtype
+        if sparse and self.count > _BLOCK:
+            return [self._rows(plane, True) for plane in self._sparse_planes()]
         if sparse:
             data = kernels.active().nonzeros(data, dtype.word, self.nonzeros)
         if dtype.word == 1:
             return [self._rows(data, sparse)]
         return [self._rows(plane, sparse) for plane in kernels.active().split(data, dtype.word, dtype.rotate)]
 
+    def _sparse_planes(self) -> list[U8]:
+        """Byte planes of the nonzeros, made block by block: all nonzeros at once would take as much again."""
+        kernel, word = kernels.active(), self.dtype.word
+        out = [np.empty(self.nonzeros, np.uint8) for _ in range(word)]
+        at = 0
+        for first, found in zip(range(0, self.count, _BLOCK), self.nonzeros_per(_BLOCK).tolist()):
+            data = kernel.nonzeros(self.words.data[first * word : (first + _BLOCK) * word], word, found)
+            planes = [data] if word == 1 else kernel.split(data, word, self.dtype.rotate)
+            for plane, part in zip(out, planes):
+                plane[at : at + found] = part
+            at += found
+        return out
+
     @cached_property
     def groups(self) -> Groups | None:
         """Groups with codebooks of their own, where a single codebook would need wide indices or is too large."""
-        narrow = self._scan is not None and len(self._scan.keys) <= SYMBOLS
+        narrow = self.scan is not None and len(self.scan.keys) <= SYMBOLS
         return None if narrow or self.dtype.word == 1 or self.count == 0 else groups.find(self.words)
 
     def grouped(self, sparse: bool) -> tuple[StoredCodebook, list[Symbols]]:

@@ -6,11 +6,12 @@ Every candidate's size is exact. Those are left out that a lower bound already s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz import limits
 from dcz.entropy import Coding, Symbols, coding
 from dcz.entropy.code import RAW_CODE
 from dcz.errors import UnsupportedError
@@ -35,6 +36,10 @@ _VALUES = ("codebook", "groups", "planes")
 
 # Weights below which another candidate takes less time than a bound for it.
 _SMALL = 4096
+
+# From so many bytes on, byte planes of a candidate are not kept while others are looked at, but made again if it
+# is taken: that takes a twentieth more time, and half the memory.
+_LARGE = 32 << 20
 
 # What a chunk takes in the index: checksum, and about two bytes for each other number.
 _ROW_COST = 4
@@ -72,15 +77,30 @@ def choose(analysis: Analysis, profile: str = "auto") -> Encoding:
     """The encoding with the least cost among those of the profile."""
     check_profile(profile)
     if analysis.count == 0:
-        return Encoding("all", "bytes", sizing.STEP, None, [], None, None)
-    best = as_it_is(analysis)
-    if profile == "raw":
-        return best
-    for encoding in _search(analysis, PROFILES[profile], best.cost):
-        if encoding.cost < best.cost:
-            best = encoding
+        return empty()
+    whole = as_it_is(analysis)
+    return whole if profile == "raw" else least(analysis, profile, whole, _search(analysis, PROFILES[profile], whole.cost))
+
+
+def empty() -> Encoding:
+    """A tensor without weights."""
+    return Encoding("all", "bytes", sizing.STEP, None, [], None, None)
+
+
+def least(analysis: Analysis, profile: str, whole: Encoding, found: Iterable[Encoding]) -> Encoding:
+    """What the profile takes of the `found` encodings of its positions, in their order, and the words as they are."""
+    best = _cheapest(whole, found)
+    _restore(best, analysis)
     if profile in ("auto", "dense"):
         best = _with_zstd(best, analysis)
+    return best
+
+
+def _cheapest(best: Encoding, found: Iterable[Encoding]) -> Encoding:
+    """The first of the cheapest; none of the others is kept."""
+    for encoding in found:
+        if encoding.cost < best.cost:
+            best = encoding
     return best
 
 
@@ -101,6 +121,18 @@ def candidates(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encodin
                 yield _assemble(analysis, kind, values, stream, fillers, _coded_values(analysis, values, sparse))
 
 
+def contenders(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encoding]:
+    """For each kind of positions the encodings among which its smallest is; values coded once for all sparse ones."""
+    values: dict[bool, dict[str, tuple[StoredCodebook | None, list[Coding]]]] = {}
+    for kind in positions:
+        sparse = kind != "all"
+        if sparse not in values:
+            values[sparse] = _values(analysis, sparse, limits.MAX_WORDS)
+        stream, fillers = _coded_positions(analysis, kind)
+        for name, coded in values[sparse].items():
+            yield _assemble(analysis, kind, name, stream, fillers, coded)
+
+
 def _search(analysis: Analysis, positions: tuple[str, ...], bound: int) -> Iterator[Encoding]:
     """The candidates that can still be the smallest. Values are coded once for all sparse positions."""
     least = bound
@@ -113,8 +145,8 @@ def _search(analysis: Analysis, positions: tuple[str, ...], bound: int) -> Itera
         if not sparse and _dense_bound(analysis) >= least:
             continue
         if sparse and not sparse_values:
-            sparse_values = _values(analysis, True, least)
-        values = sparse_values if sparse else _values(analysis, False, least)
+            sparse_values = _released(analysis, _values(analysis, True, least))
+        values = sparse_values if sparse else _released(analysis, _values(analysis, False, least))
         if kind in RELATIVE_BITS and min(map(_values_cost, values.values())) + gaps_bound >= least:
             continue
         stream, fillers = _coded_positions(analysis, kind)
@@ -166,6 +198,25 @@ def _values(
     return out
 
 
+def _released(
+    analysis: Analysis, values: dict[str, tuple[StoredCodebook | None, list[Coding]]]
+) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
+    """The same without the symbols of large byte planes; what they take stored is known."""
+    if len(analysis.words.data) >= _LARGE:
+        for stream in values.get("planes", (None, []))[1]:
+            stream.symbols.release()
+    return values
+
+
+def _restore(best: Encoding, analysis: Analysis) -> None:
+    """Makes symbols again that `_released` let go of."""
+    sparse = best.positions != "all"
+    streams = best.streams[sparse:]
+    if best.values == "planes" and any(stream.symbols.released for stream in streams):
+        for stream, symbols in zip(streams, analysis.planes(sparse), strict=True):
+            stream.symbols.data = symbols.data
+
+
 def _planes_bound(analysis: Analysis, clusters: tuple[StoredCodebook | None, list[Coding]]) -> int:
     """A lower bound for byte planes of values whose clusters are already counted."""
     book, streams = clusters
@@ -206,7 +257,7 @@ def _assemble(
     coded: tuple[StoredCodebook | None, list[Coding]],
 ) -> Encoding:
     sparse = kind != "all"
-    streams = [positions, *coded[1]] if positions is not None else coded[1]
+    streams = [positions, *coded[1]] if positions is not None else list(coded[1])
     nonzeros = analysis.sparse_counts if sparse else None
     return Encoding(kind, "planes" if values == "planes" else "codebook", analysis.chunk(sparse), coded[0], streams, nonzeros, fillers)
 
@@ -214,7 +265,7 @@ def _assemble(
 def _with_zstd(best: Encoding, analysis: Analysis) -> Encoding:
     """zstd where a sample shows that symbols repeat: on the chosen streams, or on the words as they are."""
     if best.values != "bytes":
-        best.streams = [coding.with_zstd(stream) for stream in best.streams]
+        best = replace(best, streams=[coding.with_zstd(stream) for stream in best.streams])
     whole = as_it_is(analysis)
     whole.streams = [coding.with_zstd(stream, best.cost) for stream in whole.streams]
     return min(best, whole, key=lambda encoding: encoding.cost)

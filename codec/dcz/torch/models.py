@@ -11,6 +11,7 @@ import torch
 from dcz.framework import Progress
 from dcz.torch import masks
 from dcz.torch.tensors import load_file, save_file
+from dcz.torch.trained import fuse
 
 
 def save_model(
@@ -24,8 +25,8 @@ def save_model(
 ) -> None:
     """Writes a model's state dict to a dcz file; options as in `save_file`.
 
-    Tied weights are stored once, under all their names. A parameter that `torch.nn.utils.prune` has split into
-    `weight_orig` and `weight_mask` is stored as the `weight` the model computes with.
+    Tied weights are stored once, under all their names. A parameter that `prune_`, `cluster_` or
+    `torch.nn.utils.prune` has taken apart is stored as the `weight` the model computes with.
 
     >>> import io, torch, dcz.torch
     >>> file, model = io.BytesIO(), torch.nn.Linear(3, 2)
@@ -33,7 +34,7 @@ def save_model(
     >>> sorted(dcz.torch.load(file.getvalue()))
     ['bias', 'weight']
     """
-    state = masks.fuse(model.state_dict())
+    state = fuse(model.state_dict())
     save_file(state, file, metadata, profile=profile, threads=threads, progress=progress)
 
 
