@@ -43,8 +43,8 @@ def main() -> None:
         for series, title, model in networks(what, data, seed, options.quick):
             rows.append(row(series, title, model, data, seed))
             print(*(rows[-1][key] for key in ("seed", "series", "what", "accuracy", "file_bytes")), flush=True)
-    results.write_csv(options.out / "order.csv", rows)
-    write(options.out, data)
+        results.write_csv(options.out / "order.csv", rows)
+        write(options.out, data)
 
 
 def networks(what: Course, data: digits.Digits, seed: int, quick: bool) -> Iterator[tuple[str, str, Network]]:
@@ -134,7 +134,7 @@ def write(folder: Path, data: digits.Digits) -> None:
     page = [
         "# The order of operations\n",
         f"LeNet-300-100 ({whole:,.0f} bytes in float32), {data.source}; mean ± standard deviation of"
-        f" {len({r['seed'] for r in rows})} seeds. P is to the paper's densities, Q to {_BITS} bits.\nMade by"
+        f" {len({r['seed'] for r in rows})} seed(s). P is to the paper's densities, Q to {_BITS} bits.\nMade by"
         " `python -m benchmarks.paper.order`.\n",
         "*Fixed width* is the file's layout with codes of fixed width, without biases' entropy coding, index and checksums;"
         "\n*file* is the whole `.dcz` file; *one symbol a value* is a Huffman code over the distinct weights, with a table"

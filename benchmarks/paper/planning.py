@@ -46,8 +46,8 @@ def main() -> None:
             for row in trained(course(each.kind, options.quick), data, seed, _DROPS[:1] if options.quick else _DROPS):
                 rows.append(row)
                 print(*row.values(), flush=True)
-    results.write_csv(options.out / "planning.csv", rows)
-    write(options.out, data)
+        results.write_csv(options.out / "planning.csv", rows)
+        write(options.out, data)
 
 
 def score(kind: type[Network], data: digits.Digits):  # noqa: ANN201 - a function from tensors to a float
