@@ -144,8 +144,8 @@ def write(folder: Path, data: digits.Digits) -> None:
         )
     for panel in panels:
         panel.axhline(reference, color="grey", lw=0.8, ls="--")
-        panel.set(xlabel="bits", ylabel="held-out accuracy, %, no fine-tuning", ylim=(min(80.0, reference - 10), None))
-        panel.legend(fontsize=8)
+        panel.set(xlabel="bits", ylabel="held-out accuracy, %, no fine-tuning")
+        panel.legend(fontsize=8, loc="lower right")
     results.save_figure(drawing, folder / "figure_7.png")
 
 

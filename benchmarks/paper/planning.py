@@ -37,9 +37,7 @@ def main() -> None:
         data = data.first(128)
     rows: list[dict[str, object]] = []
     for seed in range(options.seeds):
-        for row in post_training(
-            course(LeNet300100, options.quick), data, seed, RATIOS[:1] if options.quick else RATIOS
-        ):
+        for row in post_training(course(LeNet300100, options.quick), data, seed, options.quick):
             rows.append(row)
             print(*row.values(), flush=True)
         for each in COURSES[:1] if options.quick else COURSES:
@@ -62,13 +60,14 @@ def score(kind: type[Network], data: digits.Digits):  # noqa: ANN201 - a functio
     return evaluate
 
 
-def post_training(what: Course, data: digits.Digits, seed: int, ratios: tuple[int, ...]) -> Iterator[dict[str, object]]:
+def post_training(what: Course, data: digits.Digits, seed: int, quick: bool) -> Iterator[dict[str, object]]:
     """The dense reference at a size: the same density and bits everywhere, planned on errors, planned on the score."""
     tensors = arrays(dense(what, data, seed))
-    for ratio in ratios:
+    grid: dict[str, object] = {"densities": [1.0, 0.1], "n_bits": [2, 5]} if quick else {}
+    for ratio in RATIOS[:1] if quick else RATIOS:
         for how in ("errors", "score"):
             extra = {"evaluate": score(what.kind, data)} if how == "score" else {}
-            planned = dcz.plan(tensors, target_ratio=ratio, recipe={"weight_threshold": 0}, **extra)
+            planned = dcz.plan(tensors, target_ratio=ratio, recipe={"weight_threshold": 0}, **grid, **extra)
             yield row(what, seed, f"planned on {how}", ratio, dcz.compress(tensors, planned.recipe), data)
         yield row(what, seed, "the same for all, 5 bits", ratio, uniform(tensors, ratio), data)
 
