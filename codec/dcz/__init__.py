@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from dcz.lossy import cluster, compress, prune
     from dcz.planning import plan, sensitivity
     from dcz.numpy import load, load_file, save, save_file
+    from dcz.report import StorageReport, compare
 
     open = Reader
 
 # Loaded when first asked for, so that `import dcz` costs next to nothing.
 _LAZY = {
     "Reader": "dcz.container.reader",
+    "StorageReport": "dcz.report",
     "TensorInfo": "dcz.container.reader",
     "Writer": "dcz.container.writer",
     "cluster": "dcz.lossy",
+    "compare": "dcz.report",
     "compress": "dcz.lossy",
     "load": "dcz.numpy",
     "load_file": "dcz.numpy",
@@ -33,7 +36,9 @@ _LAZY = {
     "sensitivity": "dcz.planning",
     "verify": "dcz.container.verify",
 }
-_MODULES = ("lossy", "numpy", "planning")
+_MODULES = ("lossy", "numcodecs", "numpy", "planning", "zarr")
+# Faces of frameworks, each an extra of its own.
+_FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
 
 def __getattr__(name: str) -> object:
@@ -41,7 +46,7 @@ def __getattr__(name: str) -> object:
         value = __getattr__("Reader")
     elif name in _LAZY:
         value = getattr(import_module(_LAZY[name]), name)
-    elif name in _MODULES:
+    elif name in _MODULES or name in _FACES:
         value = import_module(f"dcz.{name}")
     else:
         raise AttributeError(f"module 'dcz' has no attribute {name!r}")
@@ -50,7 +55,9 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    from importlib.util import find_spec
+
+    return sorted({*globals(), *__all__, *_MODULES, *filter(find_spec, _FACES)})
 
 
 __all__ = [
@@ -59,12 +66,14 @@ __all__ = [
     "FormatError",
     "LimitError",
     "Reader",
+    "StorageReport",
     "TensorInfo",
     "TruncatedError",
     "UnsupportedError",
     "Writer",
     "__version__",
     "cluster",
+    "compare",
     "compress",
     "load",
     "load_file",

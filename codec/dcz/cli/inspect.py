@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(help="The .dcz file to look into.")],
+    file: Annotated[str, typer.Argument(help="The .dcz file to look into, or its URL.")],
     json: Json = False,
 ) -> None:
     """Show the tensors of FILE, how each is stored and what its bytes are spent on.

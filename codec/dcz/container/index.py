@@ -30,7 +30,8 @@ def aligned(offset: int, size: int, mappable: bool) -> int:
 
 
 class Entry(NamedTuple):
-    """One tensor: its `number` in the file, how many of its words are not zero, and its segment."""
+    """One tensor: its `number` in the file, how many of its words are not zero, and its segment with the bytes of
+    padding in front of it."""
 
     number: int
     name: str
@@ -40,6 +41,7 @@ class Entry(NamedTuple):
     nonzeros: int
     size: int
     offset: int
+    padding: int
 
     @property
     def nbytes(self) -> int:
@@ -219,9 +221,9 @@ def _entries(c: columns.Columns, shapes: list[tuple[int, ...]], nonzeros: list[i
     sizes, words = c.stored.tolist(), c.weights.tolist()
     for t, name in enumerate(c.names):
         size = sizes[t]
-        offset = aligned(offset, size, size >= MAPPED_BYTES and c.mappable(t))
-        out[name] = Entry(t, name, c.dtypes[t], shapes[t], words[t], nonzeros[t], size, offset)
-        offset += size
+        start = aligned(offset, size, size >= MAPPED_BYTES and c.mappable(t))
+        out[name] = Entry(t, name, c.dtypes[t], shapes[t], words[t], nonzeros[t], size, start, start - offset)
+        offset = start + size
     if offset != end:
         raise FormatError(f"index: the segments end at byte {offset}, the index begins at {end}")
     return out

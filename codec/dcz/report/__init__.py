@@ -1,5 +1,7 @@
-"""Where the bytes go: tables of what is stored, before and after."""
+"""Where the bytes go: tables of what is stored, and of what every layout would take."""
 
+from dcz.report.comparison import compare
+from dcz.report.storage import StorageReport, TensorStorage
 from dcz.report.stored import StoredFile, StoredTensor, stored_file
 
-__all__ = ["StoredFile", "StoredTensor", "stored_file"]
+__all__ = ["StorageReport", "StoredFile", "StoredTensor", "TensorStorage", "compare", "stored_file"]

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from dcz.container import Reader, TensorInfo
-from dcz.tensor.layout import RELATIVE_BITS, Layout
+from dcz.tensor import sizes
+from dcz.tensor.layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +113,14 @@ def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
 
 
 def fixed_width(info: TensorInfo) -> int:
-    """Bytes of the same layout with codes of fixed width: b bits a relative index, a bit a weight of a
-    bitmap, ceil(log2 k) bits a cluster index, all bits of a plain value."""
+    """Bytes of the same layout with codes of fixed width; see `dcz.tensor.sizes.fixed_width`."""
     layout = info.layout
     if not layout.streams:
         return 0
-    word = info.nbytes // info.words
-    values = info.nonzeros if layout.sparse else info.words
-    bits = 0
-    if layout.positions in RELATIVE_BITS:
-        bits += RELATIVE_BITS[layout.positions] * (values + sum(layout.fillers))
-    elif layout.sparse:
-        bits += info.words
     book = layout.codebook
-    if book is None:
-        return -(-bits // 8) + values * word
-    bits += values * max(book.entries - 1, 0).bit_length()
-    books = -(-info.words // book.group) if book.group else 1
-    return -(-bits // 8) + books * book.entries * word
+    books = -(-info.words // book.group) if book and book.group else 1
+    word, entries = info.nbytes // info.words, book.entries if book else None
+    return sizes.fixed_width(layout.positions, info.words, info.nonzeros, sum(layout.fillers), word, entries, books).total
 
 
 def _codes(layout: Layout) -> str:

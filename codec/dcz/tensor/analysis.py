@@ -30,7 +30,7 @@ class Analysis:
     # -- where the nonzeros are
 
     @cached_property
-    def _scan(self) -> Scan | None:
+    def scan(self) -> Scan | None:
         """Distinct nonzero words; None where a codebook would not have fewer planes than the words."""
         kernel, word = kernels.active(), self.dtype.word
         if word == 1 or self.count == 0:
@@ -42,8 +42,8 @@ class Analysis:
 
     @cached_property
     def _bitmap(self) -> tuple[U8, int]:
-        if self._scan is not None:
-            return self._scan.bitmap, len(self._scan.ids)
+        if self.scan is not None:
+            return self.scan.bitmap, len(self.scan.ids)
         return kernels.active().bitmap(self.words.data, self.dtype.word)
 
     @property
@@ -88,17 +88,17 @@ class Analysis:
 
     def entries(self, sparse: bool) -> int | None:
         """Entries of the codebook, which holds zero where the zeros are stored too."""
-        if self._scan is None:
+        if self.scan is None:
             return None
-        found = len(self._scan.keys) + (not sparse and self.nonzeros < self.count)
+        found = len(self.scan.keys) + (not sparse and self.nonzeros < self.count)
         planes = 1 if found <= SYMBOLS else 2
         return found if found <= MAX_ENTRIES and planes < self.dtype.word else None
 
     @cached_property
     def _order(self) -> tuple[NDArray, NDArray[np.int64]]:
         """The distinct nonzero words in codebook order, and the rank of each key of the scan."""
-        assert self._scan is not None
-        keys = self._scan.keys.astype(f"<u{self.dtype.word}")
+        assert self.scan is not None
+        keys = self.scan.keys.astype(f"<u{self.dtype.word}")
         order = np.argsort(codebook.rotate_left(keys, self.dtype), kind="stable")
         rank = np.empty(len(keys), np.int64)
         rank[order] = np.arange(len(keys))
@@ -112,11 +112,11 @@ class Analysis:
 
     def index(self, sparse: bool) -> list[Symbols]:
         """Cluster indices, one stream per byte plane."""
-        assert self._scan is not None
+        assert self.scan is not None
         zero = not sparse and self.nonzeros < self.count
         wide = (self.entries(sparse) or 0) > SYMBOLS
         ranks = (self._order[1] + zero).astype(np.uint16 if wide else np.uint8)
-        index = ranks[self._scan.ids]
+        index = ranks[self.scan.ids]
         if zero:
             dense = np.zeros(self.count, index.dtype)
             dense[np.unpackbits(self.bitmap, count=self.count, bitorder="little").view(bool)] = index
@@ -136,7 +136,7 @@ class Analysis:
     @cached_property
     def groups(self) -> Groups | None:
         """Groups with codebooks of their own, where a single codebook would need wide indices or is too large."""
-        narrow = self._scan is not None and len(self._scan.keys) <= SYMBOLS
+        narrow = self.scan is not None and len(self.scan.keys) <= SYMBOLS
         return None if narrow or self.dtype.word == 1 or self.count == 0 else groups.find(self.words)
 
     def grouped(self, sparse: bool) -> tuple[StoredCodebook, list[Symbols]]:

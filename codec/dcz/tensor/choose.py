@@ -6,11 +6,12 @@ Every candidate's size is exact. Those are left out that a lower bound already s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz import limits
 from dcz.entropy import Coding, Symbols, coding
 from dcz.entropy.code import RAW_CODE
 from dcz.errors import UnsupportedError
@@ -72,11 +73,20 @@ def choose(analysis: Analysis, profile: str = "auto") -> Encoding:
     """The encoding with the least cost among those of the profile."""
     check_profile(profile)
     if analysis.count == 0:
-        return Encoding("all", "bytes", sizing.STEP, None, [], None, None)
-    best = as_it_is(analysis)
-    if profile == "raw":
-        return best
-    for encoding in _search(analysis, PROFILES[profile], best.cost):
+        return empty()
+    whole = as_it_is(analysis)
+    return whole if profile == "raw" else least(analysis, profile, whole, _search(analysis, PROFILES[profile], whole.cost))
+
+
+def empty() -> Encoding:
+    """A tensor without weights."""
+    return Encoding("all", "bytes", sizing.STEP, None, [], None, None)
+
+
+def least(analysis: Analysis, profile: str, whole: Encoding, found: Iterable[Encoding]) -> Encoding:
+    """What the profile takes of the `found` encodings of its positions, in their order, and the words as they are."""
+    best = whole
+    for encoding in found:
         if encoding.cost < best.cost:
             best = encoding
     if profile in ("auto", "dense"):
@@ -99,6 +109,18 @@ def candidates(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encodin
         for values in _VALUES:
             if _possible(analysis, values, sparse):
                 yield _assemble(analysis, kind, values, stream, fillers, _coded_values(analysis, values, sparse))
+
+
+def contenders(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encoding]:
+    """For each kind of positions the encodings among which its smallest is; values coded once for all sparse ones."""
+    values: dict[bool, dict[str, tuple[StoredCodebook | None, list[Coding]]]] = {}
+    for kind in positions:
+        sparse = kind != "all"
+        if sparse not in values:
+            values[sparse] = _values(analysis, sparse, limits.MAX_WORDS)
+        stream, fillers = _coded_positions(analysis, kind)
+        for name, coded in values[sparse].items():
+            yield _assemble(analysis, kind, name, stream, fillers, coded)
 
 
 def _search(analysis: Analysis, positions: tuple[str, ...], bound: int) -> Iterator[Encoding]:
@@ -206,7 +228,7 @@ def _assemble(
     coded: tuple[StoredCodebook | None, list[Coding]],
 ) -> Encoding:
     sparse = kind != "all"
-    streams = [positions, *coded[1]] if positions is not None else coded[1]
+    streams = [positions, *coded[1]] if positions is not None else list(coded[1])
     nonzeros = analysis.sparse_counts if sparse else None
     return Encoding(kind, "planes" if values == "planes" else "codebook", analysis.chunk(sparse), coded[0], streams, nonzeros, fillers)
 
@@ -214,7 +236,7 @@ def _assemble(
 def _with_zstd(best: Encoding, analysis: Analysis) -> Encoding:
     """zstd where a sample shows that symbols repeat: on the chosen streams, or on the words as they are."""
     if best.values != "bytes":
-        best.streams = [coding.with_zstd(stream) for stream in best.streams]
+        best = replace(best, streams=[coding.with_zstd(stream) for stream in best.streams])
     whole = as_it_is(analysis)
     whole.streams = [coding.with_zstd(stream, best.cost) for stream in whole.streams]
     return min(best, whole, key=lambda encoding: encoding.cost)

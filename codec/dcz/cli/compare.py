@@ -1,0 +1,101 @@
+"""`dcz compare FILE...`: every layout of a model side by side, before anything is packed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dcz.cli.common import Json, Quiet, check_input, check_output, print_json, progress, show
+
+_VIEWS = ("layouts", "tensors", "stages", "bars", "all")
+
+
+def compare(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to compare: any that dcz pack reads.")],
+    view: Annotated[str, typer.Option("--show", help="layouts, tensors, stages, bars, or all.")] = "",
+    sort: Annotated[str, typer.Option(help="name, bytes, dense, density, ratio or bits.")] = "name",
+    pattern: Annotated[Optional[str], typer.Option("--filter", help="Only tensors whose names match, as in 'conv*'.")] = None,
+    top: Annotated[Optional[int], typer.Option(min=1, help="Only the first N tensors after sorting.")] = None,
+    shapes: Annotated[
+        Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print one line of CSV a tensor.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown.")] = False,
+    html: Annotated[Optional[str], typer.Option(help="Write an interactive page to this file.")] = None,
+    png: Annotated[Optional[str], typer.Option(help="Write a figure to this file (.png, .pdf or .svg).")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the page or figure if it exists.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Show what FILE takes in every layout: CSR against bitmap, with and without Huffman codes, in exact bytes.
+
+    Example: dcz compare model.safetensors --sort bytes --top 10 --html report.html
+    """
+    from dcz.errors import DczError
+    from dcz.report.comparison import compare as compared
+    from dcz.report.comparison import together
+    from dcz.report.rows import SORTS, document, select, to_csv, to_markdown
+
+    if view and view not in _VIEWS:
+        raise typer.BadParameter(f"--show: {view!r} is unknown; allowed are {', '.join(_VIEWS)}")
+    if sort not in SORTS:
+        raise typer.BadParameter(f"--sort: {sort!r} is unknown; allowed are {', '.join(SORTS)}")
+    if json + csv + markdown > 1:
+        raise typer.BadParameter("--json, --csv and --markdown exclude each other")
+    for path in files:
+        check_input(path)
+    for path in (html, png):
+        if path is not None:
+            check_output(path, force)
+    write = _writers(html, png)  # a missing library is found before the work, not after
+    total = sum(os.path.getsize(path) for path in files)
+    reports, before = [], 0
+    with progress("comparing", quiet or json) as bar:
+        for path in files:
+            size = os.path.getsize(path)
+            step = None if bar is None else _scaled(bar, before, size, total)
+            reports.append(compared(path, shapes=shapes if path.lower().endswith(".net") else None, progress=step))
+            before += size
+        if shapes is not None and not any(path.lower().endswith(".net") for path in files):
+            raise DczError(f"shapes: are for .net files; {files[0]} has its own")
+        report = select(together(reports), sort, pattern, top)
+    for path, make in write:
+        make(report, path)
+    if json:
+        print_json(document(report))
+    elif csv:
+        print(to_csv(report), end="")
+    elif markdown:
+        print(to_markdown(report), end="")
+    elif not quiet:
+        from dcz.cli import tables
+
+        views = _VIEWS[:-1] if view == "all" else (view,) if view else _VIEWS[:2]
+        for each in views:
+            show(tables.VIEWS[each](report))
+        print(tables.conclusion(report))
+        for path, _ in write:
+            print(f"{path}: written, {os.path.getsize(path)} bytes")
+
+
+def _scaled(bar, before: int, size: int, total: int):  # noqa: ANN001, ANN202
+    """Progress within one file as progress in all."""
+    return lambda done, whole: bar(before + size * done // max(whole, 1), total)
+
+
+def _writers(html: str | None, png: str | None) -> list:
+    out: list = []
+    if html is not None:
+        from dcz.report import page
+
+        page.check_library()
+        out.append((html, page.write))
+    if png is not None:
+        from dcz.report import figure
+
+        figure.check_library(png)
+        out.append((png, figure.write))
+    return out

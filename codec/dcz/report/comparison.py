@@ -1,0 +1,134 @@
+"""`dcz.compare`: tensors, or any readable file, in every layout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.convert import open_model
+from dcz.errors import DczError
+from dcz.report.storage import Picture, StorageReport, TensorStorage
+from dcz.tensor import Words, to_words
+from dcz.tensor.sizes import measure, value_names
+
+# Cells a side of the pictures of sparsity, and fewer of each in models of many tensors.
+_CELLS, _FEW_CELLS, _MANY = 64, 24, 200
+
+Progress = Callable[[int, int], None]
+
+
+def compare(
+    model: Mapping[str, np.ndarray] | str | os.PathLike[str],
+    *,
+    shapes: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> StorageReport:
+    """What each tensor takes in every layout, in exact bytes, without packing anything.
+
+    Args:
+        model: names to numpy arrays, or a file that `dcz pack` reads.
+        shapes: for .net files, the network's deploy prototxt or JSON.
+        progress: called with (bytes done, bytes in all) after each tensor.
+
+    Returns:
+        A `StorageReport`: `report.total("bitmap+huffman").total` and the like for the model,
+        `report["fc.weight"].size("relative8+huffman")` for a tensor, `.stages` as in Han et al. 2016 (Tables 2
+        to 5), `.crossover`, the density at which a bitmap overtakes CSR, and `.reason`, why `auto` takes what it
+        takes. Sizes are those of the tensors' segments; a file adds an index.
+
+    Raises:
+        UnsupportedError: a dtype or file that cannot be read.
+        DczError: names or arguments that make no sense.
+
+    >>> import numpy, dcz
+    >>> weights = numpy.where(numpy.arange(40_000) % 16, 0, 1 + numpy.arange(40_000) % 3).astype("float32")
+    >>> report = dcz.compare({"w": weights})
+    >>> report["w"].density, report.total("csr32").total, report.total("bitmap").total
+    (0.0625, 180004, 5637)
+    >>> len(dcz.save({"w": weights})) < report.profile("auto") + 400
+    True
+    """
+    if isinstance(model, Mapping):
+        if shapes is not None:
+            raise DczError("shapes: are for .net files; arrays have their own")
+        return _report("tensors", _arrays(model), {}, len(model), sum(getattr(a, "nbytes", 0) for a in model.values()), progress)
+    with open_model(model, shapes=shapes) as source:
+        tensors = sorted(source.tensors(), key=lambda tensor: tensor.name)
+        total = sum(tensor.nbytes for tensor in tensors)
+        found = ((tensor.name, source.read(tensor.name)) for tensor in tensors)
+        return _report(os.fspath(model), found, dict(source.aliases), len(tensors), total, progress)
+
+
+def together(reports: list[StorageReport]) -> StorageReport:
+    """Several files as one model: names begin with their file's."""
+    if len(reports) == 1:
+        return reports[0]
+    sources = [os.path.basename(report.source) for report in reports]
+    if len(set(sources)) < len(sources):
+        sources = [report.source for report in reports]
+    tensors: list[TensorStorage] = []
+    aliases: dict[str, str] = {}
+    for source, report in zip(sources, reports):
+        for t in report.tensors:
+            tensors.append(TensorStorage(f"{source}:{t.name}", t.dtype, t.shape, t.sizes, t.cluster_names, t.picture))
+        aliases.update({f"{source}:{name}": f"{source}:{target}" for name, target in report.aliases.items()})
+    return StorageReport(f"{len(reports)} files", tuple(tensors), aliases)
+
+
+def _arrays(model: Mapping[str, np.ndarray]) -> Iterable[tuple[str, np.ndarray]]:
+    for name in model:
+        if not isinstance(name, str):
+            raise DczError(f"tensors: names are strings, found {name!r:.80}")
+    return ((name, model[name]) for name in sorted(model))
+
+
+def _report(
+    source: str,
+    arrays: Iterable[tuple[str, np.ndarray]],
+    aliases: dict[str, str],
+    count: int,
+    total: int,
+    progress: Progress | None,
+) -> StorageReport:
+    tensors = []
+    done = 0
+    for name, array in arrays:
+        tensors.append(tensor_storage(name, array, _FEW_CELLS if count > _MANY else _CELLS))
+        done += array.nbytes
+        if progress is not None:
+            progress(done, total)
+    return StorageReport(source, tuple(tensors), aliases)
+
+
+def tensor_storage(name: str, array: np.ndarray, cells: int = _CELLS) -> TensorStorage:
+    """One tensor in every layout, with a picture of at most `cells` x `cells`."""
+    words = to_words(array, name)
+    sizes = measure(words)
+    names = tuple(value_names(sizes.clusters.words, words.dtype)) if sizes.clusters else ()
+    return TensorStorage(name, words.dtype.code, words.shape, sizes, names, picture(words, cells))
+
+
+def picture(words: Words, cells: int) -> Picture | None:
+    """Density over the matrix of the first dimension by all others; None where there is nothing to see."""
+    if len(words.shape) < 2 or words.count == 0:
+        return None
+    rows = words.shape[0]
+    matrix = np.frombuffer(words.data, f"<u{words.dtype.word}").reshape(rows, -1)
+    columns = matrix.shape[1]
+    across = min(cells, columns)
+    out = []
+    for part in np.array_split(np.arange(rows), min(cells, rows)):
+        block = matrix[_some(part)] != 0
+        edges = np.arange(across) * columns // across
+        ones = np.add.reduceat(np.count_nonzero(block, axis=0), edges)
+        weights = len(block) * np.diff(np.append(edges, columns))
+        out.append(np.rint(255 * ones / weights).astype(np.uint8))
+    return Picture(len(out), across, np.stack(out).tobytes())
+
+
+def _some(rows: NDArray[np.int64]) -> slice:
+    """At most eight rows of a band: a picture needs no more."""
+    return slice(int(rows[0]), int(rows[-1]) + 1, max(1, len(rows) // 8))

@@ -1,0 +1,73 @@
+"""A comparison as one self-contained HTML page: no network, sortable, light and dark.
+
+Plots are Vega-Lite charts, compiled when the page is written, and drawn as SVG with descriptions that screen
+readers say. Vega's runtime takes 0.9 MB of a page; Plotly's takes 4.8 MB, Bokeh's 1.0 MB for a mute canvas.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcz.errors import UnsupportedError
+from dcz.report.page import charts, data
+from dcz.report.storage import StorageReport
+
+if TYPE_CHECKING:
+    from dcz.container import Reader
+
+_HERE = Path(__file__).parent
+
+
+def check_library() -> None:
+    """Raises `UnsupportedError` without the library, naming the extra that brings it."""
+    try:
+        import vl_convert  # noqa: F401
+    except ImportError:
+        raise UnsupportedError("HTML pages need vl-convert-python (Vega); install it with: pip install 'dcz[plot]'") from None
+
+
+def write(report: StorageReport, path: str, reader: Reader | None = None) -> None:
+    """Writes the page; with a reader, also the chunks and checksums of its file."""
+    from dcz.container.publish import PathSink
+
+    sink = PathSink(path)
+    try:
+        sink.write(build(report, reader).encode())
+        sink.publish()
+    except BaseException:
+        sink.abandon()
+        raise
+
+
+def build(report: StorageReport, reader: Reader | None = None) -> str:
+    """The page."""
+    check_library()
+    import vl_convert
+
+    specs = {name: vl_convert.vegalite_to_vega(spec, vl_version=charts.VERSION) for name, spec in charts.ALL.items()}
+    payload = {**data.payload(report), "chunks": data.chunks(reader) if reader is not None else None}
+    parts = {
+        "title": html.escape(data.plain(report.source)),
+        "css": (_HERE / "page.css").read_text(encoding="utf-8"),
+        "vega": vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=charts.VERSION).replace("</script", "<\\/script"),
+        "specs": json.dumps(specs).replace("<", "\\u003c"),
+        "data": _packed(payload),
+        "js": (_HERE / "charts.js").read_text(encoding="utf-8") + (_HERE / "page.js").read_text(encoding="utf-8"),
+        "summary": data.summary(report),
+    }
+    out = (_HERE / "page.html").read_text(encoding="utf-8")
+    for name, text in parts.items():
+        before, mark, after = out.partition("{{" + name + "}}")
+        out = before + text + after if mark else out
+    return out
+
+
+def _packed(payload: object) -> str:
+    """The data as the page carries it: JSON, deflated, in base64; a third of the JSON."""
+    plain = json.dumps(payload, separators=(",", ":"), allow_nan=False).encode()
+    return base64.b64encode(gzip.compress(plain, 9, mtime=0)).decode()

@@ -1,0 +1,120 @@
+"""What a page knows: a comparison as compact plain data, and its summary in words."""
+
+from __future__ import annotations
+
+import base64
+import html
+from typing import TYPE_CHECKING
+
+from dcz.report.storage import LAYOUTS, StorageReport, TensorStorage
+from dcz.tensor import expected
+
+if TYPE_CHECKING:
+    from dcz.container import Reader
+
+# Rows of chunk directories a page holds at most, and of each tensor's.
+_CHUNKS, _CHUNKS_EACH = 6000, 64
+_LONGEST = 200
+
+
+def plain(name: str) -> str:
+    """A stranger's name as one line of printable letters, its middle left out where it is very long."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST // 2]}...{shown[-_LONGEST // 2 :]}"
+
+
+def payload(report: StorageReport) -> dict[str, object]:
+    """All that the charts and tables show."""
+    seen = {round(t.correlation, 2) for t in report.tensors if t.crossover is not None} | {0.0}
+    return {
+        "source": plain(report.source),
+        "layouts": [{"key": key, "title": title, "help": text, **report.parts(key)} for key, title, text in LAYOUTS],
+        "tensors": [_tensor(t) for t in report.tensors],
+        "densities": expected.DENSITIES.tolist(),
+        "curves": {f"{rho:.2f}": _curves(expected.curves(rho)) for rho in sorted(seen)},
+        "stages": [[_number(stage.size), _number(stage.weight_bits), _number(stage.index_bits)] for stage in report.stages().values()],
+    }
+
+
+def _curves(found: expected.Curves) -> dict[str, object]:
+    kinds = {"csr": found.huffman["relative8"], "bitmap": found.huffman["bitmap"], "gaps8": found.fixed["relative8"]}
+    out: dict[str, object] = {name: [_number(float(y)) for y in values] for name, values in kinds.items()}
+    out["entropy"] = [_number(float(y)) for y in found.entropy]
+    out["crossover"] = _number(found.crossover())
+    return out
+
+
+def _number(value: float | None) -> float | int | None:
+    return value if value is None or isinstance(value, int) else round(value, 5)
+
+
+def _tensor(t: TensorStorage) -> dict[str, object]:
+    clusters = t.sizes.clusters
+    return {
+        "name": plain(t.name),
+        "dtype": t.dtype,
+        "shape": "x".join(map(str, t.shape)) or "scalar",
+        "weights": t.weights,
+        "nonzeros": t.nonzeros,
+        "dense": t.dense,
+        "k": t.clusters,
+        "sizes": {key: [t.size(key).positions, t.size(key).values, t.size(key).codebook] for key, _, _ in LAYOUTS},
+        "fillers": [t.size(f"relative{b}").fillers for b in (4, 5, 8)],
+        "auto": t.auto_layout,
+        "leftover": t.leftover,
+        "reason": t.reason,
+        "rho": f"{round(t.correlation, 2) + 0.0:.2f}" if t.crossover is not None else None,
+        "crossover": _number(t.crossover),
+        "stages": [[stage.size, _number(stage.weight_bits), _number(stage.index_bits)] for stage in t.stages.values()],
+        "values": list(t.cluster_names),
+        "counts": clusters.counts.tolist() if clusters else [],
+        "lengths": clusters.lengths.tolist() if clusters else [],
+        "picture": [t.picture.rows, t.picture.columns, base64.b64encode(t.picture.cells).decode()] if t.picture else None,
+    }
+
+
+def chunks(reader: Reader) -> dict[str, object]:
+    """The directory of a packed file: of each tensor its chunks with their lengths and checksums."""
+    out: dict[str, object] = {}
+    left = _CHUNKS
+    for name in reader:
+        if name in reader.aliases:
+            continue
+        layout = reader.info(name).layout
+        count = len(layout.crc32c)
+        shown = min(count, _CHUNKS_EACH, left)
+        left -= shown
+        rows = [
+            [
+                *(layout.nonzeros[i], layout.fillers[i], f"{layout.crc32c[i]:08x}"),
+                [[str(stream.codes[stream.use[i]]), stream.lengths[i]] for stream in layout.streams],
+            ]
+            for i in range(shown)
+        ]
+        book = f"{layout.codebook.crc32c:08x}" if layout.codebook else None
+        out[plain(name)] = {"weights": layout.chunk, "count": count, "rows": rows, "sparse": layout.sparse, "codebook": book}
+    return {"tensors": out, "size": reader.size}
+
+
+def summary(report: StorageReport) -> str:
+    """The model in a paragraph, and a table for readers without scripts."""
+    csr, bitmap, auto, dense = (report.total(key).total for key in ("relative8+huffman", "bitmap+huffman", "auto", "dense"))
+    sparse = [t for t in report.tensors if 0 < t.nonzeros < t.weights]
+    wins = sum(t.size("relative8+huffman").total < t.size("bitmap+huffman").total for t in sparse)
+    if not sparse:
+        verdict = "No tensor has zeros: positions play no part, and neither CSR nor bitmap can help."
+    else:
+        small, other, by = ("CSR", "bitmap", 1 - csr / bitmap) if csr <= bitmap else ("bitmap", "CSR", 1 - bitmap / csr)
+        verdict = (
+            f"Huffman-coded, <strong>{small} is {100 * by:.1f}% smaller than {other}</strong> over the model; CSR is the "
+            f"smaller of the two in {wins} of {len(sparse)} tensors that have zeros."
+        )
+    share = f"{100 * auto / dense:.2f}% of dense" if dense else "nothing to store"
+    rows = "".join(
+        f"<tr><th scope=row>{html.escape(title)}</th><td>{report.total(key).total:,}</td></tr>" for key, title, _ in LAYOUTS
+    )
+    return (
+        f"<p>{len(report)} tensors, {report.weights:,} weights, {report.nonzeros:,} of them not zero. {verdict} "
+        f"Taking the smallest layout of each tensor, dcz stores {auto:,} bytes, {share}; a file adds its index.</p>"
+        f"<noscript><table><caption>Bytes in each layout</caption>{rows}</table></noscript>"
+    )

@@ -1,0 +1,207 @@
+"""What a tensor takes in every layout, exactly, without writing any: what reports are made of (SPEC 6.4).
+
+The sizes with Huffman codes are those that `choose` compares; those of fixed width are what the same layout
+would take without an entropy coder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.dtypes import Dtype
+from dcz.kernels.interface import SYMBOLS
+from dcz.tensor import choose
+from dcz.tensor.analysis import Analysis
+from dcz.tensor.choose import PROFILES, Encoding
+from dcz.tensor.layout import RELATIVE_BITS
+from dcz.tensor.words import Words
+
+# Positions that are compared, in the order of tables.
+KINDS = ("relative4", "relative5", "relative8", "bitmap", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Bytes of one layout: `positions`, `values` (cluster indices or the words themselves), `codebook`. `fillers`
+    are the relative indices that stand for zeros alone, counted, not bytes."""
+
+    positions: int
+    values: int
+    codebook: int = 0
+    fillers: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.positions + self.values + self.codebook
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a profile takes: its layout's name, the coders of its streams, and the bytes of the segment."""
+
+    positions: str
+    values: str
+    codes: tuple[str, ...]
+    size: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """The codebook of nonzero values: their words in codebook order, how often each occurs, and the length of its
+    code, in bits, under the code most chunks use (zero where that is not a Huffman code)."""
+
+    words: NDArray
+    counts: NDArray[np.int64]
+    lengths: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """A tensor's sizes. `fixed` and `huffman` have one entry for each of `KINDS`; `profiles` one for each profile.
+
+    `distinct` counts the distinct nonzero words, `clusters` those of a codebook of at most 256 that pays; both are
+    None where there are too many. `adjacent` is how often a weight and its successor are both nonzero."""
+
+    words: int
+    nonzeros: int
+    distinct: int | None
+    dense: int
+    csr32: int
+    fixed: dict[str, Size]
+    huffman: dict[str, Size]
+    entropy: Size
+    profiles: dict[str, Chosen]
+    clusters: Clusters | None
+    adjacent: float
+
+
+def measure(words: Words) -> Sizes:
+    """The sizes of a tensor in every layout."""
+    analysis = Analysis(words)
+    dense, rows = len(words.data), words.shape[0] if words.shape else 1
+    if analysis.count == 0:
+        nothing, chosen = Size(0, 0), _chosen(choose.empty())
+        same = {kind: nothing for kind in KINDS}
+        return Sizes(0, 0, 0, 0, 4 * (rows + 1), same, same, nothing, dict.fromkeys(PROFILES, chosen), None, 0.0)
+    whole = choose.as_it_is(analysis)
+    found = list(choose.contenders(analysis, KINDS))
+    best = {kind: min((e for e in found if e.positions == kind), key=lambda e: e.cost) for kind in KINDS}
+    clusters = _clusters(best["bitmap"])
+    profiles = {
+        profile: choose.least(analysis, profile, whole, (e for kind in kinds for e in found if e.positions == kind))
+        if profile != "raw"
+        else whole
+        for profile, kinds in PROFILES.items()
+    }
+    huffman = {kind: segment(encoding) for kind, encoding in best.items()}
+    return Sizes(
+        words=analysis.count,
+        nonzeros=analysis.nonzeros,
+        distinct=_distinct(analysis),
+        dense=dense,
+        csr32=analysis.nonzeros * (words.dtype.word + 4) + 4 * (rows + 1),
+        fixed={kind: _fixed(encoding, analysis, huffman[kind].fillers) for kind, encoding in best.items()},
+        huffman=huffman,
+        entropy=_entropy(analysis, clusters),
+        profiles={profile: _chosen(encoding) for profile, encoding in profiles.items()},
+        clusters=clusters,
+        adjacent=_adjacent(best["bitmap"], analysis.count),
+    )
+
+
+def segment(encoding: Encoding) -> Size:
+    """Bytes of an encoding's segment."""
+    sizes = [int(stream.sizes.sum()) for stream in encoding.streams]
+    sparse = encoding.positions != "all" and bool(sizes)
+    book = sum(int(plane.sizes.sum()) for plane in encoding.codebook.planes) if encoding.codebook else 0
+    fillers = int(encoding.fillers.sum()) if encoding.fillers is not None else 0
+    return Size(sizes[0] if sparse else 0, sum(sizes[sparse:]), book, fillers)
+
+
+def fixed_width(
+    positions: str, words: int, nonzeros: int, fillers: int, word: int, entries: int | None = None, books: int = 1
+) -> Size:
+    """The same layout with codes of fixed width: b bits a relative index, a bit a weight of a bitmap,
+    ceil(log2 `entries`) bits a cluster index (without codebook all bits of the value), codebooks as they are."""
+    stored = words if positions == "all" else nonzeros
+    bits = {"all": 0, "bitmap": words}.get(positions)
+    if bits is None:
+        bits = RELATIVE_BITS[positions] * (nonzeros + fillers)
+    if entries is None:
+        return Size(-(-bits // 8), stored * word, 0, fillers)
+    return Size(-(-bits // 8), -(-stored * max(entries - 1, 0).bit_length() // 8), books * entries * word, fillers)
+
+
+def _fixed(encoding: Encoding, analysis: Analysis, fillers: int) -> Size:
+    book, dtype = encoding.codebook, analysis.dtype
+    shared = -(-analysis.count // book.group) if book and book.group else 1
+    return fixed_width(
+        encoding.positions, analysis.count, analysis.nonzeros, fillers, dtype.word, book.entries if book else None, shared
+    )
+
+
+def _chosen(encoding: Encoding) -> Chosen:
+    codes = dict.fromkeys(code.kind for stream in encoding.streams for code in stream.codes)
+    return Chosen(encoding.positions, encoding.values, tuple(codes), segment(encoding))
+
+
+def _distinct(analysis: Analysis) -> int | None:
+    if analysis.dtype.word == 1:
+        return sum(1 for count in _byte_counts(analysis)[1:] if count)
+    return None if analysis.scan is None else len(analysis.scan.keys)
+
+
+def _byte_counts(analysis: Analysis) -> NDArray[np.int64]:
+    return analysis.planes(False)[0].histograms.sum(axis=0, dtype=np.int64)
+
+
+def _entropy(analysis: Analysis, clusters: Clusters | None) -> Size:
+    """The order-0 floor: positions as independent events, values as independent draws. Of values without a
+    codebook each byte plane is drawn on its own."""
+    n, nonzeros = analysis.count, analysis.nonzeros
+    positions = bits(np.array([nonzeros, n - nonzeros]))
+    if clusters is not None:
+        values = bits(clusters.counts)
+    elif analysis.scan is not None:
+        values = bits(np.bincount(analysis.scan.ids)) if nonzeros else 0.0
+    else:
+        values = sum(bits(plane.histograms.sum(axis=0, dtype=np.int64)) for plane in analysis.planes(True))
+    return Size(int(np.ceil(positions / 8)), int(np.ceil(values / 8)))
+
+
+def bits(counts: NDArray) -> float:
+    """Bits that as many symbols take together at their entropy."""
+    counts = counts[counts > 0].astype(np.float64)
+    return float(-(counts * np.log2(counts / counts.sum())).sum()) if len(counts) > 1 else 0.0
+
+
+def _clusters(encoding: Encoding) -> Clusters | None:
+    book = encoding.codebook
+    if book is None or book.group or book.entries > SYMBOLS or not encoding.streams:
+        return None
+    stream = encoding.streams[-1]
+    counts = stream.symbols.histograms.sum(axis=0, dtype=np.int64)[: book.entries]
+    most = int(np.bincount(stream.use).argmax())
+    return Clusters(book.words, counts, stream.codes[most].code_lengths()[: book.entries])
+
+
+def _adjacent(encoding: Encoding, words: int) -> float:
+    """From the bitmap's bytes: seven of eight pairs lie within one."""
+    counts = encoding.streams[0].symbols.histograms.sum(axis=0, dtype=np.int64)
+    pairs = max(7 * (words // 8) + max(words % 8 - 1, 0), 1)
+    return float(counts @ _PAIRS) / pairs
+
+
+_PAIRS = np.array([bin(i & i >> 1).count("1") for i in range(SYMBOLS)], np.int64)
+
+
+def value_names(words: NDArray, dtype: Dtype) -> list[str]:
+    """Codebook words as numbers for people; a complex codebook holds parts of numbers."""
+    plain = np.ascontiguousarray(words)
+    if dtype.words == 2:
+        return [f"{value:.6g}" for value in plain.view(f"<f{dtype.word}").tolist()]
+    return [f"{float(value):.6g}" for value in plain.view(dtype.numpy())]
