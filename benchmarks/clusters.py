@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.storage import bits
+from benchmarks.contest.storage import bits
 
 MOST = 256
 _BLOCK = 1 << 20

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import clusters, models, storage
+from benchmarks import clusters, models
+from benchmarks.contest import storage
 
 SQUEEZENET, ALEXNET, VGG = "squeezenet", "alexnet", "vgg16"
 PALETTE_F32, PALETTE_F16, BFLOAT16, PRUNED = "palette-f32", "palette-f16", "bf16", "pruned"

@@ -56,7 +56,9 @@ def _to_torch(array):  # noqa: ANN001, ANN202 - torch is not there when this is 
     import torch
 
     array = array.copy() if not array.flags.writeable else array
-    return torch.from_numpy(array) if array.dtype.kind == "f" else torch.from_numpy(array.view("i2")).view(torch.bfloat16)
+    return (
+        torch.from_numpy(array) if array.dtype.kind == "f" else torch.from_numpy(array.view("i2")).view(torch.bfloat16)
+    )
 
 
 def _to_numpy(tensor):  # noqa: ANN001, ANN202

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import storage
+from benchmarks.contest import storage
 from benchmarks.inputs import Model
 from benchmarks.peers.peer import Peer, Tensors
 

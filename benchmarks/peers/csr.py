@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.inputs import Model
 from benchmarks.peers import frames
 from benchmarks.peers.peer import Peer, Tensors
-from benchmarks.storage import bits
+from benchmarks.contest.storage import bits
 
 
 class ScipyCsr(Peer):

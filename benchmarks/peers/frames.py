@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.clusters import Clustered
 from benchmarks.inputs import Model
-from benchmarks.storage import bits
+from benchmarks.contest.storage import bits
 
 _DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 Blobs = list[bytes]
@@ -50,7 +50,10 @@ def safetensors_views(data: bytes | memoryview) -> dict[str, np.ndarray]:
 
 def write_arrays(path: Path, model: Model, encode: Callable[[np.ndarray], bytes]) -> None:
     """A file of tensors that are encoded one by one, as unsigned integers of their width."""
-    write(path, [[name, array.dtype.name, list(array.shape), encode(bits(array))] for name, array in model.tensors.items()])
+    write(
+        path,
+        [[name, array.dtype.name, list(array.shape), encode(bits(array))] for name, array in model.tensors.items()],
+    )
 
 
 def read_arrays(path: Path, decode: Callable[[bytes, np.dtype, int], np.ndarray]) -> dict[str, np.ndarray]:

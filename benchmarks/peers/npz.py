@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.inputs import Model
 from benchmarks.peers.peer import Peer, Tensors
-from benchmarks.storage import bits
+from benchmarks.contest.storage import bits
 
 
 class Npz(Peer):
@@ -21,7 +21,9 @@ class Npz(Peer):
         arrays = {}
         for name, array in model.tensors.items():
             plain = array.dtype.kind == "f"
-            arrays[name if plain else f"{name}:{array.dtype.name}"] = array if plain else bits(array).reshape(array.shape)
+            arrays[name if plain else f"{name}:{array.dtype.name}"] = (
+                array if plain else bits(array).reshape(array.shape)
+            )
         with open(path, "wb") as file:
             np.savez_compressed(file, **arrays)
 

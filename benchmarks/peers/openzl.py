@@ -39,7 +39,9 @@ def _decompress(blob: bytes) -> np.ndarray:
 
 
 def _tokenize(zl, compressor):  # noqa: ANN001, ANN202 - the binding's own types
-    return zl.nodes.TokenizeNumeric(sort=True)(compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor))
+    return zl.nodes.TokenizeNumeric(sort=True)(
+        compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor)
+    )
 
 
 def _huffman(zl, compressor):  # noqa: ANN001, ANN202

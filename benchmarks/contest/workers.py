@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.peers import PEERS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # Libraries start threads of their own accord; the thread count is part of what is measured.
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "RAYON_NUM_THREADS"), "1"
@@ -34,7 +34,7 @@ class RemoteWorker:
         self._timeout = timeout
         self._errors = open(folder / f"{peer}.log", "w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.worker", peer, name, str(folder)],
+            [sys.executable, "-W", "ignore", "-m", "benchmarks.contest.worker", peer, name, str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-NATIVE = Path(__file__).parent / "native"
+NATIVE = Path(__file__).parents[1] / "native"
 _FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
 
 
@@ -18,7 +18,9 @@ class CannotCompile(Exception):
 
 def compiler() -> str | None:
     """The C compiler to use: `CC`, or the first of the usual names."""
-    return next((found for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (found := shutil.which(name))), None)
+    return next(
+        (found for name in (os.environ.get("CC"), "cc", "gcc", "clang") if name and (found := shutil.which(name))), None
+    )
 
 
 def compile_shared(target: Path, sources: list[Path], flags: list[str] | None = None) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.compiled import NATIVE, compile_shared, load
+from benchmarks.probes.compiled import NATIVE, compile_shared, load
 
 LINES = {
     "nontemporal": "non-temporal writes, warm: the write limit",

@@ -1,6 +1,6 @@
 """A process for one peer and one input: it waits for commands, so that the peers of an input take turns.
 
-    python -m benchmarks.worker PEER INPUT FOLDER
+    python -m benchmarks.contest.worker PEER INPUT FOLDER
 
 Commands and answers are lines of JSON on standard input and output.
 """
@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import inputs, process, storage
+from benchmarks import inputs
+from benchmarks.contest import process, storage
 from benchmarks.peers import PEERS
-from benchmarks.roofline import Roofline
+from benchmarks.probes.roofline import Roofline
 
 # A turn: so many runs, or as many as fit in so much time; a run that is short is preceded by one that does not
 # count, because the peer before has had the caches.
@@ -66,16 +67,15 @@ class Worker:
         return {"wrong": wrong[:3], "peak": high, "seconds": [seconds]}
 
     def decode(self, threads: int, warm: bool) -> dict:
-        """A turn of decoding, into fresh memory, or into warm: the caller's arrays where the peer fills them,
-        else what the allocator has kept."""
-        process.keep_memory(warm)
+        """A turn of decoding: into memory that the call allocates, or into warm: the caller's arrays where the peer
+        fills them, else what the allocator is told to keep, from then on."""
+        if warm:
+            process.keep_memory()
         if warm and self._peer.fills and self._out is None:
             self._out = self._peer.decode(self._path, threads)
         out = self._out if warm else None
 
         def run() -> float:
-            if not warm:
-                process.give_back()
             start = time.perf_counter()
             tensors = self._peer.decode(self._path, threads, out)
             seconds = time.perf_counter() - start

@@ -9,13 +9,13 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import inputs
-from benchmarks.process import RemoteWorker, PeerFailed
+from benchmarks.contest.rows import Row
+from benchmarks.contest.workers import PeerFailed, RemoteWorker
 from benchmarks.peers import OWN, PEERS
-from benchmarks.rows import Row
 
 # Slow peers are timed once, and only where a user would wonder.
 SLOW_INPUTS = (inputs.SQUEEZENET, inputs.ALEXNET, inputs.PALETTE_F32, inputs.BFLOAT16, inputs.PRUNED)
-_ONCE_SECONDS = 2.0
+_ONCE_SECONDS = 4.0
 _FEW_SECONDS = 0.6
 _FEW_ROUNDS = 3
 
@@ -72,7 +72,12 @@ def hold(
         _turns(ready, pace.encodes - 1, workers, _encode_turn)
         for what in ("fresh", "warm"):
             say(f"{name}: decoding in turns, {what} memory")
-            _turns(ready, pace.rounds, workers, lambda row, worker, r: _decode_turn(row, worker, r, what, pace, library, contest))
+            _turns(
+                ready,
+                pace.rounds,
+                workers,
+                lambda row, worker, r: _decode_turn(row, worker, r, what, pace, library, contest),
+            )
     finally:
         for worker in workers.values():
             worker.end()
@@ -106,7 +111,9 @@ def _refuse(rows: list[Row], kind: str, reason: str) -> None:
         row.status, row.reason = kind, reason
 
 
-def _turns(rows: list[Row], rounds: int, workers: dict[str, RemoteWorker], turn: Callable[[Row, RemoteWorker, int], None]) -> None:
+def _turns(
+    rows: list[Row], rounds: int, workers: dict[str, RemoteWorker], turn: Callable[[Row, RemoteWorker, int], None]
+) -> None:
     """Every row once a round, in an order that changes."""
     order = random.Random(0)
     for number in range(rounds):
