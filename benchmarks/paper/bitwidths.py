@@ -46,8 +46,8 @@ def main() -> None:
         for conv, fc in TUNED[:1] if options.quick else TUNED:
             rows.append(measure(model, data, seed, conv, fc, _EPOCHS))
         print(f"seed {seed}: {len(rows)} rows", flush=True)
-    results.write_csv(options.out / "table_6.csv", rows)
-    write(options.out, data)
+        results.write_csv(options.out / "table_6.csv", rows)
+        write(options.out, data)
 
 
 def measure(model: Network, data: digits.Digits, seed: int, conv: int, fc: int, epochs: int) -> dict[str, object]:
@@ -94,8 +94,8 @@ def write(folder: Path, data: digits.Digits) -> None:
     reference = of("accuracy", "all", WIDE, WIDE)
     page = [
         "# Table 6 and Figure 7: bits of CONV and FC layers\n",
-        f"LeNet-5 at the paper's densities, {data.source}; means of {len({r['seed'] for r in rows})} seeds. `n_bits` of CONV down,"
-        f"\nof FC across, {WIDE} is unclustered: {reference:.2f}% accurate. Linear initialisation. Made by"
+        f"LeNet-5 at the paper's densities, {data.source}; means over {len({r['seed'] for r in rows})} seed(s)."
+        f"\n`n_bits` of CONV down, of FC across, {WIDE} is unclustered: {reference:.2f}% accurate. Linear initialisation. Made by"
         " `python -m benchmarks.paper.bitwidths`.\n",
         "## Accuracy without fine-tuning, %\n",
         square("accuracy", ".2f"),
@@ -144,8 +144,8 @@ def write(folder: Path, data: digits.Digits) -> None:
         )
     for panel in panels:
         panel.axhline(reference, color="grey", lw=0.8, ls="--")
-        panel.set(xlabel="bits", ylabel="held-out accuracy, %, no fine-tuning", ylim=(min(80.0, reference - 10), None))
-        panel.legend(fontsize=8)
+        panel.set(xlabel="bits", ylabel="held-out accuracy, %, no fine-tuning")
+        panel.legend(fontsize=8, loc="lower right")
     results.save_figure(drawing, folder / "figure_7.png")
 
 

@@ -154,7 +154,7 @@ def write(folder: Path) -> None:
         (-0.2, "paper_saving", "the paper's layout", results.COLOURS[1]),
     ):
         panel.barh(places + offset, [float(r[field]) for r in totals][::-1], 0.38, color=colour, label=label)
-    panel.axvspan(20, 30, color="grey", alpha=0.15, lw=0, label="the paper: 20 to 30%")
+    panel.axvspan(20, 30, color="grey", alpha=0.15, lw=0, zorder=0, label="the paper: 20 to 30%")
     panel.set(xlabel="saved by Huffman coding, %", yticks=places, yticklabels=names)
     panel.legend(fontsize=8, loc="lower right")
     results.save_figure(drawing, folder / "huffman.png")

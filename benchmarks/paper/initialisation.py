@@ -35,8 +35,8 @@ def main() -> None:
     for seed in range(options.seeds):
         rows += measure(data, seed, bits, options.quick)
         print(f"seed {seed}: {len(rows)} rows", flush=True)
-    results.write_csv(options.out / "figure_8.csv", rows)
-    write(options.out, data)
+        results.write_csv(options.out / "figure_8.csv", rows)
+        write(options.out, data)
 
 
 def measure(data: digits.Digits, seed: int, bits: Iterable[int], quick: bool) -> list[dict[str, object]]:

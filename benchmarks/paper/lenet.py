@@ -135,7 +135,9 @@ def main() -> None:
 
         for seed in range(options.seeds):
             run(course(each.kind, options.quick), data, seed, note)
-            write(options.out, each.kind.title, stages)  # after every seed: a long run that is cut short leaves what it has
+            write(
+                options.out, each.kind.title, stages
+            )  # after every seed: a long run that is cut short leaves what it has
     if all((options.out / f"{each.kind.title.lower()}.csv").exists() for each in COURSES):
         lenet_page.write(options.out, data)
 

@@ -74,6 +74,7 @@ def figure(panels: int, width: float = 5.0, height: float = 3.6) -> tuple[Figure
     drawing, axes = pyplot.subplots(1, panels, figsize=(width * panels, height), squeeze=False, layout="constrained")
     for one in axes[0]:
         one.grid(alpha=0.25)
+        one.set_axisbelow(True)
         one.spines[["top", "right"]].set_visible(False)
     return drawing, list(axes[0])
 
