@@ -61,7 +61,7 @@ function crossing() {
   const some = model.tensors.map((x, i) => ({ name: x.name, weights: x.weights, x: per(total(x, "entropy"), x.nonzeros), y: per(total(x, "auto"), x.nonzeros), pick: i }))
     .filter((p) => p.weights >= 256 && model.tensors[p.pick].nonzeros > 0);
   const ends = some.length ? [Math.min(...some.map((p) => p.x)), Math.max(...some.map((p) => p.x))] : [];
-  if (some.length) draw("entropy", { rows: ends.map((v) => ({ x: v, y: v })), points: some, picked: only(some) });
+  if (some.length) draw("entropy", { rows: ends.map((v) => ({ x: v, y: v })), points: some, picked: [{ ...(only(some)[0] || some[0]), seen: only(some).length }] });
 }
 
 function choose(i, scroll) {
