@@ -7,7 +7,7 @@ are not quite, so index sizes here are a little pessimistic.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -136,3 +136,8 @@ def pruned(rows: int, columns: int, density: float, seed: int = 7) -> dict[str, 
     kept = round(magnitude.size * density)
     weights[np.abs(weights) < np.partition(magnitude, -kept)[-kept]] = 0
     return {"pruned.weight": weights}
+
+
+def scaled(layers: tuple[Layer, ...], factor: float) -> tuple[Layer, ...]:
+    """The same network with fewer outputs in every layer: `factor` times as many weights."""
+    return tuple(replace(layer, shape=(max(1, round(layer.shape[0] * factor)), *layer.shape[1:])) for layer in layers)

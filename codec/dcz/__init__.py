@@ -11,6 +11,8 @@ from dcz.version import __version__
 
 if TYPE_CHECKING:
     from dcz.container import Reader, TensorInfo, Writer, verify
+    from dcz.lossy import cluster, compress, prune
+    from dcz.planning import plan, sensitivity
     from dcz.numpy import load, load_file, save, save_file
     from dcz.report import StorageReport, compare
 
@@ -22,14 +24,21 @@ _LAZY = {
     "StorageReport": "dcz.report",
     "TensorInfo": "dcz.container.reader",
     "Writer": "dcz.container.writer",
+    "cluster": "dcz.lossy",
     "compare": "dcz.report",
+    "compress": "dcz.lossy",
     "load": "dcz.numpy",
     "load_file": "dcz.numpy",
+    "plan": "dcz.planning",
+    "prune": "dcz.lossy",
     "save": "dcz.numpy",
     "save_file": "dcz.numpy",
+    "sensitivity": "dcz.planning",
     "verify": "dcz.container.verify",
 }
-_MODULES = ("numpy",)
+_MODULES = ("lossy", "numcodecs", "numpy", "planning", "zarr")
+# Faces of frameworks, each an extra of its own.
+_FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
 
 def __getattr__(name: str) -> object:
@@ -37,7 +46,7 @@ def __getattr__(name: str) -> object:
         value = __getattr__("Reader")
     elif name in _LAZY:
         value = getattr(import_module(_LAZY[name]), name)
-    elif name in _MODULES:
+    elif name in _MODULES or name in _FACES:
         value = import_module(f"dcz.{name}")
     else:
         raise AttributeError(f"module 'dcz' has no attribute {name!r}")
@@ -46,7 +55,9 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    from importlib.util import find_spec
+
+    return sorted({*globals(), *__all__, *_MODULES, *filter(find_spec, _FACES)})
 
 
 __all__ = [
@@ -61,11 +72,16 @@ __all__ = [
     "UnsupportedError",
     "Writer",
     "__version__",
+    "cluster",
     "compare",
+    "compress",
     "load",
     "load_file",
     "open",
+    "plan",
+    "prune",
     "save",
     "save_file",
+    "sensitivity",
     "verify",
 ]

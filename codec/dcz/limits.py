@@ -28,6 +28,9 @@ MAX_DIMENSIONS = 64
 # Words of one tensor: leaves room for byte counts and bit counts in 64-bit integers.
 MAX_WORDS = 1 << 48
 
+# The index of a sharded model: a million tensors of names a hundred characters long.
+MAX_SHARD_INDEX_BYTES = 128 << 20
+
 # Nesting and size of metadata.
 MAX_METADATA_DEPTH = 16
 MAX_METADATA_BYTES = 16 << 20

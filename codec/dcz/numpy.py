@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from dcz.container.index import Entry
 from dcz.container.memory import allocate, target
+from dcz.container.shards import is_shard_index
 from dcz.container.store import Store, Task, check_bytes, streams
-from dcz.container.threads import each, thread_count
+from dcz.container.threads import thread_count
 from dcz.container.writer import Writer
 from dcz.errors import DczError
 
@@ -41,7 +42,8 @@ def save_file(
     Args:
         tensors: names to numpy arrays of any shape and of any dtype that safetensors has. Entries that
             are one and the same array are stored once.
-        file: a path, which is replaced only once the file is complete, or a writable binary file object.
+        file: a path or a URL that fsspec knows (extra `remote`), which is replaced only once the file is complete,
+            or a writable binary file object.
         metadata: strings to strings, numbers, booleans, bytes, None, lists and mappings of them.
         profile: "auto" takes the smallest layout of each tensor; "csr", "bitmap", "dense", "paper"
             (4- or 5-bit relative indices, as in Han et al. 2016) and "raw" restrict it.
@@ -123,7 +125,8 @@ def load_file(
     """Reads tensors from a dcz file; every byte that is read is verified.
 
     Args:
-        file: a path, bytes, or a seekable binary file object.
+        file: a path, a URL that fsspec knows (extra `remote`), bytes, or a seekable binary file object; the path of
+            a `.dcz.index.json` stands for all files of a sharded model.
         names: which tensors; by default all. Names of the same tensor give the same array.
         threads: how many to use; by default the cores this process may use.
         out: arrays to decode into, by name, with exactly the tensors' shapes and dtypes: reusing memory
@@ -143,10 +146,16 @@ def load_file(
     >>> dcz.load_file(data, names=["a"])
     {'a': array([0, 1, 2])}
     """
+    if is_shard_index(file):
+        from dcz.shards import load_shards
+
+        return load_shards(
+            file, load_file, names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress
+        )
     count = thread_count(threads)
     with closing(Store(file)) as store:
+        everything = names is None
         if names is None:
-            store.check_padding()
             names = [*store.index.entries, *store.index.aliases]
         entries = {name: store.entry(name) for name in names}
         owners = {entry.name: entry for entry in entries.values()}
@@ -157,14 +166,15 @@ def load_file(
         tasks = store.tasks(list(owners.values()), [flat[name] for name in owners], reused)
         done = 0
 
-        def run(task: Task) -> None:
+        def report(task: Task) -> None:
             nonlocal done
-            store.run(task)
             done += task.nbytes
             if progress is not None:
                 progress(done, total)
 
-        each(run, tasks, count if total >= _WORTH_THREADS else 1)
+        store.run_all(tasks, count if total >= _WORTH_THREADS else 1, report)
+        if everything:
+            store.check_prelude()
         return {name: arrays[entry.name] for name, entry in entries.items()}
 
 

@@ -43,7 +43,7 @@ def test_metadata_and_second_names_survive_packing_again(tmp_path: Path) -> None
         assert reader.info("a").layout.values == "bytes"
 
 
-@pytest.mark.parametrize("name", ["w", "w.pt", "w.bin", "w.", ".npz.bak"])
+@pytest.mark.parametrize("name", ["w", "w.xyz", "w.json", "w.", ".npz.bak", ".npz"])
 def test_extensions_that_are_not_known(name: str) -> None:
     with pytest.raises(UnsupportedError, match=f"reading a file with the extension .* known are {', '.join(READABLE)}"):
         open_model(name)
@@ -51,8 +51,8 @@ def test_extensions_that_are_not_known(name: str) -> None:
         open_target(name)
 
 
-def test_net_files_are_only_read() -> None:
-    assert set(READABLE) - set(WRITABLE) == {".net"}
+def test_formats_that_are_only_read() -> None:
+    assert set(READABLE) - set(WRITABLE) == {".ckpt", ".net", ".onnx"}
     with pytest.raises(UnsupportedError, match="writing a file with the extension .net is not supported"):
         open_target("w.net")
 

@@ -129,5 +129,5 @@ def test_the_large_arrays_make_several_tasks() -> None:
     """Otherwise the tests above would use one thread."""
     with dcz.open(dcz.save({"w": np.random.Generator(np.random.PCG64(1)).random(10**6)}, profile="raw")) as reader:
         entry = reader._store.index.entries["w"]
-        assert len(reader._store.tasks(entry, 0, 8, np.empty(8 << 20, np.uint8))) > 1
+        assert len(reader._store.tasks([entry], [np.empty(entry.nbytes, np.uint8)])) > 1
     assert set(NAMES) <= set(LARGE)

@@ -68,6 +68,7 @@ def test_a_layer_of_the_paper() -> None:
     array = np.where(kept, steps, 0).astype("<f4")
     assert 0.08 < kept.mean() < 0.10 and len(np.unique(array)) <= 64
     sizes = {profile: len(dcz.save({"w": array}, profile=profile)) for profile in PROFILES}
-    assert sizes["auto"] <= min(sizes["csr"], sizes["bitmap"], sizes["dense"], sizes["paper"]) + 64
+    assert sizes["auto"] <= min(sizes["csr"], sizes["bitmap"], sizes["dense"]) + 64
+    assert sizes["auto"] <= 1.002 * sizes["paper"]  # narrow indices are left to that profile, for speed
     assert sizes["paper"] <= 0.028 * array.nbytes
     assert sizes["auto"] <= 0.026 * array.nbytes

@@ -24,16 +24,8 @@ def crc(data: bytes) -> int:
 
 def plain_index(tensors: Mapping[str, Stored]) -> dict:
     """The index of these tensors, before it is packed."""
-    return {
-        "must_understand": 0,
-        "may_ignore": 0,
-        "tensors": [
-            index.tensor_record(name, each.dtype, each.shape, each.nonzeros, each.layout)
-            for name, each in tensors.items()
-        ],
-        "aliases": {},
-        "metadata": {},
-    }
+    records = [index.Record(name, e.dtype, e.shape, e.nonzeros, e.layout) for name, e in tensors.items()]
+    return index.flatten(records, {}, {})
 
 
 def segments(tensors: Mapping[str, Stored]) -> bytes:

@@ -10,10 +10,11 @@ from dcz.dtypes import Dtype
 from dcz.entropy import coding, zstd
 from dcz.entropy.code import ZSTD_CODE
 from dcz.kernels.interface import U8
-from dcz.tensor import Decoder, Layout, to_words
+from dcz.tensor import Layout, to_words
 from dcz.tensor.analysis import Analysis
-from dcz.tensor.choose import PROFILES, Encoding, as_it_is, candidates
+from dcz.tensor.choose import Encoding, as_it_is, candidates
 from dcz.tensor.encode import write
+from dcz.tensor.layout import POSITIONS
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,6 @@ class Stored:
         codes = sorted({code.kind for stream in self.layout.streams for code in stream.codes})
         return f"{self.layout.positions} x {self.layout.values}, {'+'.join(codes)}"
 
-    def decoder(self) -> Decoder:
-        """Ready to decode."""
-        decoder = Decoder(self.layout, self.dtype, int(np.prod(self.shape)) * self.dtype.words, "w")
-        decoder.prepare(np.frombuffer(self.segment, np.uint8)[: decoder.head])
-        return decoder
-
     @property
     def body(self) -> U8:
         """The bytes of the chunks."""
@@ -47,7 +42,7 @@ class Stored:
 def encodings(array: np.ndarray) -> list[Encoding]:
     """All layouts of an array, as it is included, without zstd."""
     analysis = Analysis(to_words(array, "w"))
-    return [as_it_is(analysis), *candidates(analysis, PROFILES["auto"])]
+    return [as_it_is(analysis), *candidates(analysis, POSITIONS)]
 
 
 def stored(array: np.ndarray, encoding: Encoding) -> Stored:

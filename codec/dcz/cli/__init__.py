@@ -1,4 +1,4 @@
-"""The command line: `dcz pack | unpack | inspect | verify`."""
+"""The command line: `dcz pack | unpack | inspect | verify | diff`."""
 
 from __future__ import annotations
 

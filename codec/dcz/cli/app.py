@@ -1,6 +1,6 @@
 """The verbs together, and what happens when one fails: one line on standard error and an exit code.
 
-1: the files are at fault (or the disk, or the network); 2: the command line is.
+1: the files are at fault (or the disk, or the network); 2: the command line is. `diff` has the codes of `diff`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dcz.cli import compare, inspect, pack, unpack, verify
+from dcz.cli import compare, diff, inspect, pack, plan, unpack, verify
 from dcz.cli.common import plain
 
 app = typer.Typer(
@@ -22,9 +22,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(pack.pack)
+app.command()(plan.plan)
 app.command()(unpack.unpack)
 app.command()(inspect.inspect)
 app.command()(verify.verify)
+app.command()(diff.diff)
 app.command()(compare.compare)
 
 

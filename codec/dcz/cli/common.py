@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from dcz.container.sources import is_url, open_source
 from dcz.errors import DczError
 
 Threads = Annotated[
@@ -19,6 +20,10 @@ Threads = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace DST if it exists.")]
+ShardSize = Annotated[
+    Optional[str],
+    typer.Option(help="Start another file after so many bytes of arrays, such as 500MB; 5GB if there are several."),
+]
 
 
 def print_json(document: object) -> None:
@@ -58,6 +63,12 @@ def plain(name: str) -> str:
 
 def check_output(path: str, force: bool) -> None:
     """Refuses to replace a file unasked; the error names the way out."""
+    if is_url(path):
+        from dcz.container.remote import exists
+
+        if not force and exists(path):
+            raise DczError(f"{path}: already exists; use --force to replace it")
+        return
     if os.path.isdir(path):
         raise DczError(f"{path}: is a folder; name a file")
     if os.path.exists(path) and not force:
@@ -67,23 +78,40 @@ def check_output(path: str, force: bool) -> None:
         raise DczError(f"{path}: the folder {folder} does not exist; create it first")
 
 
-def check_input(path: str) -> None:
-    """Missing files and folders, said before anything else happens."""
+def file_bytes(path: str) -> int:
+    """Bytes of a file wherever it is, of all files of an index with it, or of all in a package."""
+    if is_url(path):
+        with contextlib.closing(open_source(path)) as source:
+            return source.size
     if os.path.isdir(path):
+        return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(path) for name in names)
+    if not path.lower().endswith(".index.json"):
+        return os.path.getsize(path)
+    from dcz.container.shards import ShardIndex
+
+    index = ShardIndex.read(path)
+    return os.path.getsize(path) + sum(os.path.getsize(index.locate(file)) for file in index.files())
+
+
+def check_input(path: str) -> None:
+    """Missing files and folders, said before anything else happens; of URLs when they are opened."""
+    if is_url(path):
+        return
+    if os.path.isdir(path) and not os.path.normpath(path).lower().endswith(".mlpackage"):
         raise DczError(f"{path}: is a folder; name a file")
     os.stat(path)
 
 
 @contextlib.contextmanager
-def progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on a terminal; nothing elsewhere."""
+def progress(label: str, quiet: bool, bytes_: bool = True) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal; nothing elsewhere. It counts bytes, or where not `bytes_` things."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(label), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn(label), BarColumn(), DownloadColumn() if bytes_ else MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(help="The .dcz file to look into.")],
+    file: Annotated[str, typer.Argument(help="The .dcz file to look into, or its URL.")],
     html: Annotated[
         Optional[str], typer.Option(help="Write a page that compares layouts and lists chunks and checksums.")
     ] = None,

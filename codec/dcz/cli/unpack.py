@@ -1,20 +1,27 @@
-"""`dcz unpack SRC -o DST`: a dcz file to another format."""
+"""`dcz unpack SRC -o DST`: a dcz file, or a folder with packed weights, to another format."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from dcz.cli.common import Force, Json, Quiet, Threads, check_input, check_output, print_json, progress, size
+from dcz.cli import folders
+from dcz.cli.common import (
+    Force, Json, Quiet, ShardSize, Threads, check_input, check_output, file_bytes, print_json, progress, size,
+)  # fmt: skip
 
 
 def unpack(
-    src: Annotated[str, typer.Argument(help="The .dcz file to read.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="The file to write: .safetensors, .npz or .npy.")],
+    src: Annotated[
+        str, typer.Argument(help="The .dcz file or its URL, the .dcz.index.json of several, or a folder with them.")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The file to write: .safetensors, .npz, ...; a folder where SRC is one.")
+    ],
     shapes: Annotated[Optional[Path], typer.Option(help="For .net files.", hidden=True)] = None,
+    shard_size: ShardSize = None,
     threads: Threads = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -24,18 +31,26 @@ def unpack(
 
     Example: dcz unpack model.dcz -o model.safetensors
     """
-    from dcz.convert import open_model, open_target, transfer
+    from dcz.convert import WRITABLE, extension_of, open_model, open_target, parse_size, transfer
 
-    check_input(src)
+    limit = None if shard_size is None else parse_size(shard_size)
+    source = src
+    if folders.is_folder(src):
+        if extension_of(output, WRITABLE) is None:
+            folders.convert(src, output, ".safetensors", "auto", threads, limit, force, quiet, json)
+            return
+        source = folders.weights(src)
+    else:
+        check_input(src)
     check_output(output, force)
-    target = open_target(output, threads=threads)
-    with open_model(src, shapes=shapes) as model, progress("unpacking", quiet or json) as report:
+    target = open_target(output, threads=threads, shard_size=limit, replace=force)
+    with open_model(source, shapes=shapes) as model, progress("unpacking", quiet or json) as report:
         moved = transfer(model, target, progress=report)
-    after = os.path.getsize(output)
+    after = file_bytes(output)
     if json:
         print_json({
-            "source": src, "file": output, "tensors": moved.tensors + moved.aliases,
-            "dense_bytes": moved.nbytes, "source_bytes": os.path.getsize(src), "file_bytes": after,
+            "source": source, "file": output, "tensors": moved.tensors + moved.aliases,
+            "dense_bytes": moved.nbytes, "source_bytes": file_bytes(source), "file_bytes": after,
         })  # fmt: skip
     elif not quiet:
         print(f"{output}: {moved.tensors + moved.aliases} tensors, {size(after)}")

@@ -11,7 +11,7 @@ from dcz.cli.common import Json, Quiet, Threads, check_input, print_json, progre
 
 
 def verify(
-    file: Annotated[str, typer.Argument(help="The .dcz file to check.")],
+    file: Annotated[str, typer.Argument(help="The .dcz file to check, or its URL.")],
     threads: Threads = None,
     quiet: Quiet = False,
     json: Json = False,

@@ -30,7 +30,8 @@ def aligned(offset: int, size: int, mappable: bool) -> int:
 
 
 class Entry(NamedTuple):
-    """One tensor: its `number` in the file, how many of its words are not zero, and its segment."""
+    """One tensor: its `number` in the file, how many of its words are not zero, and its segment with the bytes of
+    padding in front of it."""
 
     number: int
     name: str
@@ -40,6 +41,7 @@ class Entry(NamedTuple):
     nonzeros: int
     size: int
     offset: int
+    padding: int
 
     @property
     def nbytes(self) -> int:
@@ -69,9 +71,9 @@ class Record:
     layout: Layout
 
 
-def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> tuple[bytes, int]:
-    """The index as stored, and its length before compression."""
-    plain = {
+def flatten(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> dict[str, object]:
+    """The index as the map that is stored."""
+    return {
         "must_understand": 0,
         "may_ignore": 0,
         "names": [record.name for record in records],
@@ -82,7 +84,11 @@ def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, obj
         "aliases": {name: aliases[name] for name in sorted(aliases)},
         "metadata": metadata,
     }
-    raw = msgpack.packb(plain, use_bin_type=True)
+
+
+def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> tuple[bytes, int]:
+    """The index as stored, and its length before compression."""
+    raw = msgpack.packb(flatten(records, aliases, metadata), use_bin_type=True)
     if len(raw) > limits.MAX_INDEX_BYTES:
         raise LimitError(f"index: {len(raw)} bytes are more than {limits.MAX_INDEX_BYTES}; split the model into shards")
     _unpack(raw)  # whoever writes a file that no reader takes should know now
@@ -210,14 +216,17 @@ def _check_nonzeros(nonzeros: np.ndarray, c: columns.Columns) -> None:
 
 def _entries(c: columns.Columns, shapes: list[tuple[int, ...]], nonzeros: list[int], end: int) -> dict[str, Entry]:
     """Where each segment is: one behind the other, with no more than alignment between them."""
-    out: dict[str, Entry] = {}
-    offset = PRELUDE_SIZE
-    sizes, words = c.stored.tolist(), c.weights.tolist()
-    for t, name in enumerate(c.names):
-        size = sizes[t]
-        offset = aligned(offset, size, size >= MAPPED_BYTES and c.mappable(t))
-        out[name] = Entry(t, name, c.dtypes[t], shapes[t], words[t], nonzeros[t], size, offset)
-        offset += size
+    starts, padding, offset = [], [], PRELUDE_SIZE
+    sizes = c.stored.tolist()
+    for t, size in enumerate(sizes):
+        start = aligned(offset, size, True) if size >= MAPPED_BYTES and c.mappable(t) else offset
+        starts.append(start)
+        padding.append(start - offset)
+        offset = start + size
+    entries = map(
+        Entry, range(len(sizes)), c.names, c.dtypes, shapes, c.weights.tolist(), nonzeros, sizes, starts, padding
+    )
+    out = dict(zip(c.names, entries))
     if offset != end:
         raise FormatError(f"index: the segments end at byte {offset}, the index begins at {end}")
     return out

@@ -8,6 +8,7 @@ import io
 import os
 from typing import BinaryIO, Protocol
 
+from dcz.container.sources import is_url
 from dcz.errors import DczError
 from dcz.kernels.interface import U8
 
@@ -56,7 +57,7 @@ class PathSink:
         except BaseException:
             self.abandon()
             raise
-        _sync_folder(os.path.dirname(self._path))
+        sync_folder(os.path.dirname(self._path))
 
     def abandon(self) -> None:
         with contextlib.suppress(OSError):
@@ -65,7 +66,7 @@ class PathSink:
             os.unlink(self._temporary)
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Makes the rename itself durable; some file systems do not let a folder be synced."""
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY)
@@ -100,7 +101,11 @@ class ObjectSink:
 
 
 def open_sink(file: object) -> Sink:
-    """The sink for what a user hands in: a path or a binary file object."""
+    """The sink for what a user hands in: a path, a URL or a binary file object."""
+    if is_url(file):
+        from dcz.container.remote import UrlSink
+
+        return UrlSink(file)
     if isinstance(file, (str, os.PathLike)):
         return PathSink(file)
     if hasattr(file, "write"):

@@ -6,14 +6,19 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from dcz.container.memory import allocate, target
 from dcz.container.slices import TensorSlice
+from dcz.container.sparse import Clusters, clusters, rows
 from dcz.container.store import Store, check_bytes
+from dcz.extras import require
 from dcz.tensor import Layout
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,13 @@ class Reader(Mapping[str, NDArray]):
     """A dcz file, open for reading: a mapping of names to arrays, immutable and safe for threads.
 
     Args:
-        file: a path, bytes, or a seekable binary file object.
+        file: a path, a URL that fsspec knows (`s3://`, `https://`, `hf://`, ...; extra `remote`), bytes, or a
+            seekable binary file object. Of a remote file only the index is read, with one or two requests, and
+            then what is asked for.
+        sequential: all of a remote file will be read, tensor by tensor in order: reads ahead, in large blocks.
 
     Raises:
+        OSError: the file or the server cannot be read.
         FormatError, ChecksumError, TruncatedError, UnsupportedError, LimitError: see `dcz.errors`.
 
     >>> import numpy, dcz
@@ -47,8 +56,8 @@ class Reader(Mapping[str, NDArray]):
     (2, 3) 15
     """
 
-    def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO) -> None:
-        self._store = Store(file)
+    def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> None:
+        self._store = Store(file, sequential=sequential)
         self._index = self._store.index
 
     # -- a mapping
@@ -104,8 +113,7 @@ class Reader(Mapping[str, NDArray]):
         entry = self._store.entry(name)
         check_bytes(entry.nbytes, self.size, None)
         array, flat = allocate(entry) if out is None else (out, target(out, entry))
-        for task in self._store.tasks([entry], [flat]):
-            self._store.run(task)
+        self._store.run_all(self._store.tasks([entry], [flat]), 1)
         return array
 
     def get_slice(self, name: str) -> TensorSlice:
@@ -117,6 +125,38 @@ class Reader(Mapping[str, NDArray]):
         [[3, 4]]
         """
         return TensorSlice(self._store, self._store.entry(name))
+
+    def get_csr(self, name: str, *, dtype: DTypeLike | None = None) -> csr_array:
+        """A matrix as a `scipy.sparse.csr_array`, without making it dense; every bit pattern but zero is stored.
+
+        `dtype` converts the values: scipy cannot compute with 16-bit and 8-bit floats. Raises `DczError` for other
+        than two dimensions, `ImportError` without scipy (`pip install 'dcz[scipy]'`).
+
+        >>> import numpy, dcz
+        >>> reader = dcz.open(dcz.save({"w": numpy.eye(3, dtype="float32")}))
+        >>> reader.get_csr("w") @ numpy.ones(3, "float32")
+        array([1., 1., 1.], dtype=float32)
+        """
+        require("scipy.sparse", "scipy", "get_csr")
+        from scipy.sparse import csr_array
+
+        found = rows(self._store, self._store.entry(name))
+        values = found.values if dtype is None else found.values.astype(dtype)
+        return csr_array((values, found.columns, found.starts), shape=found.shape)
+
+    def get_clusters(self, name: str) -> Clusters:
+        """The clusters of a tensor: `indices` of its nonzeros, their `codebook`, and the `mask` of where they are.
+
+        As it is stored, without making it dense, or if it is stored otherwise, from its values. Raises
+        `UnsupportedError` where there are more than 65,536.
+
+        >>> import numpy, dcz
+        >>> weights = numpy.resize(numpy.float32([0, -1, 0, 2]), (64, 64))
+        >>> clusters = dcz.open(dcz.save({"w": weights})).get_clusters("w")
+        >>> clusters.codebook[clusters.indices][:4].tolist(), clusters.mask[0, :4].tolist()
+        ([-1.0, 2.0, -1.0, 2.0], [False, True, False, True])
+        """
+        return clusters(self._store, self._store.entry(name))
 
     # -- the file
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,32 +52,71 @@ class TensorSlice:
         ghost = np.lib.stride_tricks.as_strided(np.empty(1, np.uint8), entry.shape, strides, writeable=False)
         view = ghost[key if any(part is Ellipsis for part in key) else (*key, ...)]  # always an array, never a scalar
         start = view.__array_interface__["data"][0] - ghost.__array_interface__["data"][0]
-        if view.size == 0:
-            return np.empty(view.shape, self.dtype)
-        return self._gather(int(start), view.shape, view.strides)
+        check_bytes(view.size * entry.dtype.itemsize, self._store.source.size, None)
+        out = np.empty(view.shape, self.dtype)
+        if out.size:
+            self._fill(out, int(start), view.strides)
+        return out
 
-    def _gather(self, start: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray:
-        """Elements at `start` plus multiples of `strides`, from the chunks that hold them."""
+    def _fill(self, out: NDArray, start: int, strides: tuple[int, ...]) -> None:
+        """Puts the elements at `start` plus multiples of `strides` into `out`, from the chunks that hold them."""
         store, entry = self._store, self._entry
-        check_bytes(prod(shape) * entry.dtype.itemsize, store.source.size, None)
         per_chunk = int(store.index.columns.chunk[entry.number]) // entry.dtype.words
-        out = np.empty(shape, self.dtype)
-        at = np.full((), start, np.int64)
-        for n, step in zip(shape, strides):
-            at = at[..., None] + np.arange(n, dtype=np.int64) * step
-        at = at.reshape(-1)
-        flat = out.reshape(-1)
-        owner = at // per_chunk
-        order = np.argsort(owner, kind="stable")
-        chunks, begins = np.unique(owner[order], return_index=True)
-        item = entry.dtype.itemsize
-        for chunk, mine in zip(chunks.tolist(), np.split(order, begins[1:])):
-            first = chunk * per_chunk
-            count = min(per_chunk, entry.words // entry.dtype.words - first)
-            buffer = fresh(count * item)
-            store.fill(entry, chunk, chunk + 1, buffer)
-            flat[mine] = buffer.view(self.dtype)[at[mine] - first]
-        return flat.reshape(shape)
+        if strides == _c_strides(out.shape) or out.size == 1:  # one range, as of rows
+            out, strides = out.reshape(-1), (1,)
+        pieces: dict[int, list[_Piece]] = {}
+        for piece in _pieces(*_ascending(out, start, strides), per_chunk):
+            pieces.setdefault(piece.chunk, []).append(piece)
+        elements, item = entry.words // entry.dtype.words, entry.dtype.itemsize
+        for first, last, data in store.runs(entry, list(pieces)):
+            bounds = store.index.columns.bounds(entry.number)
+            for chunk in range(first, last):
+                count = min(per_chunk, elements - chunk * per_chunk)
+                part = data[bounds[chunk] - bounds[first] : bounds[chunk + 1] - bounds[first]]
+                wanted = pieces[chunk]
+                whole = len(wanted) == 1 and wanted[0].out.size == count and wanted[0].out.flags.c_contiguous
+                buffer = wanted[0].out.reshape(-1).view(np.uint8) if whole else fresh(count * item)
+                store.decoder.decode_part(entry.number, chunk, chunk + 1, part, buffer)
+                for piece in () if whole else wanted:
+                    steps = [step * item for step in piece.strides]
+                    piece.out[...] = np.ndarray(piece.out.shape, self.dtype, buffer, piece.start * item, steps)
+
+
+class _Piece(NamedTuple):
+    """The part of a slice that one chunk holds: where in the chunk it begins, in elements, and where it goes."""
+
+    chunk: int
+    start: int
+    strides: tuple[int, ...]
+    out: NDArray
+
+
+def _ascending(out: NDArray, start: int, strides: tuple[int, ...]) -> tuple[NDArray, int, tuple[int, ...]]:
+    """The same elements in the order of the file: axes that run backwards turned round."""
+    turned = tuple(slice(None, None, -1 if step < 0 else 1) for step in strides)
+    start += sum((n - 1) * step for n, step in zip(out.shape, strides) if step < 0)
+    return out[turned], start, tuple(map(abs, strides))
+
+
+def _pieces(out: NDArray, start: int, strides: tuple[int, ...], per_chunk: int) -> Iterator[_Piece]:
+    """Cuts a slice where chunks end, in the order of the file: a few pieces a chunk, none of them of an element
+    that is not asked for."""
+    axis = next((i for i, n in enumerate(out.shape) if n > 1), None)
+    if axis is None:
+        yield _Piece(start // per_chunk, start % per_chunk, strides, out)
+        return
+    rest = sum((n - 1) * step for n, step in zip(out.shape[axis + 1 :], strides[axis + 1 :]))
+    lead, n, step = (slice(None),) * axis, out.shape[axis], strides[axis]
+    i = 0
+    while i < n:
+        at = start + i * step
+        chunk = at // per_chunk
+        whole = min(n - i, ((chunk + 1) * per_chunk - 1 - at - rest) // step + 1)
+        if whole > 0:
+            yield _Piece(chunk, at - chunk * per_chunk, strides, out[(*lead, slice(i, i + whole))])
+        else:  # what lies behind one index of this axis is in several chunks
+            yield from _pieces(out[(*lead, slice(i, i + 1))], at, strides, per_chunk)
+        i += max(whole, 1)
 
 
 def _c_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

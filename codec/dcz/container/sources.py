@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import threading
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
 
 from dcz.errors import DczError, TruncatedError
 from dcz.kernels.interface import U8
 
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+_URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
+
 
 class Source(Protocol):
-    """Random access to `size` bytes; safe for threads. `name` is for messages."""
+    """Random access to `size` bytes; safe for threads. `name` is for messages. Where it is `remote`, each read
+    waits for a network: fewer, larger ones pay, and several at a time."""
 
     name: str
     size: int
+    remote: bool
 
     def read_into(self, offset: int, out: U8) -> None:
         """Fills `out` from `offset`; raises `TruncatedError` where the bytes are not there."""
@@ -33,7 +41,13 @@ def read(source: Source, offset: int, size: int) -> U8:
     return out
 
 
-def _short(name: str, offset: int, wanted: int, got: int) -> TruncatedError:
+def is_url(file: object) -> TypeGuard[str]:
+    """Whether `file` is a URL as fsspec reads them, possibly chained: `s3://...`, `zip://model.dcz::https://...`."""
+    return isinstance(file, str) and _URL.match(file) is not None
+
+
+def short(name: str, offset: int, wanted: int, got: int) -> TruncatedError:
+    """The error for bytes that are not there."""
     return TruncatedError(
         f"{name}: wanted {wanted} bytes at {offset}, got {got}; the file became shorter or the read was cut off"
     )
@@ -41,6 +55,8 @@ def _short(name: str, offset: int, wanted: int, got: int) -> TruncatedError:
 
 class FileSource:
     """A file of the operating system, read at offsets, so that threads need no lock."""
+
+    remote = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
@@ -60,7 +76,7 @@ class FileSource:
         while done < len(view):
             got = os.preadv(self._fd, [view[done:]], offset + done)
             if got == 0:
-                raise _short(self.name, offset, len(view), done)
+                raise short(self.name, offset, len(view), done)
             done += got
 
     def close(self) -> None:
@@ -72,6 +88,8 @@ class FileSource:
 class BytesSource:
     """Bytes in memory, not copied."""
 
+    remote = False
+
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self.name = "<bytes>"
         self._data = np.frombuffer(data, np.uint8)
@@ -80,7 +98,7 @@ class BytesSource:
     def read_into(self, offset: int, out: U8) -> None:
         part = self._data[offset : offset + len(out)]
         if len(part) != len(out):
-            raise _short(self.name, offset, len(out), len(part))
+            raise short(self.name, offset, len(out), len(part))
         out[:] = part
 
     def close(self) -> None:
@@ -89,6 +107,8 @@ class BytesSource:
 
 class ObjectSource:
     """A seekable binary file object; one read at a time. It stays the caller's to close."""
+
+    remote = False
 
     def __init__(self, file: BinaryIO) -> None:
         self.name = str(getattr(file, "name", f"<{type(file).__name__}>"))
@@ -104,7 +124,7 @@ class ObjectSource:
             while done < len(out):
                 part = self._file.read(len(out) - done)
                 if not part:
-                    raise _short(self.name, offset, len(out), done)
+                    raise short(self.name, offset, len(out), done)
                 if len(part) > len(out) - done:
                     raise DczError(f"{self.name}: read({len(out) - done}) returned {len(part)} bytes")
                 out[done : done + len(part)] = np.frombuffer(part, np.uint8)
@@ -113,8 +133,14 @@ class ObjectSource:
     def close(self) -> None: ...
 
 
-def open_source(file: object) -> Source:
-    """The source for what a user hands in: a path, bytes, or a binary file object."""
+def open_source(file: object, *, sequential: bool = False) -> Source:
+    """The source for what a user hands in: a path, a URL, bytes, or a binary file object. `sequential` says that
+    all of it will be read front to back, in pieces that may be small."""
+    if is_url(file):
+        from dcz.container.remote import Readahead, open_url
+
+        source = open_url(file)
+        return Readahead(source) if sequential and source.remote else source
     if isinstance(file, (str, os.PathLike)):
         return FileSource(file)
     if isinstance(file, (bytes, bytearray, memoryview)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -12,12 +13,14 @@ import numpy as np
 from dcz import kernels, limits
 from dcz.container import index, prelude
 from dcz.container.index import Entry
-from dcz.container.sources import open_source, read
+from dcz.container.sources import Source, open_source, read
+from dcz.container.threads import each
 from dcz.container.trailer import SIZE as TRAILER_SIZE
 from dcz.container.trailer import Trailer
 from dcz.errors import ChecksumError, DczError, FormatError, LimitError
 from dcz.kernels.interface import U8
 from dcz.tensor import Decoder
+from dcz.tensor.columns import I64
 
 # One read that covers trailer and index of most files.
 _TAIL = 64 << 10
@@ -25,6 +28,9 @@ _TAIL = 64 << 10
 _TASK_BYTES = 1 << 20
 # Tensors that are this near are read at once with what lies between them.
 _READ_THROUGH = 64 << 10
+# The same for files that are elsewhere, and how many are read at a time: it is waiting that costs there.
+_REMOTE_TASK_BYTES = 8 << 20
+_REMOTE_TOGETHER = 8
 # Decoded bytes from which on caches cannot hold them, and lines are better written past them.
 _STREAM_BYTES = 16 << 20
 
@@ -34,7 +40,7 @@ _local = threading.local()
 @dataclass(frozen=True, slots=True)
 class Task:
     """Bytes [offset, offset + size) of the file, to be read and decoded: either `whole` tensors into `out`, or
-    chunks [first, last) of a single one. `stream` says to write past the cache."""
+    chunks [first, last) of a single one, after `skip` bytes. `stream` says to write past the cache."""
 
     offset: int
     size: int
@@ -43,6 +49,7 @@ class Task:
     last: int
     out: tuple[U8, ...]
     stream: bool = False
+    skip: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -53,9 +60,11 @@ class Task:
 class Store:
     """A dcz file, open for reading; safe for threads."""
 
-    def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO) -> None:
-        self.source = open_source(file)
+    def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> None:
+        self.source: Source = open_source(file, sequential=sequential)
         self._closed = False
+        self._checked = False
+        self._task_bytes = _REMOTE_TASK_BYTES if self.source.remote else _TASK_BYTES
         try:
             self.index = self._open()
             self.decoder = Decoder(self.index.columns)
@@ -64,22 +73,47 @@ class Store:
             raise
 
     def _open(self) -> index.Index:
+        """Reads the tail, and what it lacks of the index; of a remote file's prelude nothing else tells, so there
+        it waits for who reads the first segment or everything."""
         size = self.source.size
-        features = prelude.parse(read(self.source, 0, min(size, prelude.SIZE)))
         start = max(0, size - _TAIL)
+        features = None
+        if start and not self.source.remote:
+            features = prelude.parse(read(self.source, 0, prelude.SIZE))
         tail = read(self.source, start, size - start)
-        trailer = Trailer.parse(tail, size)
+        if self.source.remote:
+            from dcz.container.remote import Remembering
+
+            self.source = Remembering(self.source, start, tail)
+        if not start:
+            features = prelude.parse(tail[: prelude.SIZE])
+        try:
+            trailer = Trailer.parse(tail, size)
+        except DczError:
+            if features is None:  # perhaps no dcz file at all, which the prelude says better
+                prelude.parse(read(self.source, 0, prelude.SIZE))
+            raise
         offset = trailer.index_offset
-        if offset >= start:
-            stored = tail[offset - start : len(tail) - TRAILER_SIZE]
-        else:
-            stored = read(self.source, offset, trailer.index_stored)
+        stored = tail[max(0, offset - start) : len(tail) - TRAILER_SIZE]
+        if offset < start:
+            stored = np.concatenate([read(self.source, offset, min(start, size - TRAILER_SIZE) - offset), stored])
         if kernels.active().crc32c(stored) != trailer.index_crc32c:
             raise ChecksumError("index: does not match its CRC-32C; fetch the file again")
         found = index.parse(stored.tobytes(), trailer.index_bytes, offset)
-        if found.features != features:
-            raise FormatError("index: its feature bits are not those of the prelude")
+        if features is not None:
+            self._check_features(features, found.features)
         return found
+
+    def _check_features(self, features: prelude.Features, expected: prelude.Features) -> None:
+        if expected != features:
+            raise FormatError("index: its feature bits are not those of the prelude")
+        self._checked = True
+
+    def check_prelude(self, data: U8 | None = None) -> None:
+        """The first bytes of a file, where opening it has not read them."""
+        if not self._checked:
+            data = read(self.source, 0, prelude.SIZE) if data is None else data
+            self._check_features(prelude.parse(data), self.index.features)
 
     def entry(self, name: str) -> Entry:
         """The index's entry of a tensor or alias; `KeyError` where there is none."""
@@ -95,6 +129,7 @@ class Store:
     def tasks(self, entries: list[Entry], out: list[U8], streamed: frozenset[str] = frozenset()) -> list[Task]:
         """What it takes to fill `out` with whole tensors, in pieces that threads can share: neighbours that are
         small together, large ones in parts. Those named in `streamed` are written past the cache."""
+        self.prepare([entry for entry in entries if entry.size > self._task_bytes])
         tasks: list[Task] = []
         group: list[tuple[Entry, U8]] = []
 
@@ -102,53 +137,131 @@ class Store:
             if group:
                 entries_, outs = zip(*group)
                 first, last = entries_[0], entries_[-1]
-                size = last.offset + last.size - first.offset
-                tasks.append(Task(first.offset, size, entries_, 0, 0, outs, first.name in streamed))
+                start = first.offset - self._lead(first)
+                size = last.offset + last.size - start
+                tasks.append(Task(start, size, entries_, 0, 0, outs, first.name in streamed))
                 group.clear()
 
         for entry, flat in sorted(zip(entries, out), key=lambda item: item[0].offset):
-            if entry.size > _TASK_BYTES:
+            if entry.words == 0:
+                continue
+            if entry.size > self._task_bytes:
                 flush()
-                tasks += self.parts(entry, 0, int(self.index.columns.chunks[entry.number]), flat, entry.name in streamed)
+                chunks = int(self.index.columns.chunks[entry.number])
+                tasks += self.parts(entry, 0, chunks, flat, entry.name in streamed, self._lead(entry))
                 continue
             if group:
                 start, (last, _) = group[0][0], group[-1]
                 whole = entry.offset + entry.size - start.offset
                 apart = entry.offset - last.offset - last.size > _READ_THROUGH
-                if whole > _TASK_BYTES or apart or (entry.name in streamed) != (start.name in streamed):
+                if whole > self._task_bytes or apart or (entry.name in streamed) != (start.name in streamed):
                     flush()
             group.append((entry, flat))
         flush()
         return tasks
 
-    def parts(self, entry: Entry, first: int, last: int, out: U8, stream: bool = False) -> list[Task]:
-        """What it takes to fill `out` with chunks [first, last) of a tensor."""
+    def _lead(self, entry: Entry) -> int:
+        """Bytes in front of a segment that nobody else reads: padding, and the prelude before the first."""
+        first = entry.offset - entry.padding == prelude.SIZE and not self._checked
+        return entry.padding + (prelude.SIZE if first else 0)
+
+    def prepare(self, entries: list[Entry]) -> None:
+        """Reads codebooks of tensors that will be read in parts, unless they have been."""
+        wanted = sorted((e for e in entries if not self.decoder.prepared(e.number)), key=lambda entry: entry.offset)
+        heads = self.index.columns.head
+        found = self.read_many([(entry.offset, int(heads[entry.number])) for entry in wanted])
+        for entry, head in zip(wanted, found):
+            self.decoder.prepare(entry.number, head)
+
+    def read_many(self, ranges: list[tuple[int, int]]) -> list[U8]:
+        """The bytes of ranges (offset, size), in ascending order: from far away those that are near each other at
+        once, and several at a time."""
+        if not self.source.remote:
+            return [read(self.source, offset, size) for offset, size in ranges]
+        groups = coalesced(ranges, _READ_THROUGH, self._task_bytes)
+        found: list[U8] = [np.zeros(0, np.uint8)] * len(groups)
+
+        def fetch(number: int) -> None:
+            offset, size, _ = groups[number]
+            found[number] = read(self.source, offset, size)
+
+        each(fetch, range(len(groups)), _REMOTE_TOGETHER)
+        return [
+            data[offset - start : offset - start + size]
+            for (start, _, members), data in zip(groups, found)
+            for offset, size in members
+        ]
+
+    def parts(self, entry: Entry, first: int, last: int, out: U8, stream: bool = False, lead: int = 0) -> list[Task]:
+        """What it takes to fill `out` with chunks [first, last) of a tensor, and to check `lead` bytes before."""
         t, c = entry.number, self.index.columns
-        if c.head[t]:
-            self.decoder.prepare(t, read(self.source, entry.offset, int(c.head[t])))
-        else:
-            self.decoder.prepare(t, np.zeros(0, np.uint8))
+        self.prepare([entry])
         bounds, chunk_bytes = c.bounds(t), int(c.chunk[t]) * entry.dtype.word
         tasks = []
         at = first
         while at < last:
-            to = int(np.searchsorted(bounds, bounds[at] + _TASK_BYTES, "right")) - 1
+            to = int(np.searchsorted(bounds, bounds[at] + self._task_bytes, "right")) - 1
             to = min(max(to, at + 1), last)
             part = out[(at - first) * chunk_bytes : (to - first) * chunk_bytes]
-            start, end = int(bounds[at]), int(bounds[to])
-            tasks.append(Task(entry.offset + start, end - start, (entry,), at, to, (part,), stream))
+            start, end = entry.offset + int(bounds[at]), entry.offset + int(bounds[to])
+            skip = lead + int(bounds[0]) if lead and at == 0 else 0
+            tasks.append(Task(start - skip, end - start + skip, (entry,), at, to, (part,), stream, skip))
             at = to
         return tasks
+
+    def runs(self, entry: Entry, chunks: list[int]) -> Iterator[tuple[int, int, U8]]:
+        """The stored bytes of these chunks of a tensor, in ascending order: runs [first, last) of neighbours."""
+        bounds = self.index.columns.bounds(entry.number)
+        runs: list[tuple[int, int]] = []
+        for chunk in chunks:
+            if runs and runs[-1][1] == chunk and bounds[chunk + 1] - bounds[runs[-1][0]] <= self._task_bytes:
+                runs[-1] = runs[-1][0], chunk + 1
+            else:
+                runs.append((chunk, chunk + 1))
+        batch, size = [], 0
+        for run in runs:
+            batch.append(run)
+            size += int(bounds[run[1]] - bounds[run[0]])
+            if size >= (_REMOTE_TOGETHER * self._task_bytes if self.source.remote else 1) or run is runs[-1]:
+                yield from self._batch(entry, batch, bounds)
+                batch, size = [], 0
+
+    def _batch(self, entry: Entry, batch: list[tuple[int, int]], bounds: I64) -> Iterator[tuple[int, int, U8]]:
+        ranges = [(entry.offset + int(bounds[first]), int(bounds[last] - bounds[first])) for first, last in batch]
+        ready = self.decoder.prepared(entry.number)
+        if not ready:
+            ranges.insert(0, (entry.offset, int(self.index.columns.head[entry.number])))
+        found = self.read_many(ranges)
+        if not ready:
+            self.decoder.prepare(entry.number, found.pop(0))
+        for (first, last), data in zip(batch, found):
+            yield first, last, data
+
+    def run_all(self, tasks: list[Task], threads: int, done: Callable[[Task], None] | None = None) -> None:
+        """Runs tasks on so many threads, or on more where they mostly wait; `done` is told of each."""
+
+        def run(task: Task) -> None:
+            self.run(task)
+            if done is not None:
+                done(task)
+
+        each(run, tasks, max(threads, _REMOTE_TOGETHER) if self.source.remote else threads)
 
     def run(self, task: Task) -> None:
         """Reads, verifies and decodes one task."""
         data = _buffer(task.size)
         self.source.read_into(task.offset, data)
+        if task.offset == 0:
+            self.check_prelude(data[: prelude.SIZE])
         if task.last:
-            t = task.whole[0].number
-            self.decoder.decode_part(t, task.first, task.last, data, task.out[0], task.stream)
+            entry = task.whole[0]
+            if task.skip:
+                self._check_padding(entry, data[: entry.offset - task.offset])
+            self.decoder.decode_part(entry.number, task.first, task.last, data[task.skip :], task.out[0], task.stream)
         else:
             starts = [entry.offset - task.offset for entry in task.whole]
+            for entry, start in zip(task.whole, starts):
+                self._check_padding(entry, data[:start])
             numbers = [entry.number for entry in task.whole]
             self.decoder.decode_whole(numbers, starts, data, list(task.out), task.stream)
 
@@ -157,18 +270,37 @@ class Store:
         for task in self.parts(entry, first, last, out):
             self.run(task)
 
-    def check_padding(self) -> None:
-        """The bytes between segments are zeros."""
-        offset = prelude.SIZE
-        for entry in self.index.entries.values():
-            if entry.offset > offset and read(self.source, offset, entry.offset - offset).any():
-                raise FormatError(f"tensor {entry.name!r}: the padding in front of its segment is not zero")
-            offset = entry.offset + entry.size
+    def check_padding(self, entry: Entry) -> None:
+        """The bytes in front of a segment are zeros."""
+        if entry.padding:
+            self._check_padding(entry, read(self.source, entry.offset - entry.padding, entry.padding))
+
+    @staticmethod
+    def _check_padding(entry: Entry, before: U8) -> None:
+        if entry.padding and before[-entry.padding :].any():
+            raise FormatError(f"tensor {entry.name!r}: the padding in front of its segment is not zero")
 
     def close(self) -> None:
         """Closes the file; tensors already read stay."""
         self._closed = True
         self.source.close()
+
+
+def coalesced(
+    ranges: list[tuple[int, int]], gap: int, most: int
+) -> list[tuple[int, int, list[tuple[int, int]]]]:
+    """Ascending ranges (offset, size) in groups that are read at once: no more than `gap` bytes between two, no
+    more than `most` in all; each group with its own offset, size and members."""
+    groups: list[tuple[int, int, list[tuple[int, int]]]] = []
+    for offset, size in ranges:
+        if groups:
+            start, held, members = groups[-1]
+            if offset - start - held <= gap and offset + size - start <= most:
+                members.append((offset, size))
+                groups[-1] = start, offset + size - start, members
+                continue
+        groups.append((offset, size, [(offset, size)]))
+    return groups
 
 
 def streams(nbytes: int) -> bool:

@@ -42,12 +42,13 @@ def verify(
     """
     count = thread_count(threads)
     chunks = decoded = 0
-    store = Store(file)
+    store = Store(file, sequential=True)
     try:
-        store.check_padding()
+        store.check_prelude()
         entries = list(store.index.entries.values())
         total = sum(entry.nbytes for entry in entries)
         for entry in entries:
+            store.check_padding(entry)
             chunks += _check(store, entry, count)
             decoded += entry.nbytes
             if progress is not None:

@@ -1,6 +1,7 @@
 """Other files in and out, one tensor at a time."""
 
-from dcz.convert.formats import READABLE, WRITABLE, open_model, open_target
+from dcz.convert.formats import READABLE, WRITABLE, extension_of, open_model, open_target
+from dcz.convert.shards import parse_size
 from dcz.convert.transfer import Transfer, transfer
 
-__all__ = ["READABLE", "WRITABLE", "Transfer", "open_model", "open_target", "transfer"]
+__all__ = ["READABLE", "WRITABLE", "Transfer", "extension_of", "open_model", "open_target", "parse_size", "transfer"]

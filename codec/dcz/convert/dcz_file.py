@@ -16,7 +16,7 @@ class DczModel:
     """A dcz file."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._reader = Reader(path)
+        self._reader = Reader(path, sequential=True)
         self.metadata: Mapping[str, object] = dict(self._reader.metadata)
         self.aliases: Mapping[str, str] = dict(self._reader.aliases)
 

@@ -5,38 +5,99 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from dcz.container.sources import is_url
+from dcz.container.shards import SUFFIX
+from dcz.convert.bitmask import with_dense_bitmasks
 from dcz.convert.dcz_file import DczModel, DczTarget
+from dcz.convert.gguf import GgufModel, GgufTarget
+from dcz.convert.hdf5 import Hdf5Model, Hdf5Target, KerasModel, KerasTarget
 from dcz.convert.model import Model, Target
 from dcz.convert.net import NetModel
 from dcz.convert.npz import NpyModel, NpyTarget, NpzModel, NpzTarget
+from dcz.convert.onnx import OnnxModel
 from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
+from dcz.convert.shards import ShardedModel, ShardedTarget
+from dcz.convert.torch import TorchModel, TorchTarget
 from dcz.errors import DczError, UnsupportedError
 
+
+def _sharded(path: str | os.PathLike[str]) -> Model:
+    return ShardedModel(path, open_model)
+
+
+def _safetensors(path: str | os.PathLike[str]) -> Model:
+    return with_dense_bitmasks(SafetensorsModel(path), path)
+
+
+def _sharded_safetensors(path: str | os.PathLike[str]) -> Model:
+    return with_dense_bitmasks(ShardedModel(path, SafetensorsModel), path)
+
+
 _READERS: dict[str, Callable[..., Model]] = {
+    ".bin": TorchModel,
+    ".bin.index.json": _sharded,
+    ".ckpt": TorchModel,
     ".dcz": DczModel,
+    ".dcz.index.json": _sharded,
+    ".gguf": GgufModel,
+    ".h5": Hdf5Model,
+    ".hdf5": Hdf5Model,
+    ".keras": KerasModel,
     ".net": NetModel,
     ".npy": NpyModel,
     ".npz": NpzModel,
-    ".safetensors": SafetensorsModel,
+    ".onnx": OnnxModel,
+    ".pt": TorchModel,
+    ".pth": TorchModel,
+    ".safetensors": _safetensors,
+    ".safetensors.index.json": _sharded_safetensors,
 }
 _WRITERS: dict[str, Callable[..., Target]] = {
+    ".bin": TorchTarget,
+    ".bin.index.json": ShardedTarget,
     ".dcz": DczTarget,
+    ".dcz.index.json": ShardedTarget,
+    ".gguf": GgufTarget,
+    ".h5": Hdf5Target,
+    ".hdf5": Hdf5Target,
+    ".keras": KerasTarget,
     ".npy": NpyTarget,
     ".npz": NpzTarget,
+    ".pt": TorchTarget,
+    ".pth": TorchTarget,
     ".safetensors": SafetensorsTarget,
+    ".safetensors.index.json": ShardedTarget,
 }
 READABLE = tuple(_READERS)
 WRITABLE = tuple(_WRITERS)
 
 
+def extension_of(path: str | os.PathLike[str], known: tuple[str, ...]) -> str | None:
+    """The longest known extension that a name has."""
+    name = os.path.basename(os.path.normpath(os.fspath(path))).lower()
+    found = [extension for extension in known if name.endswith(extension) and name != extension]
+    return max(found, key=len, default=None)
+
+
 def _extension(path: str | os.PathLike[str], known: tuple[str, ...], what: str) -> str:
-    extension = os.path.splitext(os.fspath(path))[1].lower()
+    extension = _remote_extension(path, what) if is_url(path) else extension_of(path, known)
     if extension not in known:
+        found = extension or os.path.splitext(os.fspath(path))[1].lower()
         raise UnsupportedError(
-            f"{os.fspath(path)}: {what} a file with the extension {extension or '(none)'} is not supported; "
+            f"{os.fspath(path)}: {what} a file with the extension {found or '(none)'} is not supported; "
             f"known are {', '.join(known)}"
         )
     return extension
+
+
+def _remote_extension(url: str, what: str) -> str:
+    """Of a URL; only dcz files are read and written where they are."""
+    from dcz.container.remote import extension
+
+    found = extension(url)
+    if found != ".dcz":
+        raise UnsupportedError(f"{url}: {what} {found or 'such'} files at URLs is not supported; copy the file first")
+    return found
 
 
 def open_model(path: str | os.PathLike[str], *, shapes: str | os.PathLike[str] | None = None) -> Model:
@@ -49,9 +110,29 @@ def open_model(path: str | os.PathLike[str], *, shapes: str | os.PathLike[str] |
     return _READERS[extension](path)
 
 
-def open_target(path: str | os.PathLike[str], *, profile: str = "auto", threads: int | None = None) -> Target:
-    """Opens a file to write tensors to. `profile` and `threads` go with .dcz files."""
+def open_target(
+    path: str | os.PathLike[str],
+    *,
+    profile: str = "auto",
+    threads: int | None = None,
+    shard_size: int | None = None,
+    replace: bool = True,
+) -> Target:
+    """Opens a file to write tensors to.
+
+    `profile` and `threads` go with .dcz files; `shard_size` in bytes and `replace`, whether files that are there
+    may be replaced, with the index of several."""
     extension = _extension(path, WRITABLE, "writing")
+    if extension.endswith(SUFFIX):
+
+        def open_one(part: str) -> Target:
+            return open_target(part, profile=profile, threads=threads)
+
+        return ShardedTarget(path, extension.removesuffix(SUFFIX), open_one, shard_size, replace)
+    if shard_size is not None:
+        raise DczError(
+            f"{os.fspath(path)}: a shard size is for several files; name their index, such as model{extension}{SUFFIX}"
+        )
     if extension == ".dcz":
         return DczTarget(path, profile=profile, threads=threads)
     return _WRITERS[extension](path)

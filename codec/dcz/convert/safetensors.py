@@ -67,7 +67,8 @@ class SafetensorsModel:
                 raise FormatError(f"{name}: the tensors leave a hole or overlap at byte {at}")
             at = end
         if self._start + at > size:
-            raise TruncatedError(f"{name}: should have {self._start + at} bytes, but has {size}; finish the download")
+            whole = self._start + at
+            raise TruncatedError(f"{name}: {whole - size} bytes short ({size} of {whole}); finish the download")
         if self._start + at < size:
             raise FormatError(f"{name}: should have {self._start + at} bytes, but has {size}")
 

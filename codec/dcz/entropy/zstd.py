@@ -36,6 +36,8 @@ def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:
     """Exactly `size` bytes from one frame; memory is bounded by `size`, whatever the frame says."""
     try:
         declared = zstandard.frame_content_size(frame)
+        if declared < 0:
+            raise FormatError(f"{field}: the zstd frame does not say how much it holds, it must")
         if declared != size:
             raise FormatError(f"{field}: the zstd frame holds {declared} bytes, the file says {size}")
         if not hasattr(_local, "decompressor"):

@@ -14,7 +14,7 @@ from dcz.kernels.interface import JOB_FIELDS, U8, KernelError, Status
 from dcz.tensor.columns import ROW_HEAD, Columns
 from dcz.tensor.layout import VALUES
 
-_REASONS = {
+REASONS = {
     Status.CODE: "a stream's code lengths form no complete prefix code",
     Status.LENGTH: "a stream does not end where the directory says",
     Status.PADDING: "bits are set behind a stream's last symbol",
@@ -52,18 +52,25 @@ class Decoder:
         jobs[:, _FIELD["stream"]] = stream
         self._run(jobs, tensors, _NO_WORDS, data, out)
 
+    def prepared(self, t: int) -> bool:
+        """Whether a tensor's codebooks are decoded, or it has none."""
+        return t in self._words or bool(self.columns.values[t] != VALUES["codebook"])
+
     def prepare(self, t: int, head: U8) -> None:
         """Decodes a tensor's codebooks from the first `columns.head[t]` bytes of its segment, once for all of
         its `decode_part`."""
         c = self.columns
-        if t in self._words or c.values[t] != VALUES["codebook"]:
-            return
         try:
             self._words[t] = kernels.active().codebook(
                 c.kernel, int(c.book_at[t]), int(c.word[t]), bool(c.rotate[t]), int(c.books[t]), int(c.entries[t]), head
             )
         except KernelError as error:
             raise self._explain(error, t) from None
+
+    def codebook(self, t: int) -> NDArray:
+        """The words of a tensor's codebooks, shape (codebooks, entries), once `prepare` has been called."""
+        c = self.columns
+        return self._words[t].view(f"<u{c.word[t]}").reshape(int(c.books[t]), int(c.entries[t]))
 
     def decode_part(self, t: int, first: int, last: int, data: U8, out: U8, stream: bool = False) -> None:
         """Chunks [first, last) of a tensor from their bytes alone."""
@@ -86,10 +93,11 @@ class Decoder:
         where = f"tensor {self.columns.names[t]!r}"
         if error.status is Status.BOOK_CHECKSUM:
             return ChecksumError(f"{where}: the codebook does not match its CRC-32C; fetch the file again")
-        where = f"{where}, chunk {error.row}"
+        if error.status not in (Status.BOOK, Status.ORDER):
+            where = f"{where}, chunk {error.row}"
         if error.status is Status.CHECKSUM:
             return ChecksumError(f"{where}: the stored bytes do not match their CRC-32C; fetch the file again")
-        reason = _REASONS.get(error.status, f"the kernel refused it ({error.status.name.lower()})")
+        reason = REASONS.get(error.status, f"the kernel refused it ({error.status.name.lower()})")
         return FormatError(f"{where}: {reason}; the file was not written by a correct encoder")
 
     def _inflate(self, jobs: NDArray[np.int64], tensors: list[int], data: U8):  # noqa: ANN202 - as the arguments
@@ -129,7 +137,7 @@ class Decoder:
                 offset += length
                 if codes[row[3 + 2 * s]].kind == "zstd":
                     field = f"tensor {self.columns.names[t]!r}, chunk {first + r}"
-                    plain = zstd.decompress(piece.data, self._symbols(t, first + r, row, s), field)
+                    plain = zstd.decompress(piece.data, self.symbols(t, first + r, row, s), field)
                     piece = np.frombuffer(plain, np.uint8)
                     row[4 + 2 * s] = len(piece)
                 pieces.append(piece)
@@ -138,7 +146,7 @@ class Decoder:
             out.append(joined)
         return out
 
-    def _symbols(self, t: int, number: int, row: NDArray[np.int64], stream: int) -> int:
+    def symbols(self, t: int, number: int, row: NDArray[np.int64], stream: int) -> int:
         """Symbols of a chunk's stream."""
         c = self.columns
         chunk = int(c.chunk[t])

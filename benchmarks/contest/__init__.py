@@ -1,0 +1,1 @@
+"""The contest: every peer in a process of its own, asked in turns."""

@@ -1,0 +1,50 @@
+"""Size against decoding speed, one panel an input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks import inputs
+from benchmarks.peers import OWN, REFERENCES
+from benchmarks.report.results import Results
+
+_COLUMNS = 2
+_GB = 1e9
+
+
+def draw(results: Results, path: Path) -> None:
+    """Writes the plot of all inputs that have numbers, one thread, fresh memory; raises ImportError without
+    matplotlib."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = [name for name in inputs.TITLES if any(_shown(row, name) for row in results.rows)]
+    if not names:
+        return
+    lines = -(-len(names) // _COLUMNS)
+    figure, axes = pyplot.subplots(lines, _COLUMNS, figsize=(15, 5.2 * lines), squeeze=False)
+    for axis, name in zip(axes.flat, names):
+        for row in (row for row in results.rows if _shown(row, name)):
+            own = row.peer in OWN
+            color = "tab:red" if own else "tab:gray" if row.peer in REFERENCES else "tab:blue"
+            x, y = 100 * row.size / row.dense, row.fresh_speed / _GB
+            axis.scatter(x, y, s=50 if own else 24, color=color, zorder=3 if own else 2)
+            axis.annotate(row.title, (x, y), xytext=(5, 3), textcoords="offset points", fontsize=7, color=color)
+        axis.set(xscale="log", yscale="log", title=inputs.TITLES[name])
+        axis.set_xlabel("bytes of the file, % of dense (less is better)")
+        axis.set_ylabel("GB/s of decoded tensors (more is better)")
+        axis.grid(True, which="major", alpha=0.3)
+        axis.margins(x=0.18, y=0.12)
+    for axis in list(axes.flat)[len(names) :]:
+        axis.set_axis_off()
+    figure.suptitle(f"{results.machine['cpu']}, one thread, fresh memory, {results.machine['date']}")
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=90)
+    pyplot.close(figure)
+
+
+def _shown(row: object, name: str) -> bool:
+    return row.input == name and row.status == "ok" and row.threads == 1 and row.fresh_speed is not None

@@ -1,0 +1,128 @@
+"""`dcz diff A B`: two readable files, tensor by tensor."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from dcz.cli import folders
+from dcz.cli.common import Json, check_input, plain, print_json, progress, show
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dcz.convert.difference import Difference
+
+
+class Trouble(Exception):
+    """Files that cannot be compared: exit code 2, as `diff` has it, where 1 says that they differ."""
+
+    exit_code = 2
+
+    def format_message(self) -> str:
+        return str(self)
+
+
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A file in any format that pack reads, or a model's folder.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another; the formats may differ.")],
+    everything: Annotated[bool, typer.Option("--all", help="List the tensors that are the same, too.")] = False,
+    shapes: Annotated[
+        Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; stop at the first difference.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare the tensors of A and B by name: shape, dtype, every bit, and how far apart values are.
+
+    Exit code 0: the same; 1: different; 2: trouble. Metadata are not compared.
+
+    Example: dcz diff model.safetensors model.dcz
+    """
+    from dcz.convert.difference import differences
+
+    try:
+        with _open(a, shapes) as one, _open(b, shapes) as other, progress("comparing", quiet or json) as report:
+            found: list[Difference] = []
+            for difference in differences(one, other, progress=report):
+                found.append(difference)
+                if quiet and difference.status != "same":
+                    break
+    except ValueError as error:  # errors of dcz, and of names that no file can have
+        raise Trouble(str(error)) from error
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        raise Trouble(f"{name}{error.strerror or error}") from error
+    except MemoryError:
+        raise Trouble("not enough memory") from None
+    different = [difference for difference in found if difference.status != "same"]
+    if json:
+        print_json({"a": a, "b": b, "same": not different, "tensors": [asdict(difference) for difference in found]})
+    elif not quiet:
+        listed = found if everything else different
+        if listed:
+            show(table(listed))
+        print(summary(found))
+    if different:
+        raise typer.Exit(1)
+
+
+def _open(path: str, shapes: Path | None):  # noqa: ANN202 - a model
+    from dcz.convert import open_model
+
+    if folders.is_folder(path):
+        return open_model(folders.weights(path))
+    check_input(path)
+    return open_model(path, shapes=shapes if path.lower().endswith(".net") else None)
+
+
+def table(found: list[Difference]) -> Table:
+    """One line a tensor."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    out = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for title in ("tensor", "shape", "dtype", "is"):
+        out.add_column(title, overflow="fold")
+    for title in ("elements", "max error", "rel. error", "cosine"):
+        out.add_column(title, justify="right", no_wrap=True)
+    for d in found:
+        errors = ("", "", "") if d.status == "same" else map(_number, (d.max_error, d.relative_error, d.cosine))
+        count = "" if d.elements is None or d.status == "same" else str(d.elements)
+        shape = _both(_shape(d.shape_a), _shape(d.shape_b))
+        cells = (plain(d.name), shape, _both(d.dtype_a, d.dtype_b), d.status, count, *errors)
+        out.add_row(*map(Text, cells))  # no markup: names may hold brackets
+    return out
+
+
+def _shape(shape: tuple[int, ...] | None) -> str | None:
+    return None if shape is None else "x".join(map(str, shape)) or "scalar"
+
+
+def _both(a: str | None, b: str | None) -> str:
+    return (a or b or "") if a == b or a is None or b is None else f"{a} -> {b}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.9f}" if 0.9 < value < 1 else f"{value:.4g}" if math.isfinite(value) else str(value)
+
+
+def summary(found: list[Difference]) -> str:
+    """How many tensors are what."""
+    counts: dict[str, int] = {}
+    for difference in found:
+        counts[difference.status] = counts.get(difference.status, 0) + 1
+    if counts.keys() <= {"same"}:
+        return f"the same: {len(found)} tensors, bit for bit"
+    words = {"same": "the same", "values": "differ in values", "dtype": "in dtype", "shape": "in shape"}
+    order = ("same", "values", "dtype", "shape", "only in A", "only in B")
+    parts = [f"{counts[status]} {words.get(status, status)}" for status in order if status in counts]
+    return f"different: of {len(found)} tensors {', '.join(parts)}"

@@ -1,0 +1,282 @@
+"""Files that are somewhere else: what fsspec opens (S3, GCS, HTTP, the Hugging Face hub, zip archives, ...)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
+
+import numpy as np
+
+from dcz.container.sources import FileSource, ObjectSource, Source, read, short
+from dcz.errors import DczError, TruncatedError, UnsupportedError
+from dcz.kernels.interface import U8
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+T = TypeVar("T")
+
+# Seconds to wait before asking again for bytes that a connection lost. fsspec's S3 has retries of its own.
+_AGAIN = (0.1, 0.5)
+# What connections raise that end in the middle, of aiohttp, urllib3 and http.client: they are no OSErrors.
+_BROKEN = ("ClientPayloadError", "ServerDisconnectedError", "IncompleteRead", "ChunkedEncodingError", "ProtocolError")
+_DENIED = (401, 403)
+
+
+def file_system(url: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of a URL, and the path on it."""
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise UnsupportedError(
+            f"{url}: URLs need fsspec, which is not installed; install it: pip install 'dcz[remote]'"
+        ) from None
+    try:
+        return guarded(url, lambda: url_to_fs(url))
+    except ImportError as error:
+        raise UnsupportedError(f"{url}: {error}") from None
+
+
+def guarded(url: str, work: Callable[[], T]) -> T:
+    """`work`, whose errors are those of the operating system or of dcz: clients of networks have their own kinds,
+    and some say no more than the address."""
+    try:
+        return work()
+    except FileNotFoundError as error:
+        cause = error.__cause__  # fsspec's HTTP calls every failure to look a missing file
+        if type(cause).__module__.partition(".")[0] == "aiohttp" and getattr(cause, "status", None) != 404:
+            raise (cause if isinstance(cause, OSError) else _os_error(url, cause)) from None
+        raise FileNotFoundError(errno.ENOENT, "No such file", url) from error
+    except (OSError, DczError, ImportError, MemoryError):
+        raise
+    except ValueError as error:
+        raise (_no_ranges(url) if "range requests" in str(error) else UnsupportedError(f"{url}: {error}")) from None
+    except NotImplementedError as error:
+        raise UnsupportedError(f"{url}: this kind of address cannot be used that way; {error}".rstrip("; ")) from None
+    except Exception as error:
+        raise _os_error(url, error) from error
+
+
+def _os_error(url: str, error: BaseException | None) -> OSError:
+    """A client's error as the operating system would tell it."""
+    status = getattr(error, "status", None)
+    said = f"{status} {getattr(error, 'message', '')}".strip() if status is not None else str(error)
+    if status in _DENIED:
+        return PermissionError(errno.EACCES, said, url)
+    return ConnectionError(errno.ECONNABORTED, said or type(error).__name__, url)
+
+
+def open_url(url: str) -> Source:
+    """The source for a URL."""
+    fs, path = file_system(url)
+    if "file" in _protocols(fs):
+        return FileSource(path)
+    info = guarded(url, lambda: fs.info(path))
+    if info.get("type") == "directory":
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", url)
+    if info.get("size") is None:
+        raise UnsupportedError(f"{url}: the server does not tell the file's length; download the file first")
+    if info.get("partial") is False:
+        raise _no_ranges(url)
+    if "http" not in _protocols(fs) and not fs.async_impl:
+        from fsspec.spec import AbstractBufferedFile
+
+        file = guarded(url, lambda: fs.open(path, "rb", cache_type="none"))
+        if not isinstance(file, AbstractBufferedFile):  # within this process: memory, archives, caches
+            return _OwnObject(file, url, fs)
+        file.close()
+    return UrlSource(url, fs, path, info["size"])
+
+
+def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _no_ranges(url: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{url}: the server does not send parts of a file (HTTP ranges); download the file first, "
+        f"or let fsspec do it: simplecache::{url}"
+    )
+
+
+class _OwnObject(ObjectSource):
+    """A file object that was opened here, and is closed here."""
+
+    def __init__(self, file: BinaryIO, url: str, fs: AbstractFileSystem) -> None:
+        super().__init__(file)
+        self.name = url
+        self._fs = fs  # which would close an archive behind us
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class UrlSource:
+    """A file on a server, read by ranges, several at a time."""
+
+    remote = True
+
+    def __init__(self, url: str, fs: AbstractFileSystem, path: str, size: int) -> None:
+        self.name, self.size = url, size
+        self._fs, self._path = fs, path
+        # HTTP's `cat_file` takes a server that ignores ranges at its word, and would download the whole file.
+        self._by_handle = not fs.async_impl or "http" in _protocols(fs)
+
+    def read_into(self, offset: int, out: U8) -> None:
+        if len(out) == 0:
+            return
+        for wait in (*_AGAIN, None):
+            try:
+                return self._read_into(offset, out)
+            except TruncatedError:
+                if wait is None:
+                    raise
+                time.sleep(wait)
+
+    def _read_into(self, offset: int, out: U8) -> None:
+        try:
+            data = guarded(self.name, lambda: self._fetch(offset, len(out)))
+        except ConnectionError as error:
+            cause = error.__cause__ or error
+            if type(cause).__name__ not in _BROKEN:
+                raise
+            raise TruncatedError(
+                f"{self.name}: the connection broke while it sent {len(out)} bytes at {offset}; try again"
+            ) from error
+        if len(data) > len(out):
+            raise _no_ranges(self.name)
+        if len(data) < len(out):
+            raise short(self.name, offset, len(out), len(data))
+        out[:] = np.frombuffer(data, np.uint8)
+
+    def _fetch(self, offset: int, size: int) -> bytes:
+        if not self._by_handle:
+            return self._fs.cat_file(self._path, start=offset, end=offset + size)
+        with self._fs.open(self._path, "rb", size=self.size, cache_type="none") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def close(self) -> None: ...
+
+
+class Remembering:
+    """A source whose last bytes, from `start` on, have been read already."""
+
+    def __init__(self, source: Source, start: int, tail: U8) -> None:
+        self.name, self.size, self.remote = source.name, source.size, source.remote
+        self._source, self._start, self._tail = source, start, tail
+
+    def read_into(self, offset: int, out: U8) -> None:
+        if offset >= self._start and offset + len(out) <= self.size:
+            out[:] = self._tail[offset - self._start : offset - self._start + len(out)]
+        else:
+            self._source.read_into(offset, out)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class Readahead:
+    """A remote source in blocks, each fetched once and some ahead of time, for those who read a whole file in
+    small pieces in order."""
+
+    remote = True
+    BLOCK, AHEAD, KEPT = 8 << 20, 2, 5
+
+    def __init__(self, source: Source) -> None:
+        self.name, self.size = source.name, source.size
+        self._source = source
+        self._blocks: OrderedDict[int, Future[U8]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(self.AHEAD + 1)
+
+    def read_into(self, offset: int, out: U8) -> None:
+        done = 0
+        while done < len(out):
+            if offset + done >= self.size:
+                raise short(self.name, offset, len(out), done)
+            number, start = divmod(offset + done, self.BLOCK)
+            part = self._block(number).result()[start : start + len(out) - done]
+            out[done : done + len(part)] = part
+            done += len(part)
+
+    def _block(self, number: int) -> Future[U8]:
+        """A block, with the next ones on their way."""
+        with self._lock:
+            for wanted in range(number, number + self.AHEAD + 1):
+                if wanted * self.BLOCK < self.size and wanted not in self._blocks:
+                    self._blocks[wanted] = self._pool.submit(self._fetch, wanted * self.BLOCK)
+            self._blocks.move_to_end(number)
+            found = self._blocks[number]
+            while len(self._blocks) > self.KEPT:
+                self._blocks.popitem(last=False)
+            return found
+
+    def _fetch(self, start: int) -> U8:
+        return read(self._source, start, min(self.BLOCK, self.size - start))
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._blocks.clear()
+        self._source.close()
+
+
+class UrlSink:
+    """A file being written to a server, which shows it only once it is complete."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._fs, self._path = file_system(url)
+        if "memory" in _protocols(self._fs):  # which shows what was only begun
+            self._file: BinaryIO = _memory_file(self._fs, self._path)
+        else:
+            self._file = guarded(url, lambda: self._fs.open(self._path, "wb"))
+
+    def write(self, data: bytes | U8) -> None:
+        view = memoryview(data).cast("B")
+        guarded(self._url, lambda: self._file.write(view))
+
+    def publish(self) -> None:
+        guarded(self._url, self._file.close)
+
+    def abandon(self) -> None:
+        if self._file.closed:
+            return
+        discard = getattr(self._file, "discard", None)
+        if discard is not None:
+            guarded(self._url, discard)
+        self._file.closed = True  # type: ignore[misc] - else closing, when it is collected, would upload it
+
+
+def _memory_file(fs: AbstractFileSystem, path: str) -> BinaryIO:
+    import io
+
+    class Pending(io.BytesIO):
+        """Bytes that become a file when closed."""
+
+        closed = False
+
+        def close(self) -> None:
+            if not self.closed:
+                fs.pipe_file(path, self.getvalue())
+                self.closed = True
+
+    return Pending()
+
+
+def exists(url: str) -> bool:
+    """Whether there is a file or folder."""
+    fs, path = file_system(url)
+    return guarded(url, lambda: fs.exists(path))
+
+
+def extension(url: str) -> str:
+    """What the name of a URL's file ends in: that of the innermost part of a chained one, without a query."""
+    first = url.partition("::")[0] if "://" in url.partition("::")[0] else url
+    return os.path.splitext(first.partition("?")[0].partition("#")[0])[1].lower()

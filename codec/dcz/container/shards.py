@@ -1,0 +1,129 @@
+"""The index of a model in several files, in the hub's layout (`*.index.json`): which tensor is in which file.
+
+    {"metadata": {"total_size": BYTES OF ALL ARRAYS, "file_sizes": {FILE: BYTES}}, "weight_map": {TENSOR: FILE}}
+
+`file_sizes` is ours: with it a file that was downloaded by half is known before it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+from dcz import limits
+from dcz.container.sources import open_source, read
+from dcz.errors import FormatError, LimitError, TruncatedError
+
+SUFFIX = ".index.json"
+
+
+def is_shard_index(file: object) -> bool:
+    """Whether a name is that of an index of dcz files."""
+    return isinstance(file, (str, os.PathLike)) and os.fspath(file).lower().endswith(".dcz" + SUFFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """An index as read: the file each tensor is in, and how large each file should be where that is known."""
+
+    path: str
+    weight_map: Mapping[str, str]
+    file_sizes: Mapping[str, int]
+
+    @staticmethod
+    def read(path: str | os.PathLike[str]) -> ShardIndex:
+        """Reads and checks an index: each file it names lies beside it and has its full size.
+
+        Raises `FormatError` for what is no such index, names a file elsewhere or one that is not there,
+        `TruncatedError` for a file that is shorter than the index says."""
+        name = os.fspath(path)
+        document = _document(name)
+        weight_map = _mapping(name, document, "weight_map", str)
+        metadata = document.get("metadata") or {}
+        if not isinstance(metadata, dict):
+            raise FormatError(f"{name}: metadata: expected an object, found {metadata!r:.80}")
+        sizes = _mapping(name, metadata, "file_sizes", int) if "file_sizes" in metadata else {}
+        index = ShardIndex(name, weight_map, sizes)
+        for file in index.files():
+            _check_file_name(name, file)
+        index._check_present()
+        return index
+
+    def files(self) -> list[str]:
+        """The files by name, each once, in the order their tensors come in."""
+        return list(dict.fromkeys(self.weight_map.values()))
+
+    def names(self, file: str) -> list[str]:
+        """The tensors in one file."""
+        return [name for name, where in self.weight_map.items() if where == file]
+
+    def locate(self, file: str) -> str:
+        """The path of one file."""
+        return os.path.join(os.path.dirname(self.path), file)
+
+    def missing(self, file: str, names: Iterable[str]) -> FormatError:
+        """The error for tensors that are not in the file they should be in."""
+        names = list(names)
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return FormatError(
+            f"{self.path}: {file} has no tensor {names[0]!r:.80}{more}; index and files do not belong together"
+        )
+
+    def _check_present(self) -> None:
+        if "://" in self.path:
+            return  # what is far away is found out by reading it
+        absent = [file for file in self.files() if not os.path.isfile(self.locate(file))]
+        if absent:
+            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            raise FormatError(
+                f"{self.path}: {absent[0]!r:.120}{more} of its {len(self.files())} files not there; finish the download"
+            )
+        for file in self.files():
+            wanted = self.file_sizes.get(file)
+            found = os.path.getsize(self.locate(file))
+            if wanted is not None and found < wanted:
+                raise TruncatedError(
+                    f"{self.locate(file)}: {wanted - found} bytes short ({found} of {wanted}); finish the download"
+                )
+            if wanted is not None and found > wanted:
+                raise FormatError(
+                    f"{self.locate(file)}: {found} bytes, the index says {wanted}; they do not belong together"
+                )
+
+
+def _document(name: str) -> dict[str, object]:
+    with closing(open_source(name)) as source:
+        if source.size > limits.MAX_SHARD_INDEX_BYTES:
+            raise LimitError(f"{name}: {source.size} bytes are no index of shards")
+        text = read(source, 0, source.size).tobytes()
+    try:
+        document = json.loads(text, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{name}: no valid JSON ({error})") from None
+    if not isinstance(document, dict):
+        raise FormatError(f"{name}: expected an object with a weight_map")
+    return document
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise ValueError("a key is there twice")
+    return out
+
+
+def _mapping(name: str, document: dict[str, object], field: str, kind: type) -> dict:
+    value = document.get(field)
+    if not isinstance(value, dict) or any(type(item) is not kind for item in value.values()):
+        what = "file names" if kind is str else "sizes"
+        raise FormatError(f"{name}: {field}: expected an object of {what}, found {value!r:.80}")
+    return value
+
+
+def _check_file_name(name: str, file: str) -> None:
+    """Files lie beside their index: anything that reads as a path is refused."""
+    if file in ("", ".", "..") or any(c in file for c in "/\\:\0"):
+        raise FormatError(f"{name}: weight_map: {file!r:.80} is no file beside the index; only plain names are allowed")

@@ -1,0 +1,95 @@
+"""`sparse-bitmask` of compressed-tensors up to 0.13: pruned weights as four tensors, which later versions of the
+library no longer read. They are read as the one dense tensor they stand for.
+
+    NAME.shape          int64         lengths of the dense tensor
+    NAME.compressed     any, 1-D      the weights that are kept, row by row
+    NAME.bitmask        uint8         a bit a weight, lowest first, each row of the last axis in bytes of its own;
+                                      or 1-D, all rows without a break
+    NAME.row_offsets    int64         weights kept before each row; not needed to read
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from math import prod
+
+import numpy as np
+
+from dcz import limits
+from dcz.convert.model import Model, Tensor
+from dcz.errors import FormatError, LimitError
+
+_PARTS = ("shape", "compressed", "bitmask", "row_offsets")
+
+
+class BitmaskModel:
+    """A model with its bitmask tensors as dense ones, or the model as it is where it has none."""
+
+    def __init__(self, inner: Model, path: str | os.PathLike[str]) -> None:
+        self._inner, self._path = inner, os.fspath(path)
+        self.metadata: Mapping[str, object] = inner.metadata
+        self.aliases: Mapping[str, str] = inner.aliases
+        self._stored = {tensor.name: tensor for tensor in inner.tensors()}
+        self._dense: dict[str, Tensor] = {}
+        names = [name.removesuffix(".bitmask") for name in self._stored if name.endswith(".bitmask")]
+        for name in names:
+            if all(f"{name}.{part}" in self._stored for part in _PARTS) and name not in self._stored:
+                self._dense[name] = self._describe(name)
+        total = sum(tensor.nbytes for tensor in self._dense.values())
+        if total > limits.default_max_bytes(sum(tensor.nbytes for tensor in self._stored.values())):
+            raise LimitError(f"{self._path}: its bitmask tensors would take {total} bytes")
+
+    def _describe(self, name: str) -> Tensor:
+        where = f"{self._path}: tensor {name!r:.80}"
+        shape, values, mask = (self._stored[f"{name}.{part}"] for part in _PARTS[:3])
+        if shape.dtype.code != "I64" or len(shape.shape) != 1 or not 0 < shape.shape[0] <= limits.MAX_DIMENSIONS:
+            raise FormatError(f"{where}: its shape should be a list of int64, found {shape.dtype.code} {shape.shape}")
+        lengths = tuple(self._inner.read(shape.name).tolist())
+        if any(not 0 <= n < 1 << 48 for n in lengths) or prod(lengths) >= 1 << 48:
+            raise FormatError(f"{where}: shape {lengths} is beyond measure")
+        rows = (*lengths[:-1], -(-lengths[-1] // 8))
+        if mask.dtype.code != "U8" or (mask.shape != rows and mask.shape != (-(-prod(lengths) // 8),)):
+            raise FormatError(f"{where}: its bitmask should be U8 {rows}, found {mask.dtype.code} {mask.shape}")
+        if len(values.shape) != 1:
+            raise FormatError(f"{where}: its weights should be a list, found shape {values.shape}")
+        return Tensor(name, values.dtype, lengths)
+
+    def tensors(self) -> list[Tensor]:
+        parts = {f"{name}.{part}" for name in self._dense for part in _PARTS}
+        return [*(tensor for name, tensor in self._stored.items() if name not in parts), *self._dense.values()]
+
+    def read(self, name: str) -> np.ndarray:
+        if name not in self._dense:
+            return self._inner.read(name)
+        tensor = self._dense[name]
+        values, packed = self._inner.read(f"{name}.compressed"), self._inner.read(f"{name}.bitmask")
+        rows = packed.shape == (*tensor.shape[:-1], -(-tensor.shape[-1] // 8))
+        count = tensor.shape[-1] if rows else prod(tensor.shape)
+        bits = np.unpackbits(packed, axis=-1, bitorder="little")
+        mask, rest = bits[..., :count].reshape(-1).view(bool), bits[..., count:]
+        kept = int(np.count_nonzero(mask))
+        if kept != len(values) or rest.any():
+            raise FormatError(
+                f"{self._path}: tensor {name!r:.80}: {len(values)} weights for {kept + int(rest.sum())} bits of its bitmask"
+            )
+        out = np.zeros(prod(tensor.shape), values.dtype)
+        out[mask] = values
+        return out.reshape(tensor.shape)
+
+    def __enter__(self) -> BitmaskModel:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._inner.__exit__(*error)
+
+
+def with_dense_bitmasks(inner: Model, path: str | os.PathLike[str]) -> Model:
+    """The model with its bitmask tensors as dense ones; `inner` is closed on an error."""
+    if not any(tensor.name.endswith(".bitmask") for tensor in inner.tensors()):
+        return inner
+    try:
+        return BitmaskModel(inner, path)
+    except BaseException:
+        inner.__exit__()
+        raise

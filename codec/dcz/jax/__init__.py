@@ -1,0 +1,13 @@
+"""The JAX face: pytrees of arrays, Flax's and others', by path. `pip install 'dcz[jax]'`.
+
+Functions are those of `safetensors.flax`; the options of `dcz.save_file` and `dcz.load_file` carry over.
+"""
+
+from dcz.extras import require
+
+require("jax", "jax", "dcz.jax")
+
+from dcz.jax.models import load_model, save_model  # noqa: E402 - after the check that jax is there
+from dcz.jax.tensors import load, load_file, save, save_file  # noqa: E402
+
+__all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]

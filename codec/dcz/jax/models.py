@@ -1,0 +1,100 @@
+"""Models of JAX: a Flax NNX module, or any pytree whose arrays stand for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.container.reader import Reader
+from dcz.framework import Progress, convert_all, match
+from dcz.jax.paths import Tree, flatten
+from dcz.jax.tensors import from_array, save_file
+from dcz.numpy import load_file
+
+
+def save_model(
+    model: Any,
+    file: str | os.PathLike[str] | BinaryIO,
+    metadata: Mapping[str, object] | None = None,
+    *,
+    profile: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Writes a model to a dcz file: of a Flax NNX module its state without random keys, of any other pytree (Flax's
+    variables, a training state) all arrays. Options and names as in `save_file`.
+
+    >>> import io, jax.numpy as jnp, dcz.jax
+    >>> file = io.BytesIO()
+    >>> dcz.jax.save_model({"params": {"kernel": jnp.ones((2, 3))}}, file)
+    >>> list(dcz.jax.load(file.getvalue()))
+    ['params.kernel']
+    """
+    save_file(_state(model), file, metadata, profile=profile, threads=threads, progress=progress)
+
+
+def load_model(
+    model: Any,
+    file: str | os.PathLike[str] | bytes | BinaryIO,
+    strict: bool = True,
+    *,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> Any:
+    """Restores a dcz file onto an existing model, and returns it.
+
+    A Flax NNX module is changed in place. Of any other pytree a new one of the same structure is returned, its
+    arrays on the devices of the old: its leaves may be arrays, or `jax.ShapeDtypeStruct`s as `jax.eval_shape`
+    makes them, so that no array is needed to restore onto.
+
+    Args:
+        strict: whether names must agree exactly; otherwise arrays that are not in the file stay as they are.
+
+    Raises:
+        DczError: names, with `strict`, shapes or dtypes that do not agree; nothing has been changed then.
+
+    >>> import io, jax, jax.numpy as jnp, dcz.jax
+    >>> data = dcz.jax.save({"params": {"kernel": jnp.arange(3)}})
+    >>> dcz.jax.load_model({"params": {"kernel": jax.ShapeDtypeStruct((3,), "int32")}}, data)
+    {'params': {'kernel': Array([0, 1, 2], dtype=int32)}}
+    """
+    tree = flatten(_state(model))
+    expected = {name: (leaf.shape, np.dtype(leaf.dtype).name) for name, leaf in tree.leaves.items()}
+    with Reader(file) as reader:
+        match(reader, expected, strict, "load_model")
+        names = [name for name in expected if name in reader]
+    arrays = load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    restored = tree.rebuild({**tree.leaves, **_place(tree, arrays)})
+    if not _is_module(model):
+        return restored
+    sys.modules["flax.nnx"].update(model, restored)
+    return model
+
+
+def _place(tree: Tree, arrays: dict[str, NDArray]) -> dict[str, jax.Array]:
+    """Each array where the one it takes the place of is."""
+
+    def convert(array: NDArray, name: str) -> jax.Array:
+        return from_array(array, name, getattr(tree.leaves[name], "sharding", None))
+
+    return convert_all(convert, arrays)
+
+
+def _is_module(model: object) -> bool:
+    nnx = sys.modules.get("flax.nnx")
+    return nnx is not None and isinstance(model, nnx.Module)
+
+
+def _state(model: Any) -> Any:
+    """The pytree of a model's arrays."""
+    if not _is_module(model):
+        return model
+    nnx = sys.modules["flax.nnx"]
+    return nnx.state(model, nnx.Not(nnx.RngState))

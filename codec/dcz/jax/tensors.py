@@ -1,0 +1,135 @@
+"""Arrays of JAX in and out of dcz files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, BinaryIO
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.dtypes import by_numpy
+from dcz.errors import DczError, UnsupportedError
+from dcz.framework import Face, Progress, load_tensors, save_bytes, save_tensors
+from dcz.jax.paths import flatten, nest
+
+
+def save_file(
+    tensors: Any,
+    file: str | os.PathLike[str] | BinaryIO,
+    metadata: Mapping[str, object] | None = None,
+    *,
+    profile: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Writes a pytree of arrays to a dcz file, bit for bit; options as in `dcz.save_file`.
+
+    A tensor's name is its path, joined by dots: `{"params": {"layers": [{"kernel": ...}]}}` is
+    `params.layers.0.kernel`. Arrays that are in the tree twice are stored once.
+
+    Raises:
+        UnsupportedError: a leaf that is no array, or of a dtype that cannot be stored.
+        DczError: paths that make the same name; metadata or options that make no sense.
+
+    >>> import jax.numpy as jnp, dcz.jax
+    >>> data = dcz.jax.save({"params": {"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(3, "bfloat16")}})
+    >>> sorted(dcz.jax.load(data))
+    ['params.bias', 'params.kernel']
+    """
+    leaves = flatten(tensors).leaves
+    save_tensors(_FACE, leaves, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+
+
+def save(
+    tensors: Any,
+    metadata: Mapping[str, object] | None = None,
+    *,
+    profile: str = "auto",
+    threads: int | None = None,
+) -> bytes:
+    """The same file as bytes; see `save_file`."""
+    return save_bytes(save_file, tensors, metadata=metadata, profile=profile, threads=threads)
+
+
+def load_file(
+    file: str | os.PathLike[str] | bytes | BinaryIO,
+    device: Any = None,
+    *,
+    nested: bool = False,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Reads arrays from a dcz file; options as in `dcz.load_file`.
+
+    Args:
+        file: a path, bytes, or a seekable binary file object.
+        device: a device or sharding for `jax.device_put`; by default JAX's own.
+        nested: nested dictionaries instead of names with dots.
+
+    Returns:
+        Names to arrays; names of the same tensor give the same object.
+
+    Raises:
+        UnsupportedError: a dtype of 64 bits while JAX is set to narrow them, or one that JAX lacks.
+
+    >>> import jax.numpy as jnp, dcz.jax
+    >>> data = dcz.jax.save({"params": {"kernel": jnp.arange(3)}})
+    >>> dcz.jax.load_file(data, nested=True)
+    {'params': {'kernel': Array([0, 1, 2], dtype=int32)}}
+    """
+
+    def convert(array: NDArray, name: str) -> jax.Array:
+        return from_array(array, name, device)
+
+    found = load_tensors(convert, file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    return nest(found) if nested else found
+
+
+def load(data: bytes, device: Any = None, **options: Any) -> dict[str, Any]:
+    """The arrays of a dcz file held in memory; options as in `load_file`."""
+    return load_file(data, device, **options)
+
+
+def from_array(array: NDArray, name: str, device: Any = None) -> jax.Array:
+    """The same bits as an array of JAX, which copies what its devices cannot use in place."""
+    kept = jax.dtypes.canonicalize_dtype(array.dtype)
+    if kept != array.dtype:
+        raise UnsupportedError(
+            f"tensor {name!r}: JAX would narrow {array.dtype} to {kept}; call "
+            "jax.config.update('jax_enable_x64', True) first, or read it with dcz.load_file"
+        )
+    try:
+        return jax.device_put(array, device)
+    except (TypeError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, TypeError) and "PrimitiveType" not in str(error) and "dtype" not in str(error):
+            raise  # memory, a device
+        raise UnsupportedError(f"tensor {name!r}: JAX has no dtype {array.dtype}; read it with dcz.load_file") from None
+
+
+def _nbytes(tensor: object, name: str) -> int:
+    if not isinstance(tensor, (jax.Array, np.ndarray, np.generic)):
+        kind = f"{type(tensor).__module__}.{type(tensor).__qualname__}"
+        raise UnsupportedError(f"tensor {name!r}: expected an array, found {kind}; wrap numbers in jax.numpy.asarray")
+    if isinstance(tensor, jax.core.Tracer):
+        raise DczError(f"tensor {name!r}: is being traced and has no values; save outside of jit")
+    if jax.dtypes.issubdtype(tensor.dtype, jax.dtypes.prng_key):
+        raise UnsupportedError(f"tensor {name!r}: is a random key; store jax.random.key_data of it")
+    by_numpy(np.dtype(tensor.dtype), f"tensor {name!r}")
+    return tensor.nbytes
+
+
+def _to_array(tensor: Any) -> NDArray:
+    return np.asarray(tensor)
+
+
+def _identity(tensor: Any) -> Hashable:
+    """Arrays of JAX never change, so that only the object counts."""
+    return id(tensor) if isinstance(tensor, jax.Array) else None
+
+
+_FACE = Face(_nbytes, _to_array, _identity)

@@ -1,0 +1,212 @@
+"""Clustering: weights share the values of a codebook (Han et al. 2016, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.errors import DczError
+from dcz.lossy.clusters import Clusters
+from dcz.lossy.codebooks import CODEBOOK_DTYPES, Codebook, fit
+from dcz.lossy.fidelity import Gauge
+from dcz.lossy.flat import dot, flat, working
+from dcz.lossy.huffman import mean_bits
+from dcz.lossy.inits import INITS
+from dcz.lossy.lloyd import MAX_ITER
+from dcz.lossy.optimal import MAX_CLUSTERS
+from dcz.lossy.pruning import select
+from dcz.lossy.selection import WEIGHT_THRESHOLD, check_choice, check_integer, check_number, check_tensors
+
+MAX_BITS = 16
+GRANULARITIES = ("per_tensor", "per_grouped_channel")
+INIT_NAMES = (*INITS, "optimal")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How codebooks are made: one of `n_bits` and `n_clusters`. See `cluster`."""
+
+    n_bits: int | None = None
+    n_clusters: int | None = None
+    init: str = "linear"
+    entropy: float = 0.0
+    codebook_dtype: str | None = None
+    granularity: str = "per_tensor"
+    group_size: int | None = None
+    seed: int = 0
+    max_iter: int = MAX_ITER
+
+    def __post_init__(self) -> None:
+        if (self.n_bits is None) == (self.n_clusters is None):
+            raise DczError("clustering: give one of n_bits and n_clusters")
+        if self.n_bits is not None:
+            check_integer(self.n_bits, "n_bits", 1, MAX_BITS)
+        else:
+            check_integer(self.n_clusters, "n_clusters", 1, 1 << MAX_BITS)
+        check_choice(self.init, "init", INIT_NAMES)
+        if self.init == "optimal" and self.k > MAX_CLUSTERS:
+            raise DczError(f"init: optimal makes at most {MAX_CLUSTERS} clusters, found {self.k}; take kmeans++")
+        check_number(self.entropy, "entropy", 0, 1e6)
+        if self.codebook_dtype is not None:
+            check_choice(self.codebook_dtype, "codebook_dtype", CODEBOOK_DTYPES)
+        check_choice(self.granularity, "granularity", GRANULARITIES)
+        if (self.granularity == "per_tensor") != (self.group_size is None):
+            raise DczError("group_size: goes with granularity per_grouped_channel, and that needs it")
+        if self.group_size is not None:
+            check_integer(self.group_size, "group_size", 1, 1 << 31)
+        check_integer(self.seed, "seed", 0, 1 << 63)
+        check_integer(self.max_iter, "max_iter", 1, 1 << 31)
+
+    @property
+    def k(self) -> int:
+        """Clusters of each codebook, zero apart."""
+        return 1 << self.n_bits if self.n_bits is not None else int(self.n_clusters or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Clustered:
+    """What `cluster` gives: `tensors` are all tensors, those that were clustered as new arrays; `clusters` has
+    codebook, indices and errors of each of these; `left` says why the others were left alone."""
+
+    tensors: dict[str, np.ndarray]
+    clusters: dict[str, Clusters]
+    left: dict[str, str]
+
+
+def cluster(
+    tensors: Mapping[str, np.ndarray],
+    *,
+    n_bits: int | None = None,
+    n_clusters: int | None = None,
+    init: str = "linear",
+    entropy: float = 0.0,
+    importance: Mapping[str, np.ndarray] | None = None,
+    codebook_dtype: str | None = None,
+    granularity: str = "per_tensor",
+    group_size: int | None = None,
+    seed: int = 0,
+    max_iter: int = MAX_ITER,
+    names: Iterable[str] | None = None,
+    weight_threshold: int = WEIGHT_THRESHOLD,
+    keep_nonfinite: bool = False,
+) -> Clustered:
+    """Replaces the nonzero weights of each tensor by 2^n_bits values, which minimise the within-cluster sum of
+    squares (Han et al. 2016, section 3.1). Zeros stay zeros and take no cluster; -0.0 becomes 0. The arrays given
+    stay as they are.
+
+    Biases, norms (all of fewer than two dimensions), tensors of fewer than `weight_threshold` weights and of
+    other dtypes than floats are left alone.
+
+    Args:
+        tensors: names to numpy arrays.
+        n_bits: 2^n_bits clusters, from 1 to 16 bits; fewer where there are fewer distinct weights.
+        n_clusters: their number instead.
+        init: where centroids begin: "linear" (the paper's best), "density", "random" (its Forgy), "kmeans++", or
+            "optimal", the global optimum by dynamic programming.
+        entropy: lambda of entropy-constrained clustering, which minimises squared error + lambda * Huffman bits
+            (arXiv 1612.01543): in units of the tensor's mean squared nonzero weight, so that one number suits
+            all tensors; 0.001 to 0.01 are usual, with one or two more `n_bits` than without.
+        importance: how much each weight counts, e.g. the diagonal of the Fisher matrix: arrays of the tensors'
+            shapes, not negative, for those that have one.
+        codebook_dtype: a narrower float that codebook values are rounded to; tensors keep their dtype.
+        granularity: "per_tensor", or "per_grouped_channel": a codebook for each `group_size` channels of the
+            first dimension.
+        seed: of "random" and "kmeans++".
+        max_iter: rounds of Lloyd's algorithm at most; it usually settles much earlier.
+        names, weight_threshold, keep_nonfinite: as in `prune`.
+
+    Raises:
+        DczError: arguments that make no sense, NaN or infinity, patterns that match nothing.
+
+    >>> import numpy, dcz
+    >>> w = numpy.random.default_rng(0).laplace(size=(64, 64)).astype("float32")
+    >>> found = dcz.cluster({"w": w}, n_bits=4)
+    >>> len(numpy.unique(found.tensors["w"])), found.clusters["w"].codebook.shape
+    (16, (1, 16))
+    """
+    scheme = Scheme(n_bits, n_clusters, init, entropy, codebook_dtype, granularity, group_size, seed, max_iter)
+    chosen, left = select(tensors, names, weight_threshold, keep_nonfinite)
+    importance = check_importance(importance, tensors)
+    found = {name: cluster_array(tensors[name], scheme, importance=importance.get(name), name=name) for name in chosen}
+    out = {name: found[name].array() if name in found else array for name, array in tensors.items()}
+    return Clustered(out, found, left)
+
+
+def check_importance(
+    importance: Mapping[str, np.ndarray] | None, tensors: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """Names, shapes and values that fit the tensors."""
+    if importance is None:
+        return {}
+    check_tensors(importance)
+    for name, weights in importance.items():
+        if name not in tensors:
+            raise DczError(f"importance: there is no tensor {name!r}")
+        if weights.shape != tensors[name].shape:
+            raise DczError(f"importance of {name!r}: shape {weights.shape}, the tensor has {tensors[name].shape}")
+        lowest, highest = (float(weights.min()), float(weights.max())) if weights.size else (0.0, 0.0)
+        if not (lowest >= 0 and highest < np.inf):
+            raise DczError(f"importance of {name!r}: expected finite numbers that are not negative")
+    return importance
+
+
+def cluster_array(
+    array: np.ndarray, scheme: Scheme, *, importance: np.ndarray | None = None, name: str = "array"
+) -> Clusters:
+    """One array of floats without NaN or infinity, of any shape."""
+    array = np.asarray(array)
+    words = flat(array)
+    group = _group(array.shape, scheme, name)
+    mask = words != 0
+    weights = None if importance is None else flat(importance)
+    books = []
+    for start in range(0, max(len(words), 1), group):
+        part = slice(start, start + group)
+        values = words[part][mask[part]]
+        each = None if weights is None else weights[part][mask[part]].astype(np.float64)
+        books.append(fit(values, scheme, each))
+        del values, each  # before the next: one group's weights in memory
+    return _assemble(array, words, mask.reshape(array.shape), weights, group, books)
+
+
+def _group(shape: tuple[int, ...], scheme: Scheme, name: str) -> int:
+    """Weights that share a codebook."""
+    size = int(np.prod(shape, dtype=np.int64))
+    if scheme.group_size is None:
+        return max(size, 1)
+    if len(shape) < 2 or shape[0] % scheme.group_size:
+        raise DczError(
+            f"tensor {name!r}: groups of {scheme.group_size} channels do not divide its first dimension, shape {shape}"
+        )
+    return max(size // shape[0] * scheme.group_size, 1)
+
+
+def _assemble(
+    array: np.ndarray, words: np.ndarray, mask: NDArray[np.bool_], weights: NDArray | None, group: int, books: list[Codebook]
+) -> Clusters:
+    """Assigns every weight and measures what that costs, a piece at a time."""
+    k = max(len(book.values) for book in books)
+    codebook = np.stack([np.pad(book.values, (0, k - len(book.values)), "edge") if len(book.values) else
+                         np.zeros(k, array.dtype) for book in books])  # fmt: skip
+    indices = np.empty(int(np.count_nonzero(mask)), np.uint8 if k <= 256 else np.uint16)
+    out = Clusters(codebook, indices, mask, group, 0, 0, 0, 0, 0,
+                   max(book.iterations for book in books), all(book.converged for book in books))  # fmt: skip
+    gauge, counts, wcss, done, flags = Gauge(), np.zeros(k), 0.0, 0, mask.reshape(-1)
+    for start, size, book_values in out.runs():
+        part = slice(start, start + size)
+        values = words[part][flags[part]].astype(working(array.dtype), copy=False)
+        index = books[start // group].assign(values)
+        indices[done : done + len(index)] = index
+        done += len(index)
+        counts += np.bincount(index, minlength=k)
+        rounded = book_values[index]
+        gauge.add(values, rounded)
+        if weights is not None:
+            wcss += dot(np.square(values.astype(np.float64) - rounded), weights[part][flags[part]])
+    found = gauge.read()
+    wcss = found.squared if weights is None else wcss
+    return Clusters(codebook, indices, mask, group, wcss, found.largest, found.relative, found.cosine,
+                    mean_bits(counts), out.iterations, out.converged)  # fmt: skip

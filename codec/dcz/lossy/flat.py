@@ -1,0 +1,44 @@
+"""A tensor's weights one after another, as floats to compute with, a piece at a time: no copy of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+PIECE = 1 << 20
+
+# Element types that can be pruned and clustered. Those of six bits and fewer, and E8M0, which has no zero, are
+# palettes of their own.
+FLOATS = frozenset(
+    ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
+)
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """The elements in C order, shape (n,); a copy only where memory has another order."""
+    return np.ascontiguousarray(array).reshape(-1)
+
+
+def working(dtype: np.dtype) -> np.dtype:
+    """The type to compute with, which holds every value of `dtype` exactly."""
+    return np.dtype(np.float64 if dtype.name == "float64" else np.float32)
+
+
+def pieces(array: np.ndarray) -> Iterator[tuple[slice, NDArray]]:
+    """Where each piece of a flat array is, and its values in the type to compute with."""
+    kind = working(array.dtype)
+    for start in range(0, len(array), PIECE):
+        part = slice(start, min(start + PIECE, len(array)))
+        yield part, array[part].astype(kind, copy=False)
+
+
+def finite(array: np.ndarray) -> bool:
+    """Whether there is neither NaN nor infinity in it."""
+    return all(bool(np.isfinite(values).all()) for _, values in pieces(flat(array)))
+
+
+def dot(a: NDArray, b: NDArray) -> float:
+    """Inner product in float64, on the calling thread alone: a BLAS would start others for it."""
+    return float(np.einsum("i,i->", a, b, dtype=np.float64))

@@ -1,0 +1,169 @@
+"""A recipe: what to do with which tensor, as plain data that TOML and JSON can say."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcz.errors import DczError, FormatError, UnsupportedError
+from dcz.lossy.clustering import Scheme
+from dcz.lossy.pruning import Rule
+from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_patterns, matches, names_one
+
+# Keys of which one replaces another, and those that go with them.
+_HOW_MANY = ("density", "threshold", "quality", "n_m_ratio")
+_PRUNING = (*_HOW_MANY, "block_size", "dim", "scope")
+_SIZES = ("n_bits", "n_clusters")
+_CLUSTERING = (*_SIZES, "init", "entropy", "codebook_dtype", "granularity", "group_size", "seed", "max_iter")
+_OTHER = ("weight_threshold", "leave")
+KEYS = (*_PRUNING, *_CLUSTERING, *_OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What becomes of one tensor. `asked` says that the recipe names this very tensor."""
+
+    rule: Rule | None
+    scheme: Scheme | None
+    weight_threshold: int
+    leave: bool
+    asked: bool
+
+
+class Recipe:
+    """A recipe, checked. `default` holds the keys at the top; `overrides` those of patterns, of which later ones
+    win over earlier ones."""
+
+    def __init__(self, default: Mapping[str, object], overrides: Mapping[str, Mapping[str, object]]) -> None:
+        self.default = dict(default)
+        self.overrides = {pattern: dict(keys) for pattern, keys in overrides.items()}
+        if not self.default and not self.overrides:
+            raise DczError('recipe: is empty; say what to do, as in {"density": 0.1, "n_bits": 5}')
+        _check_keys(self.default, "recipe")
+        _settings(self.default, False, "recipe")
+        for pattern, keys in self.overrides.items():
+            _check_keys(keys, f"recipe: tensors: {pattern!r}")
+            _settings(_merged(self.default, keys), False, f"recipe: tensors: {pattern!r}")
+
+    @staticmethod
+    def parse(plain: object) -> Recipe:
+        """From a mapping, or from the path of a TOML or JSON file."""
+        if isinstance(plain, Recipe):
+            return plain
+        if isinstance(plain, (str, os.PathLike)):
+            return Recipe.load(plain)
+        if not isinstance(plain, Mapping):
+            raise DczError(f"recipe: expected a mapping or the path of one, found {type(plain).__name__}")
+        overrides = plain.get("tensors", {})
+        if not isinstance(overrides, Mapping) or not all(isinstance(each, Mapping) for each in overrides.values()):
+            raise DczError('recipe: tensors: expected patterns and their keys, as in {"conv*": {"n_bits": 8}}')
+        return Recipe({key: value for key, value in plain.items() if key != "tensors"}, overrides)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Recipe:
+        """From a .toml or .json file."""
+        name, suffix = os.fspath(path), check_suffix(path)
+        data = Path(path).read_bytes()
+        try:
+            plain = json.loads(data) if suffix == ".json" else _toml().loads(data.decode())
+        except ValueError as error:
+            raise FormatError(f"{name}: no {suffix[1:].upper()} ({error})") from None
+        try:
+            return Recipe.parse(plain)
+        except DczError as error:
+            raise type(error)(f"{name}: {error}") from None
+
+    def plain(self) -> dict[str, object]:
+        """As a mapping."""
+        return {**self.default, **({"tensors": self.overrides} if self.overrides else {})}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """To a .toml or .json file."""
+        Path(path).write_text(dumps(self.plain(), check_suffix(path)), encoding="utf-8")
+
+    def check(self, names: Iterable[str]) -> None:
+        """Refuses patterns that match none of these tensors."""
+        check_patterns(self.overrides, names, "recipe: tensors")
+
+    def settings(self, name: str) -> Settings:
+        """What becomes of a tensor of this name."""
+        keys, asked = self.default, False
+        for pattern, override in self.overrides.items():
+            if matches(name, pattern):
+                keys = _merged(keys, override)
+                asked = asked or (names_one(pattern) and pattern == name)
+        return _settings(keys, asked, "recipe")
+
+
+def check_suffix(path: str | os.PathLike[str]) -> str:
+    """.toml or .json, as a path has it."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".toml", ".json"):
+        raise UnsupportedError(f"{os.fspath(path)}: a recipe is a .toml or .json file")
+    return suffix
+
+
+def dumps(plain: Mapping[str, object], suffix: str) -> str:
+    """The text of a .json or .toml file; TOML only of what recipes are made of."""
+    if suffix == ".json":
+        return json.dumps(plain, indent=2) + "\n"
+    tables = plain.get("tensors", {})
+    lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items() if key != "tensors"]
+    for pattern, keys in tables.items():  # type: ignore[attr-defined]
+        # A JSON string is a TOML one, but for DEL, and for surrogates.
+        quoted = json.dumps(pattern, ensure_ascii=False).replace("\x7f", "\\u007f")
+        lines += ["", f"[tensors.{quoted}]"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _toml():  # noqa: ANN202 - the module, which has two names
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        try:
+            import tomli as tomllib
+        except ModuleNotFoundError:
+            raise UnsupportedError(
+                "TOML recipes need Python 3.11 or tomli: pip install 'dcz[recipe]', or write the recipe as JSON"
+            ) from None
+    return tomllib
+
+
+def _check_keys(keys: Mapping[str, object], field: str) -> None:
+    for key in keys:
+        if key not in KEYS:
+            near = difflib.get_close_matches(str(key), KEYS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(KEYS)}"
+            raise DczError(f"{field}: unknown key {key!r:.80}; {hint}")
+
+
+def _merged(keys: Mapping[str, object], override: Mapping[str, object]) -> dict[str, object]:
+    """Keys with those of an override. One of a choice replaces the others of it."""
+    out = dict(keys)
+    for choice in (_HOW_MANY, _SIZES):
+        if any(key in override for key in choice):
+            out = {key: value for key, value in out.items() if key not in choice}
+    return {**out, **override}
+
+
+def _settings(keys: Mapping[str, object], asked: bool, field: str) -> Settings:
+    """Checked; false stands for a key that is not there."""
+    keys = {key: value for key, value in keys.items() if value is not False and value is not None}
+    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()}
+    leave = lists.get("leave", False)
+    if leave not in (True, False):
+        raise DczError(f"{field}: leave: expected true or false, found {leave!r:.80}")
+    threshold = check_integer(lists.get("weight_threshold", WEIGHT_THRESHOLD), f"{field}: weight_threshold", 0, 1 << 62)
+    try:
+        pruning = {key: lists[key] for key in _PRUNING if key in lists}
+        clustering = {key: lists[key] for key in _CLUSTERING if key in lists}
+        rule = Rule(**pruning) if any(key in pruning for key in _HOW_MANY) else None  # type: ignore[arg-type]
+        scheme = Scheme(**clustering) if any(key in clustering for key in _SIZES) else None  # type: ignore[arg-type]
+    except DczError as error:
+        raise DczError(f"{field}: {error}") from None
+    return Settings(rule, scheme, threshold, bool(leave), asked)

@@ -1,0 +1,103 @@
+"""Which tensors the lossy step touches, and why it leaves the others alone."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from dcz.errors import DczError
+from dcz.lossy.flat import FLOATS, finite
+
+# Weights below which a codebook and a mask save less than they cost; coremltools' number.
+WEIGHT_THRESHOLD = 2048
+
+_WILD = frozenset("*?[")
+
+
+def check_tensors(tensors: object) -> None:
+    """Refuses anything but a mapping of names to numpy arrays."""
+    if not isinstance(tensors, Mapping):
+        raise DczError(f"tensors: expected a mapping of names to arrays, found {type(tensors).__name__}")
+    for name, array in tensors.items():
+        if not isinstance(name, str):
+            raise DczError(f"tensors: names are strings, found {name!r:.80}")
+        if not isinstance(array, (np.ndarray, np.generic)):
+            raise DczError(
+                f"tensor {name!r}: expected a numpy array, found {type(array).__name__}; convert it with numpy.asarray"
+            )
+
+
+def check_patterns(patterns: Iterable[str], names: Iterable[str], field: str) -> None:
+    """Refuses a pattern that matches no name; the error lists the nearest names."""
+    names = list(names)
+    for pattern in patterns:
+        if not any(matches(name, pattern) for name in names):
+            near = difflib.get_close_matches(pattern, names, 3, 0.3) or names[:3]
+            raise DczError(
+                f"{field}: {pattern!r} matches none of the {len(names)} tensors; near it: {', '.join(near) or '(none)'}"
+            )
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a pattern is this very name, or matches it as file names are matched."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def names_one(pattern: str) -> bool:
+    """Whether a pattern is a plain name: that tensor is then asked for, small or not, bias or not."""
+    return not _WILD & set(pattern)
+
+
+def why_left(shape: tuple[int, ...], dtype: np.dtype, *, weight_threshold: int, asked: bool) -> str | None:
+    """Why a tensor is left alone, as far as shape and dtype tell; None where it is not."""
+    size = int(np.prod(shape, dtype=np.int64))
+    if dtype.name not in FLOATS:
+        return f"dtype {dtype.name} has no weights to round"
+    if size == 0:
+        return "it is empty"
+    if asked:
+        return None
+    if len(shape) < 2:
+        return "biases and norms (fewer than two dimensions) are left alone unless named"
+    if size < weight_threshold:
+        return f"{size} weights are fewer than weight_threshold={weight_threshold}"
+    return None
+
+
+def check_finite(name: str, array: np.ndarray, keep_nonfinite: bool) -> str | None:
+    """Refuses NaN and infinity, or with `keep_nonfinite` says that they are why the tensor is left alone."""
+    if finite(array):
+        return None
+    if keep_nonfinite:
+        return "it has NaN or infinity"
+    raise DczError(
+        f"tensor {name!r}: has NaN or infinity, which cannot be pruned or clustered; "
+        "repair the weights, or keep such tensors as they are (keep_nonfinite=True, --keep-nonfinite)"
+    )
+
+
+def check_number(value: object, field: str, least: float, most: float, *, open_left: bool = False) -> float:
+    """A real number within bounds."""
+    good = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not good or not least <= value <= most or (open_left and value == least):  # type: ignore[operator]
+        bracket = "(" if open_left else "["
+        raise DczError(f"{field}: expected a number in {bracket}{least:g}, {most:g}], found {value!r:.80}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_integer(value: object, field: str, least: int, most: int) -> int:
+    """An integer within bounds."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= most:
+        raise DczError(f"{field}: expected an integer from {least} to {most}, found {value!r:.80}")
+    return int(value)
+
+
+def check_choice(value: object, field: str, allowed: Iterable[str]) -> str:
+    """One of a few words."""
+    allowed = tuple(allowed)
+    if value not in allowed:
+        raise DczError(f"{field}: {value!r:.80} is unknown; allowed are {', '.join(allowed)}")
+    return value  # type: ignore[return-value]

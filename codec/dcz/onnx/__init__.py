@@ -1,0 +1,13 @@
+"""The ONNX face: a model's initializers in a dcz file, beside or instead of those in it. `pip install 'dcz[onnx]'`.
+
+The options of `dcz.save_file` and `dcz.load_file` carry over.
+"""
+
+from dcz.extras import require
+
+require("onnx", "onnx", "dcz.onnx")
+
+from dcz.onnx.models import load_model, save_model  # noqa: E402 - after the check that onnx is there
+from dcz.onnx.tensors import load, load_file, save, save_file  # noqa: E402
+
+__all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]

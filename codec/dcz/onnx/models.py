@@ -1,0 +1,143 @@
+"""Models of ONNX: `model.onnx` without its weights, and `model.dcz` with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from dcz.container.publish import PathSink
+from dcz.container.reader import Reader
+from dcz.errors import DczError
+from dcz.framework import Progress, save_tensors
+from dcz.numpy import load_file
+from dcz.onnx.initializers import clear, fits, has_data, initializers, inside
+from dcz.onnx.tensors import face
+
+# Where a model says which file its weights are in.
+_PROPERTY = "dcz.weights"
+
+
+def save_model(
+    model: ModelProto | str | os.PathLike[str],
+    file: str | os.PathLike[str],
+    metadata: Mapping[str, object] | None = None,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    profile: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Writes a model in two files: `file` has the graph, in which initializers have names, types and shapes but no
+    data, and `weights`, beside it and by default called as it is with the extension .dcz, has the data.
+
+    Args:
+        model: a model, or the path of one; only the path tells where external data lies, which is taken in.
+        file: the path of the .onnx file to write.
+
+    Raises:
+        DczError: initializers of the same name, external data outside of the model's folder, damaged models.
+
+    >>> import numpy, onnx, os, tempfile, dcz.onnx
+    >>> graph = onnx.helper.make_graph(
+    ...     [onnx.helper.make_node("Identity", ["w"], ["y"])],
+    ...     "example",
+    ...     [],
+    ...     [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [64, 64])],
+    ...     [onnx.numpy_helper.from_array(numpy.zeros((64, 64), "float32"), "w")],
+    ... )
+    >>> folder = tempfile.mkdtemp()
+    >>> dcz.onnx.save_model(onnx.helper.make_model(graph), os.path.join(folder, "model.onnx"))
+    >>> sorted(os.listdir(folder))
+    ['model.dcz', 'model.onnx']
+    >>> len(dcz.onnx.load_model(os.path.join(folder, "model.onnx")).graph.initializer[0].raw_data)
+    16384
+    """
+    file = os.path.abspath(os.fspath(file))
+    weights = os.path.splitext(file)[0] + ".dcz" if weights is None else os.path.abspath(os.fspath(weights))
+    if os.path.dirname(weights) != os.path.dirname(file) or weights == file:
+        raise DczError(f"weights: {weights} must be another file in the folder of {file}, so that the model finds it")
+    folder = None
+    if isinstance(model, ModelProto):
+        thin = ModelProto()
+        thin.CopyFrom(model)
+    else:
+        folder, thin = os.path.dirname(os.path.abspath(os.fspath(model))), _read(model)
+    tensors = initializers(thin)
+    for name, tensor in tensors.items():
+        if not has_data(tensor) and 0 not in tensor.dims:
+            raise DczError(f"initializer {name!r}: has no data; load the model with dcz.onnx.load_model first")
+    # The data goes first: a graph without its weights is of no use, weights beside the old graph do no harm.
+    save_tensors(
+        face(folder), tensors, weights, metadata=metadata, profile=profile, threads=threads, progress=progress
+    )
+    for tensor in tensors.values():
+        clear(tensor)
+    kept = [entry for entry in thin.metadata_props if entry.key != _PROPERTY]
+    del thin.metadata_props[:]
+    thin.metadata_props.extend(kept)
+    thin.metadata_props.add(key=_PROPERTY, value=os.path.basename(weights))
+    sink = PathSink(file)
+    try:
+        sink.write(thin.SerializeToString(deterministic=True))
+        sink.publish()
+    except BaseException:
+        sink.abandon()
+        raise
+
+
+def load_model(
+    file: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> ModelProto:
+    """The model that `save_model` was given: `onnxruntime.InferenceSession(model.SerializeToString())` runs it.
+
+    Args:
+        file: the path of the .onnx file.
+        weights: the path of the .dcz file; by default the one in the same folder that the model names.
+
+    Raises:
+        DczError: no weights named, or weights that are not this model's: names, types or shapes do not agree.
+    """
+    model = _read(file)
+    if weights is None:
+        named = [entry.value for entry in model.metadata_props if entry.key == _PROPERTY]
+        if not named:
+            raise DczError(f"{os.fspath(file)}: does not say which file has its weights; pass weights=")
+        weights = inside(os.path.dirname(os.path.abspath(os.fspath(file))), named[0], f"{os.fspath(file)}: weights")
+    tensors = initializers(model)
+    with Reader(weights) as reader:
+        missing = [name for name, tensor in tensors.items() if name not in reader and not has_data(tensor)]
+        strange = [name for name in reader if name not in tensors]
+        strange += [
+            name for name, t in tensors.items() if name in reader and not fits(t, reader.info(name).dtype, reader.info(name).shape)
+        ]
+        if missing or strange:
+            listed = ", ".join(map(repr, [*missing, *strange][:8]))
+            raise DczError(f"{os.fspath(weights)}: these are not the weights of {os.fspath(file)}: they differ in {listed}")
+        names = list(reader)
+    arrays: dict[str, NDArray] = load_file(weights, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    for name in names:
+        clear(tensors[name])
+        tensors[name].raw_data = arrays.pop(name).tobytes()
+    kept = [entry for entry in model.metadata_props if entry.key != _PROPERTY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    return model
+
+
+def _read(file: str | os.PathLike[str]) -> ModelProto:
+    """The model as it is in its file, without external data."""
+    try:
+        return onnx.load_model(os.fspath(file), load_external_data=False)
+    except Exception as error:
+        if isinstance(error, OSError):
+            raise
+        raise DczError(f"{os.fspath(file)}: is no ONNX model ({error!r:.120})") from None

@@ -1,0 +1,96 @@
+"""Initializers in and out of dcz files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto
+
+from dcz.dtypes import DTYPES, by_numpy
+from dcz.errors import UnsupportedError
+from dcz.framework import Face, Progress, load_tensors, save_bytes, save_tensors
+from dcz.onnx.initializers import CODES, from_array, initializers, to_array
+
+
+def save_file(
+    tensors: ModelProto | Mapping[str, TensorProto | np.ndarray],
+    file: str | os.PathLike[str] | BinaryIO,
+    metadata: Mapping[str, object] | None = None,
+    *,
+    profile: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Writes a model's initializers, or tensors by name, to a dcz file, bit for bit; options as in `dcz.save_file`.
+
+    Types whose elements are narrower than a byte are stored as the bytes they take. The model is left as it is.
+
+    Raises:
+        UnsupportedError: strings.
+        DczError: initializers of the same name; external data, for which `save_model` takes the model's path.
+
+    >>> import numpy, onnx, dcz.onnx
+    >>> data = dcz.onnx.save({"w": onnx.numpy_helper.from_array(numpy.ones((2, 3), "float32"))})
+    >>> dcz.onnx.load(data)["w"].dims
+    [2, 3]
+    """
+    if isinstance(tensors, ModelProto):
+        tensors = initializers(tensors)
+    save_tensors(face(None), tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+
+
+def save(
+    tensors: ModelProto | Mapping[str, TensorProto | np.ndarray],
+    metadata: Mapping[str, object] | None = None,
+    *,
+    profile: str = "auto",
+    threads: int | None = None,
+) -> bytes:
+    """The same file as bytes; see `save_file`."""
+    return save_bytes(save_file, tensors, metadata=metadata, profile=profile, threads=threads)
+
+
+def load_file(
+    file: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, TensorProto]:
+    """Reads tensors from a dcz file as ONNX keeps them, called as in the file; options as in `dcz.load_file`.
+
+    Raises `UnsupportedError` for a dtype that ONNX lacks."""
+    return load_tensors(from_array, file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+
+
+def load(data: bytes, **options: Any) -> dict[str, TensorProto]:
+    """The tensors of a dcz file held in memory; options as in `load_file`."""
+    return load_file(data, **options)
+
+
+def face(folder: str | None) -> Face:
+    """How tensors become arrays that belong to a model in `folder`."""
+
+    def convert(tensor: Any) -> NDArray:
+        return to_array(tensor, tensor.name, folder) if isinstance(tensor, TensorProto) else tensor
+
+    return Face(_nbytes, convert, lambda tensor: None)
+
+
+def _nbytes(tensor: object, name: str) -> int:
+    if isinstance(tensor, np.ndarray):
+        by_numpy(tensor.dtype, f"tensor {name!r}")
+        return tensor.nbytes
+    if not isinstance(tensor, TensorProto):
+        kind = f"{type(tensor).__module__}.{type(tensor).__qualname__}"
+        raise UnsupportedError(f"tensor {name!r}: expected an onnx.TensorProto or an array, found {kind}")
+    if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
+        kind = TensorProto.DataType.Name(tensor.data_type)
+        raise UnsupportedError(f"tensor {name!r}: elements of type {kind} cannot be stored")
+    code = CODES.get(tensor.data_type)
+    return int(np.prod(tensor.dims, dtype=object)) * (DTYPES[code].itemsize if code else 1)

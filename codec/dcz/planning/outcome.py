@@ -1,0 +1,108 @@
+"""A plan: a recipe, and what it is measured to come to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dcz.lossy.compression import Compressed, identity
+from dcz.lossy.recipe import Recipe
+from dcz.numpy import save_file
+from dcz.planning.points import stored_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTensor:
+    """One tensor. `n_bits` and `clusters` are None where it is not clustered; `density` is what is left of it;
+    `nbytes` are those it is stored in with its share of the index; `left` says why nothing is done to it."""
+
+    name: str
+    shape: tuple[int, ...]
+    density: float | None
+    n_bits: int | None
+    clusters: int | None
+    nbytes: int
+    dense: int
+    rel_error: float
+    left: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What `plan` gives: `recipe` is plain data for `dcz.compress` and `dcz pack --recipe`; `file_bytes` is the size
+    of the file that was made by it to see, `dense` that of the arrays; `score` is what `evaluate` said of it, `baseline` of the tensors given."""
+
+    recipe: dict[str, object]
+    tensors: tuple[PlannedTensor, ...]
+    file_bytes: int
+    dense: int
+    score: float | None = None
+    baseline: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Dense bytes per byte of the file."""
+        return self.dense / self.file_bytes
+
+    @property
+    def rel_error(self) -> float:
+        """The largest relative error of a tensor."""
+        return max((tensor.rel_error for tensor in self.tensors), default=0.0)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the recipe as .toml or .json."""
+        Recipe.parse(self.recipe).save(path)
+
+
+def file_bytes(tensors: Mapping[str, np.ndarray], profile: str) -> int:
+    """The size of the file of these tensors."""
+    sink = _Count()
+    save_file(tensors, sink, profile=profile)  # type: ignore[arg-type]
+    return sink.size
+
+
+def dense_bytes(tensors: Mapping[str, np.ndarray]) -> int:
+    """Bytes of all arrays, each tied one once."""
+    return sum({identity(array) or name: array.nbytes for name, array in tensors.items()}.values())
+
+
+class _Count:
+    """A file that only counts."""
+
+    size = 0
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        return len(data)
+
+
+def outcome(
+    recipe: dict[str, object],
+    tensors: Mapping[str, np.ndarray],
+    compressed: Compressed,
+    profile: str,
+    score: float | None = None,
+    baseline: float | None = None,
+) -> Planned:
+    """A recipe with all that is known of its result."""
+    parsed = Recipe.parse(recipe)
+    rows = []
+    for name, array in compressed.items():
+        done, scheme = compressed.done[name], parsed.settings(name).scheme
+        rows.append(
+            PlannedTensor(
+                name,
+                array.shape,
+                done.density,
+                scheme.n_bits if scheme is not None and done.left is None else None,
+                done.clusters,
+                stored_bytes(array, profile, name),
+                tensors[name].nbytes,
+                done.rel_error,
+                done.left,
+            )
+        )
+    return Planned(recipe, tuple(rows), file_bytes(compressed, profile), dense_bytes(tensors), score, baseline)

@@ -1,0 +1,244 @@
+"""Density and bit-width of each tensor, chosen for a size, for an error, or for an accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from dcz.errors import DczError
+from dcz.lossy.compression import compress, identity
+from dcz.lossy.pruning import select
+from dcz.lossy.recipe import Recipe
+from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_number
+from dcz.planning import search
+from dcz.planning.outcome import Planned, dense_bytes, outcome
+from dcz.planning.points import DENSITIES, N_BITS, Point, check_grid, curve, stored_bytes
+from dcz.planning.search import Choice, Cost
+from dcz.tensor.choose import check_profile
+
+Evaluate = Callable[[Mapping[str, np.ndarray]], float]
+Progress = Callable[[int, int], None]
+
+# How often bytes that the estimate missed are taken off the target.
+_CORRECTIONS = 12
+# Of two points of equal score, that of smaller error.
+_TIE = 1e-6
+
+
+def plan(
+    tensors: Mapping[str, np.ndarray],
+    *,
+    target_ratio: float | None = None,
+    target_bytes: int | None = None,
+    max_rel_error: float | None = None,
+    max_drop: float | None = None,
+    evaluate: Evaluate | None = None,
+    densities: Iterable[float] = DENSITIES,
+    n_bits: Iterable[int] = N_BITS,
+    recipe: Mapping[str, object] | None = None,
+    names: Iterable[str] | None = None,
+    profile: str = "auto",
+    keep_nonfinite: bool = False,
+    progress: Progress | None = None,
+) -> Planned:
+    """Chooses density and bit-width of each tensor by measurement, and gives the recipe.
+
+    Every eligible tensor is pruned and clustered at each density and bit-width, and sized by the codec (large ones
+    on a sample). For a size, the plan minimises the sum over tensors of the squared relative error, or, with
+    `evaluate`, of the loss of score that each tensor causes alone: by the slopes of the convex hulls, what costs the
+    least per byte first (Shoham and Gersho 1988). The file is then made to see, and the plan corrected by its size.
+
+    Args:
+        tensors: names to numpy arrays; they stay as they are.
+        target_ratio: dense bytes per byte of the file, at least.
+        target_bytes: bytes of the file, at most.
+        max_rel_error: for each tensor the smallest size at which the root of the sum of squared errors is at most
+            this fraction of that of the squared weights.
+        max_drop: the smallest file whose score is at most this below that of the tensors given; needs `evaluate`.
+        evaluate: takes tensors, gives a score, larger is better: an accuracy. What it raises passes through.
+        densities, n_bits: what is tried. 1.0 stands for no pruning.
+        recipe: keys for all tensors, as `init`, `entropy` and `weight_threshold`.
+        names: names or patterns of the tensors to plan for; others are left alone.
+        profile: as in `save_file`.
+        keep_nonfinite: leaves tensors with NaN or infinity alone instead of refusing them.
+        progress: called with (tensors measured, tensors in all).
+
+    Raises:
+        DczError: arguments that make no sense, or a target that cannot be met; the error says what can.
+
+    >>> import numpy, dcz
+    >>> w = numpy.random.default_rng(0).laplace(size=(128, 128)).astype("float32")
+    >>> planned = dcz.plan({"w": w, "bias": w[0]}, target_ratio=10, densities=[1, 0.3, 0.1], n_bits=[2, 4])
+    >>> planned.ratio >= 10, list(planned.recipe["tensors"])
+    (True, ['w'])
+    >>> small = dcz.compress({"w": w, "bias": w[0]}, planned.recipe)
+    """
+    check_profile(profile)
+    given = _target(target_ratio, target_bytes, max_rel_error, max_drop)
+    if max_drop is not None and evaluate is None:
+        raise DczError("max_drop: needs evaluate, a function from tensors to a score")
+    densities, n_bits = check_grid(densities, n_bits)
+    base = _base(recipe)
+    threshold = base.get("weight_threshold", WEIGHT_THRESHOLD)
+    chosen, _ = select(tensors, names, threshold, keep_nonfinite)  # type: ignore[arg-type]
+    if not chosen:
+        raise DczError("tensors: none is eligible; see names and weight_threshold")
+    planner = _Planner(tensors, base, profile, keep_nonfinite, evaluate)
+    chosen = planner.tie(chosen)
+    for number, name in enumerate(chosen):
+        planner.curves[name] = curve(name, np.asarray(tensors[name]), densities, n_bits, base, profile)
+        if progress is not None:
+            progress(number + 1, len(chosen))
+    if given == "max_rel_error":
+        assert max_rel_error is not None
+        return planner.finish(planner.by_error(max_rel_error))
+    costs = planner.costs()
+    if given == "max_drop":
+        assert max_drop is not None
+        return planner.finish(planner.by_drop(costs, max_drop))
+    dense = dense_bytes(tensors)
+    wanted = target_bytes if target_bytes is not None else int(dense / float(target_ratio or 1))
+    return planner.by_size(costs, wanted)
+
+
+class _Planner:
+    """The curves of the tensors that are planned for, and what may be asked of them."""
+
+    def __init__(
+        self,
+        tensors: Mapping[str, np.ndarray],
+        base: dict[str, object],
+        profile: str,
+        keep_nonfinite: bool,
+        evaluate: Evaluate | None,
+    ) -> None:
+        self.curves: dict[str, list[Point]] = {}
+        self._names: dict[str, list[str]] = {}
+        self._tensors, self._base, self._profile = tensors, base, profile
+        self._keep_nonfinite, self._evaluate = keep_nonfinite, evaluate
+        self._baseline = None if evaluate is None else float(evaluate(dict(tensors)))
+
+    def tie(self, names: list[str]) -> list[str]:
+        """The names without those of an array that an earlier one has; these will be treated as it is."""
+        first: dict[object, str] = {}
+        for name in names:
+            owner = first.setdefault(identity(self._tensors[name]) or name, name)
+            self._names.setdefault(owner, []).append(name)
+        return list(first.values())
+
+    def costs(self) -> dict[str, Cost]:
+        """What each point of each tensor costs: its squared relative error, or the score it loses alone."""
+        if self._evaluate is None:
+            return dict.fromkeys(self.curves, _squared)
+        out: dict[str, Cost] = {}
+        for name in self.curves:
+            points = search.hull(self.curves[name], _squared)
+            lost, worst = {}, 0.0
+            for point in points:
+                if point.rel_error:
+                    score = self._score(self._compressed({name: point}))
+                    worst = max(worst, self._drop(score))
+                lost[id(point)] = worst + _TIE * _squared(point)
+            self.curves[name] = points
+            out[name] = lambda point, lost=lost: lost[id(point)]
+        return out
+
+    def by_error(self, most: float) -> Choice:
+        """For each tensor the smallest point of at most this relative error."""
+        return {
+            name: min((p for p in points if p.rel_error <= most), key=lambda p: (p.nbytes, p.rel_error))
+            for name, points in self.curves.items()
+        }
+
+    def by_drop(self, costs: Mapping[str, Cost], most: float) -> Choice:
+        """The last choice on the path down that scores well enough, by bisection."""
+        choices = search.path(self.curves, costs)
+        good, bad = 0, len(choices)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            if self._drop(self._score(self._compressed(choices[middle]))) <= most:
+                good = middle
+            else:
+                bad = middle
+        return choices[good]
+
+    def by_size(self, costs: Mapping[str, Cost], wanted: int) -> Planned:
+        """The choice of least cost whose file has at most so many bytes."""
+        choices = search.path(self.curves, costs)
+        fixed = sum(
+            stored_bytes(np.asarray(array), self._profile, name)
+            for name, array in self._tensors.items()
+            if not any(name in names for names in self._names.values())
+        )
+        budget = wanted - fixed
+        smallest: Planned | None = None
+        for _ in range(_CORRECTIONS):
+            choice = search.within(choices, self.curves, costs, budget)
+            planned = self.finish(choices[-1] if choice is None else choice)
+            if planned.file_bytes <= wanted:
+                return planned
+            smallest = planned if smallest is None or planned.file_bytes < smallest.file_bytes else smallest
+            if choice is None:
+                break
+            # The index and what a sample missed: so much less, and a little more each time.
+            budget = min(budget, search.total(choice)) - (planned.file_bytes - wanted) - _ * wanted // 500
+        assert smallest is not None
+        raise DczError(
+            f"target: a file of {wanted} bytes cannot be made; the smallest plan takes {smallest.file_bytes} bytes, "
+            f"a ratio of {smallest.ratio:.1f}; try smaller densities or n_bits"
+        )
+
+    def finish(self, choice: Choice) -> Planned:
+        """The recipe of a choice, and what it comes to."""
+        compressed = self._compressed(choice)
+        score = None if self._evaluate is None else self._score(compressed)
+        return outcome(self._recipe(choice), self._tensors, compressed, self._profile, score, self._baseline)
+
+    def _recipe(self, choice: Choice) -> dict[str, object]:
+        return {**self._base, "tensors": {
+            name: dict(point.keys) for owner, point in choice.items() for name in self._names[owner]
+        }}  # fmt: skip
+
+    def _compressed(self, choice: Choice):  # noqa: ANN202 - Compressed
+        return compress(self._tensors, self._recipe(choice), keep_nonfinite=self._keep_nonfinite)
+
+    def _score(self, tensors: Mapping[str, np.ndarray]) -> float:
+        assert self._evaluate is not None
+        return float(self._evaluate(tensors))
+
+    def _drop(self, score: float) -> float:
+        assert self._baseline is not None
+        return self._baseline - score
+
+
+def _squared(point: Point) -> float:
+    return point.rel_error**2
+
+
+def _target(ratio: object, nbytes: object, error: object, drop: object) -> str:
+    """Which of the targets is given; exactly one may be."""
+    targets = {"target_ratio": ratio, "target_bytes": nbytes, "max_rel_error": error, "max_drop": drop}
+    given = [name for name, value in targets.items() if value is not None]
+    if len(given) != 1:
+        raise DczError(f"plan: give one of {', '.join(targets)}, found {' and '.join(given) or 'none'}")
+    if ratio is not None:
+        check_number(ratio, "target_ratio", 0, 1e9, open_left=True)
+    if nbytes is not None:
+        check_integer(nbytes, "target_bytes", 1, 1 << 62)
+    if error is not None:
+        check_number(error, "max_rel_error", 0, 1)
+    if drop is not None:
+        check_number(drop, "max_drop", 0, 1e9)
+    return given[0]
+
+
+def _base(recipe: object) -> dict[str, object]:
+    """Keys for all tensors; the plan adds the others."""
+    if recipe is None:
+        return {}
+    parsed = Recipe.parse(recipe)
+    chosen = {"density", "n_bits", "n_clusters", "threshold", "quality", "n_m_ratio", "scope"} & set(parsed.default)
+    if parsed.overrides or chosen:
+        raise DczError("recipe: the plan chooses density, n_bits and tensors; give only keys such as init and entropy")
+    return parsed.default

@@ -1,0 +1,115 @@
+"""Sensitivity: each tensor alone at ever fewer bits and ever smaller densities (the paper's Figures 6 and 7)."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+from dcz.errors import DczError
+from dcz.lossy.compression import compress
+from dcz.lossy.pruning import select
+from dcz.lossy.selection import WEIGHT_THRESHOLD
+from dcz.planning.planner import Evaluate, Progress
+from dcz.planning.points import check_grid, stored_bytes
+
+DENSITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.02)
+N_BITS = (1, 2, 3, 4, 5, 6, 7, 8)
+SWEEPS = ("n_bits", "density")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One tensor alone at one `value` of what is swept ("n_bits" or "density"): bytes it is stored in, relative
+    error, and the score, None without `evaluate`."""
+
+    name: str
+    sweep: str
+    value: float
+    nbytes: int
+    rel_error: float
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """All readings, and the score of the tensors as they are."""
+
+    readings: tuple[Reading, ...]
+    baseline: float | None
+
+    def of(self, name: str, sweep: str) -> list[Reading]:
+        """One tensor's readings of one sweep, by value."""
+        return sorted((r for r in self.readings if (r.name, r.sweep) == (name, sweep)), key=lambda r: r.value)
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors, in order."""
+        return list(dict.fromkeys(reading.name for reading in self.readings))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the readings as CSV."""
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(Reading)], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(asdict(reading) for reading in self.readings)
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draws the curves to a .png, .svg or .pdf file; needs matplotlib (`pip install 'dcz[plot]'`)."""
+        from dcz.planning.figure import draw
+
+        draw(self, path)
+
+
+def sensitivity(
+    tensors: Mapping[str, np.ndarray],
+    evaluate: Evaluate | None = None,
+    *,
+    n_bits: Iterable[int] = N_BITS,
+    densities: Iterable[float] = DENSITIES,
+    recipe: Mapping[str, object] | None = None,
+    names: Iterable[str] | None = None,
+    weight_threshold: int = WEIGHT_THRESHOLD,
+    profile: str = "auto",
+    progress: Progress | None = None,
+) -> Sensitivity:
+    """Clusters each tensor alone at each bit-width, and prunes each alone to each density, all others as they are
+    (Han et al. 2016, Figures 6 and 7).
+
+    Args:
+        tensors: names to numpy arrays; they stay as they are.
+        evaluate: takes tensors, gives a score, larger is better. What it raises passes through.
+        n_bits, densities: what is tried.
+        recipe: keys for all, as `init` and `entropy`.
+        names, weight_threshold: which tensors, as in `dcz.prune`.
+        profile: as in `save_file`.
+        progress: called with (readings done, readings in all).
+
+    Raises:
+        DczError: arguments that make no sense, NaN or infinity.
+
+    >>> import numpy, dcz
+    >>> w = numpy.random.default_rng(0).laplace(size=(64, 64)).astype("float32")
+    >>> found = dcz.sensitivity({"w": w}, n_bits=[2, 4], densities=[0.1, 0.5])
+    >>> [(r.sweep, r.value, round(r.rel_error, 2)) for r in found.readings]
+    [('n_bits', 2, 0.42), ('n_bits', 4, 0.13), ('density', 0.1, 0.63), ('density', 0.5, 0.18)]
+    """
+    densities, n_bits = check_grid(densities, n_bits)
+    chosen, _ = select(tensors, names, weight_threshold, False)
+    if not chosen:
+        raise DczError("tensors: none is eligible; see names and weight_threshold")
+    tried = [("n_bits", value) for value in n_bits] + [("density", value) for value in densities]
+    readings = []
+    for name in chosen:
+        for sweep, value in tried:
+            keys = {**(recipe or {}), sweep: value} if sweep == "n_bits" else {sweep: value}
+            found = compress(tensors, {"tensors": {name: keys}})
+            score = None if evaluate is None else float(evaluate(found))
+            nbytes = stored_bytes(found[name], profile, name)
+            readings.append(Reading(name, sweep, value, nbytes, found.done[name].rel_error, score))
+            if progress is not None:
+                progress(len(readings), len(chosen) * len(tried))
+    return Sensitivity(tuple(readings), None if evaluate is None else float(evaluate(dict(tensors))))

@@ -1,0 +1,149 @@
+"""Sections 1 and 5 of SPEC.md for the reference decoder: checksums, bits, and rows of symbols."""
+
+from __future__ import annotations
+
+import struct
+from typing import Union
+
+import zstandard
+
+
+class Refused(ValueError):
+    """The bytes are no dcz file, or one of a version or with features unknown here."""
+
+
+def must(condition: object, section: str, rule: str) -> None:
+    """A "must" of SPEC."""
+    if not condition:
+        raise Refused(f"SPEC {section}: {rule}")
+
+
+# -- 1. Terms and conventions
+
+
+def _crc32c_table() -> list[int]:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)  # 0x1EDC6F41, reflected
+        table.append(byte)
+    return table
+
+
+_TABLE = _crc32c_table()
+
+
+def crc32c(data: bytes) -> int:
+    """The Castagnoli CRC of RFC 3720."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
+
+
+def ceil_div(a: int, b: int) -> int:
+    """A division rounded up."""
+    return -(-a // b)
+
+
+def bits_of(data: bytes) -> list[int]:
+    """Bit i is bit i mod 8 of byte i / 8."""
+    return [byte >> i & 1 for byte in data for i in range(8)]
+
+
+# -- 5. Streams
+
+Code = Union[str, bytes]
+
+
+def check_code(code: Code) -> None:
+    """5.1 and 5.3."""
+    if isinstance(code, str):
+        must(code in ("raw", "zstd", *(f"packed{b}" for b in range(1, 8))), "5.1", f"code {code!r:.40} is unknown")
+        return
+    must(isinstance(code, bytes), "5.1", "a code is a string or bytes")
+    lengths = code_lengths(code)
+    used = [length for length in lengths if length]
+    must(code and code[-1] != 0 and len(code) <= 128, "5.3", "the last byte of code lengths is not zero")
+    must(max(used) <= 12, "5.3", "lengths are at most 12")
+    if len(used) == 1:
+        must(used == [1], "5.3", "the code of a single symbol has length 1")
+    else:
+        must(sum(4096 >> length for length in used) == 4096, "5.3", "the sum of 2^-length is 1")
+
+
+def decode_row(code: Code, n: int, data: bytes) -> bytes:
+    """n symbols from the stored bytes of one row."""
+    if code == "zstd":
+        must(zstandard.frame_content_size(data) == n, "5.1", "the frame states its content size, that of the symbols")
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=n, allow_extra_data=False)
+    if n == 0:
+        must(not data, "5.1", "a chunk without symbols takes no bytes")
+        return b""
+    if code == "raw":
+        must(len(data) == n, "5.1", "raw symbols take a byte each")
+        return data
+    if isinstance(code, str):
+        return unpack(int(code.removeprefix("packed")), n, data)
+    return huffman_row(code, n, data)
+
+
+def unpack(b: int, n: int, data: bytes) -> bytes:
+    """5.2"""
+    must(len(data) == ceil_div(n * b, 8), "5.2", "the stored length is that of n symbols of b bits")
+    bits = bits_of(data)
+    must(not any(bits[n * b :]), "5.2", "bits behind the last symbol are zero")
+    return bytes(sum(bits[i * b + j] << j for j in range(b)) for i in range(n))
+
+
+def code_lengths(code: bytes) -> list[int]:
+    """5.3: two a byte, the lower symbol in the low four bits."""
+    return [length for byte in code for length in (byte & 15, byte >> 4)]
+
+
+def canonical(lengths: list[int]) -> dict[tuple[int, int], int]:
+    """5.3: symbols by (length, code)."""
+    symbols = {}
+    number, before = 0, 0
+    for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
+        if symbols:
+            number = number + 1 << length - before
+        symbols[length, number] = symbol
+        before = length
+    return symbols
+
+
+def huffman_row(code: bytes, n: int, data: bytes) -> bytes:
+    """5.4"""
+    symbols = canonical(code_lengths(code))
+    if len(symbols) == 1:
+        must(not data, "5.3", "rows of a single symbol take no bytes")
+        return bytes(symbols.values()) * n
+    if n < 2048:
+        return huffman_lane(symbols, n, data)
+    must(len(data) >= 10, "5.4", "the row begins with the lengths of five lanes")
+    lengths = list(struct.unpack_from("<5H", data))
+    must(10 + sum(lengths) <= len(data), "5.4", "the lanes fit the row")
+    lengths.append(len(data) - 10 - sum(lengths))
+    share = ceil_div(n, 6)
+    out, at = b"", 10
+    for i, length in enumerate(lengths):
+        out += huffman_lane(symbols, min(n, (i + 1) * share) - i * share, data[at : at + length])
+        at += length
+    return out
+
+
+def huffman_lane(symbols: dict[tuple[int, int], int], n: int, data: bytes) -> bytes:
+    """5.4: the last symbol first, each code from its highest bit to its lowest."""
+    bits = bits_of(data)
+    out, at = bytearray(), 0
+    while len(out) < n:
+        length = number = 0
+        while (length, number) not in symbols:
+            must(at < len(bits), "5.4", "a lane has all of its symbols")
+            number = number << 1 | bits[at]
+            length, at = length + 1, at + 1
+        out.append(symbols[length, number])
+    must(ceil_div(at, 8) == len(data), "5.4", "a lane ends in its last byte")
+    must(not any(bits[at:]), "5.4", "bits behind the last code are zero")
+    return bytes(reversed(out))

@@ -1,0 +1,83 @@
+"""What all faces do alike: one object for one tensor, options that arrive, one line for what cannot be stored."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+import dcz
+from dcz.errors import DczError, UnsupportedError
+from support.frameworks import FACES, bits, face, make
+
+pytestmark = pytest.mark.parametrize("name", FACES)
+WEIGHT = np.where(np.arange(4096) % 9 == 0, np.float32(0.5), np.float32(0)).reshape(64, 64)
+
+
+def test_names_of_one_tensor_give_one_object(name: str) -> None:
+    own = face(name)
+    tensor = make(name, WEIGHT)
+    data = own.save({"a": tensor, "b": make(name, WEIGHT + 1), "c": tensor})
+    loaded = own.load(data)
+    if name != "onnx":  # where a tensor has its name in it
+        assert dict(dcz.open(data).aliases) == {"c": "a"}
+        assert loaded["a"] is loaded["c"]
+    assert bits(name, loaded["c"]) == bits(name, tensor)
+    assert bits(name, loaded["b"]) != bits(name, tensor)
+
+
+def test_equal_tensors_that_come_and_go_are_not_mixed_up(name: str) -> None:
+    class Lazy(dict):
+        """Makes a tensor whenever it is asked for one, often where the last one was."""
+
+        def __getitem__(self, key: str) -> object:
+            return make(name, np.full(3000, int(key), np.float32))
+
+    own = face(name)
+    keys = [str(n) for n in range(30)]
+    if name == "jax":  # which takes a tree and so asks for each once
+        return
+    data = own.save(Lazy.fromkeys(keys))
+    for key in keys:
+        assert (dcz.load(data)[key] == int(key)).all()
+
+
+def test_options_arrive(name: str) -> None:
+    own = face(name)
+    file, seen = io.BytesIO(), []
+    own.save_file({"w": make(name, WEIGHT), "v": make(name, WEIGHT + 1)}, file, {"step": 3}, profile="csr",
+                  threads=1, progress=lambda done, total: seen.append((done, total)))  # fmt: skip
+    assert seen == [(16384, 32768), (32768, 32768)]
+    with dcz.open(file.getvalue()) as reader:
+        assert reader.metadata == {"step": 3}
+        assert reader.info("w").layout.positions == "relative8"
+    seen.clear()
+    loaded = own.load_file(io.BytesIO(file.getvalue()), names=["w"], threads=1, progress=lambda *now: seen.append(now))
+    assert list(loaded) == ["w"] and seen[-1] == (16384, 16384)
+    with pytest.raises(dcz.LimitError):
+        own.load(file.getvalue(), max_bytes=100)
+    with pytest.raises(KeyError):
+        own.load(file.getvalue(), names=["x"])
+
+
+@pytest.mark.parametrize("value", ["text", None, 3.5, [1, 2], np.array(["a"]), object()])
+def test_what_is_no_tensor_is_refused_by_name(name: str, value: object) -> None:
+    own = face(name)
+    if name == "jax" and (value is None or type(value) is list):  # a tree without leaves, one of numbers
+        value = {"x": 3}
+    file = io.BytesIO()
+    with pytest.raises(UnsupportedError, match="tensor 'odd[^']*': "):
+        own.save_file({"good": make(name, WEIGHT), "odd": value}, file)
+    assert file.getvalue() == b""  # checked before anything is written
+
+
+def test_what_is_no_mapping_or_has_no_names_is_refused(name: str) -> None:
+    own = face(name)
+    if name == "jax":
+        assert list(dcz.load(own.save({1: make(name, WEIGHT)}))) == ["1"]
+        return
+    with pytest.raises(DczError, match="expected a mapping"):
+        own.save([make(name, WEIGHT)])
+    with pytest.raises(DczError, match="names are strings"):
+        own.save({1: make(name, WEIGHT)})

@@ -1,0 +1,68 @@
+"""A face whose framework is missing says what to install; one whose framework is there has examples that run."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import dcz
+from support.frameworks import FACES, face, run_program
+
+MISSING = """
+import sys
+sys.modules[{module!r}] = None
+import dcz
+try:
+    {action}
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
+
+EXAMPLES = """
+import doctest, importlib, os, pkgutil, warnings
+face = importlib.import_module("dcz.{name}")
+names = [face.__name__, *(m.name for m in pkgutil.iter_modules(getattr(face, "__path__", []), face.__name__ + "."))]
+found = [doctest.testmod(importlib.import_module(name)) for name in names]
+assert sum(each.failed for each in found) == 0
+print(sum(each.attempted for each in found))
+"""
+
+SKELETON = ["load", "load_file", "save", "save_file"]
+
+
+@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("action", ["import dcz.{name}", "dcz.{name}", "from dcz import {name}"])
+def test_a_missing_framework_is_named_with_its_extra(name: str, action: str) -> None:
+    module = FACES[name]
+    text = run_program(MISSING.format(module=module, action=action.format(name=name)))
+    assert text == f"ImportError dcz.{name} needs {module}, which is not installed: pip install 'dcz[{name}]'\n"
+
+
+def test_missing_scipy_is_named() -> None:
+    action = "import numpy; dcz.open(dcz.save({'w': numpy.eye(3)})).get_csr('w')"
+    text = run_program(MISSING.format(module="scipy.sparse", action=action))
+    assert text == "ImportError get_csr needs scipy.sparse, which is not installed: pip install 'dcz[scipy]'\n"
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_one_skeleton(name: str) -> None:
+    own = face(name)
+    models = ["load_weights", "save_weights"] if name == "keras" else ["load_model", "save_model"]
+    assert set(own.__all__) >= {*SKELETON, *models}
+    carried = set(inspect.signature(dcz.save_file).parameters) - {"tensors", "file"}
+    for function in (own.save_file, getattr(own, models[1])):
+        assert carried <= set(inspect.signature(function).parameters)
+    carried = set(inspect.signature(dcz.load_file).parameters) - {"out"}
+    assert carried <= set(inspect.signature(own.load_file).parameters)
+    assert carried - {"names"} <= set(inspect.signature(getattr(own, models[0])).parameters)
+    for public in own.__all__:
+        function = getattr(own, public)
+        assert inspect.getdoc(function)
+        assert all(p.annotation is not p.empty for p in inspect.signature(function).parameters.values())
+
+
+@pytest.mark.parametrize("name", FACES)
+def test_examples_run(name: str) -> None:
+    face(name)
+    assert int(run_program(EXAMPLES.format(name=name))) > 2

@@ -1,0 +1,198 @@
+"""ONNX initializers: the values the library reads, wherever they lie, and nothing from outside the model's folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dcz
+from dcz.convert import open_model, open_target, transfer
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from support.arrays import make_array
+from support.bits import assert_same_bits
+
+onnx = pytest.importorskip("onnx", reason="ONNX is not installed (pip install 'dcz[onnx]')")
+
+T = onnx.TensorProto
+KINDS = {
+    "F32": T.FLOAT, "U8": T.UINT8, "I8": T.INT8, "U16": T.UINT16, "I16": T.INT16, "I32": T.INT32, "I64": T.INT64,
+    "BOOL": T.BOOL, "F16": T.FLOAT16, "F64": T.DOUBLE, "U32": T.UINT32, "U64": T.UINT64, "C64": T.COMPLEX64, "BF16": T.BFLOAT16,
+    "F8_E4M3": T.FLOAT8E4M3FN, "F8_E5M2": T.FLOAT8E5M2, "F8_E4M3FNUZ": T.FLOAT8E4M3FNUZ, "F8_E5M2FNUZ": T.FLOAT8E5M2FNUZ,
+}  # fmt: skip
+
+
+def array_of(code: str, shape: tuple[int, ...] = (6, 5)) -> np.ndarray:
+    array = make_array(2, code, shape, 0.6, 40, "float")
+    return (array.view(np.uint8).reshape(shape) & 1).astype(bool) if code == "BOOL" else array
+
+
+def raw(name: str, code: str, array: np.ndarray) -> object:
+    return onnx.helper.make_tensor(name, KINDS[code], array.shape, array.tobytes(), raw=True)
+
+
+def save(path: Path, initializers: list, nodes: tuple = (), sparse: tuple = ()) -> Path:
+    graph = onnx.helper.make_graph(list(nodes), "g", [], [], initializers, sparse_initializer=list(sparse))
+    path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    return path
+
+
+def external(name: str, array: np.ndarray, **fields: object) -> object:
+    proto = T(name=name, data_type=T.FLOAT, dims=array.shape, data_location=T.EXTERNAL)
+    for key, value in fields.items():
+        proto.external_data.add(key=key, value=str(value))
+    return proto
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    with open_model(path) as model:
+        transfer(model, open_target(path.with_suffix(".dcz")))
+    return dcz.load_file(path.with_suffix(".dcz"))
+
+
+def test_every_dtype_as_bytes(tmp_path: Path) -> None:
+    arrays = {code: array_of(code) for code in KINDS} | {"scalar": np.float32(3), "empty": np.zeros((0, 2), "<f4")}
+    protos = [raw(name, name if name in KINDS else "F32", np.asarray(array)) for name, array in arrays.items()]
+    found = read(save(tmp_path / "m.onnx", protos))
+    assert sorted(found) == sorted(arrays)
+    for name, array in arrays.items():
+        assert_same_bits(found[name], array)
+
+
+@pytest.mark.parametrize("code", ["F32", "F64", "I8", "I32", "I64", "U64", "U32", "BOOL", "F16", "BF16", "C64"])
+def test_values_in_lists(tmp_path: Path, code: str) -> None:
+    array = array_of(code)
+    proto = onnx.helper.make_tensor("w", KINDS[code], array.shape, array.reshape(-1).tolist() if code not in ("F16", "BF16") else array.reshape(-1).astype(np.float32))
+    assert not proto.HasField("raw_data")
+    assert_same_bits(read(save(tmp_path / "m.onnx", [proto]))["w"], array)
+
+
+@pytest.mark.parametrize(("kind", "code", "low", "high"), [(T.INT4, "I8", -8, 7), (T.UINT4, "U8", 0, 15)])
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_four_bits(tmp_path: Path, kind: int, code: str, low: int, high: int, as_bytes: bool) -> None:
+    values = np.random.Generator(np.random.PCG64(1)).integers(low, high + 1, 15)
+    proto = onnx.helper.make_tensor("w", kind, (3, 5), values.tolist())
+    if as_bytes:
+        nibbles = [int(v) & 15 for v in values] + [0]
+        data = bytes(a | b << 4 for a, b in zip(nibbles[::2], nibbles[1::2]))
+        proto = onnx.helper.make_tensor("w", kind, (3, 5), data, raw=True)
+    path = save(tmp_path / "m.onnx", [proto])
+    assert_same_bits(read(path)["w"], values.astype(np.int8 if code == "I8" else np.uint8).reshape(3, 5))
+    with dcz.open(path.with_suffix(".dcz")) as reader:
+        assert dict(reader.metadata) == {"onnx.types": {"w": T.DataType.Name(kind)}}
+
+
+def test_sparse_initializers(tmp_path: Path) -> None:
+    dense = np.zeros((4, 5), "<f4")
+    dense[[0, 2, 3], [1, 4, 0]] = [1.5, -2, np.nan]
+    values = raw("flat", "F32", dense[dense != 0])
+    flat = onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.flatnonzero(dense)), dense.shape)
+    values = raw("pairs", "F32", dense[dense != 0])
+    pairs = onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.argwhere(dense)), dense.shape)
+    found = read(save(tmp_path / "m.onnx", [], sparse=(flat, pairs)))
+    for name in ("flat", "pairs"):
+        assert_same_bits(found[name], dense)
+
+
+def test_subgraphs(tmp_path: Path) -> None:
+    inner = onnx.helper.make_graph([], "inner", [], [], [raw("inside", "F32", array_of("F32"))])
+    node = onnx.helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=onnx.helper.make_graph([], "e", [], []))
+    assert sorted(read(save(tmp_path / "m.onnx", [raw("outside", "F32", array_of("F32"))], (node,)))) == ["inside", "outside"]
+    save(tmp_path / "n.onnx", [raw("inside", "F32", array_of("F32"))], (node,))
+    with pytest.raises(FormatError, match="two initializers have the name 'inside'"):
+        open_model(tmp_path / "n.onnx")
+
+
+def test_data_in_another_file(tmp_path: Path) -> None:
+    """As the library writes it, in a folder of its own, and linked as in the hub's cache."""
+    array = make_array(1, "F32", (50, 60), 0.4)
+    graph = onnx.helper.make_graph([], "g", [], [], [raw("w", "F32", array), raw("v", "F32", array[:2])])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "m.onnx", save_as_external_data=True, location="m.onnx_data", size_threshold=0)
+    assert (tmp_path / "m.onnx").stat().st_size < 1000
+    assert_same_bits(read(tmp_path / "m.onnx")["w"], array)
+    os.mkdir(tmp_path / "sub")
+    (tmp_path / "sub" / "data").write_bytes(bytes(7) + array.tobytes())
+    save(tmp_path / "s.onnx", [external("w", array, location="sub/data", offset=7, length=array.nbytes)])
+    assert_same_bits(read(tmp_path / "s.onnx")["w"], array)
+    os.mkdir(tmp_path / "snapshot")
+    for name in ("m.onnx", "m.onnx_data"):
+        os.symlink(f"../{name}", tmp_path / "snapshot" / name)
+    assert_same_bits(read(tmp_path / "snapshot" / "m.onnx")["w"], array)
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "sub/../../secret", "..", "", "C:\\secret", "..\\secret", "link"])
+def test_data_outside_of_the_folder_are_refused(tmp_path: Path, location: str) -> None:
+    (tmp_path / "secret").write_bytes(bytes(40))
+    os.makedirs(tmp_path / "model" / "sub")
+    os.symlink("../secret", tmp_path / "model" / "link")
+    path = save(tmp_path / "model" / "m.onnx", [external("w", np.zeros(10), location=location)])
+    with open_model(path) as model, pytest.raises(FormatError, match="outside of the model's folder; refused"):
+        model.read("w")
+
+
+A = np.zeros(10, np.float32)
+BROKEN = {
+    "data that are cut off": (external("w", A, location="data", offset=8), TruncatedError, "8 bytes short .40 in all.; finish the"),
+    "a length of another shape": (external("w", A, location="data", length=39), FormatError, "39 bytes of data, its shape takes 40"),
+    "an offset that is none": (external("w", A, location="data", offset="-1"), FormatError, "are no numbers"),
+    "too few values": (T(name="w", data_type=T.FLOAT, dims=[3], float_data=[1, 2]), FormatError, "do not fit its shape"),
+    "bytes of another shape": (T(name="w", data_type=T.FLOAT, dims=[3], raw_data=bytes(11)), FormatError, "11 bytes of data, its"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_data(tmp_path: Path, name: str) -> None:
+    proto, error, message = BROKEN[name]
+    (tmp_path / "data").write_bytes(bytes(40))
+    with open_model(save(tmp_path / "m.onnx", [proto])) as model:
+        with pytest.raises(error, match=message):
+            model.read("w")
+
+
+def test_what_is_no_model(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.onnx", [raw("w", "F32", np.zeros(100, np.float32))])
+    data = path.read_bytes()
+    for name, content in {"text": b"this is no model", "nothing": b"", "cut": data[:-70]}.items():
+        (tmp_path / f"{name}.onnx").write_bytes(content)
+        with pytest.raises(FormatError, match="no ONNX model"):
+            open_model(tmp_path / f"{name}.onnx")
+    with pytest.raises(FileNotFoundError):
+        open_model(tmp_path / "missing.onnx")
+
+
+def test_types_that_cannot_be_stored(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.onnx", [onnx.helper.make_tensor("w", T.STRING, [1], [b"text"])])
+    with pytest.raises(UnsupportedError, match="initializer 'w': elements of type STRING cannot be stored"):
+        open_model(path)
+
+
+def test_sparse_initializers_that_lie(tmp_path: Path) -> None:
+    values, index = raw("w", "F32", np.ones(2, np.float32)), raw("i", "I64", np.array([0, 5]))
+    for sparse, error, message in (
+        (onnx.helper.make_sparse_tensor(values, index, [4]), FormatError, "an index is outside of shape"),
+        (onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.array([1])), [4]), FormatError, "2 values with other indices"),
+        (onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.array([[0, 9], [1, 1]])), [4, 4]), FormatError, "do not fit"),
+    ):
+        with open_model(save(tmp_path / "m.onnx", [], sparse=(sparse,))) as model, pytest.raises(error, match=message):
+            model.read("w")
+    path = save(tmp_path / "m.onnx", [], sparse=(onnx.helper.make_sparse_tensor(values, index, [1 << 44]),))
+    with pytest.raises(LimitError, match="its sparse initializers would take"):
+        open_model(path)
+
+
+def test_garbled_models(tmp_path: Path) -> None:
+    data = save(tmp_path / "m.onnx", [raw("w", "F32", np.ones(4, np.float32))]).read_bytes()
+    damaged = 0
+    for at in range(len(data)):
+        changed = bytearray(data)
+        changed[at] ^= 0xFF
+        (tmp_path / "b.onnx").write_bytes(changed)
+        try:
+            with open_model(tmp_path / "b.onnx") as model:
+                for tensor in model.tensors():
+                    model.read(tensor.name)
+        except DczError:
+            damaged += 1
+    assert damaged

@@ -1,0 +1,228 @@
+"""PyTorch checkpoints in and out: the same bits by PyTorch itself, and nothing in them is run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dcz
+from dcz.convert import open_model, open_target, transfer
+from dcz.dtypes import DTYPES
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from support.arrays import CODES, make_array
+from support.bits import assert_same_bits
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'dcz[torch]')")
+
+# Those that archives from before PyTorch 1.6 can name.
+FIRST = ("BOOL", "U8", "I8", "I16", "F16", "BF16", "I32", "F32", "C64", "F64", "I64")
+HELD = [code for code in CODES if not code.startswith(("F4", "F6"))]
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    return bytes(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b""
+
+
+def as_torch(array: np.ndarray) -> torch.Tensor:
+    if array.size == 0:
+        return torch.empty(array.shape, dtype=getattr(torch, array.dtype.name))
+    flat = torch.from_numpy(np.frombuffer(array.tobytes(), np.uint8).copy())
+    return flat.view(getattr(torch, array.dtype.name)).reshape(array.shape)
+
+
+def convert(source: Path, target: Path) -> Path:
+    with open_model(source) as model:
+        transfer(model, open_target(target))
+    return target
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, object]]:
+    with open_model(path) as model:
+        return {t.name: model.read(t.name).copy() for t in model.tensors()}, dict(model.aliases), dict(model.metadata)
+
+
+@pytest.mark.parametrize(("code", "old"), [*((code, False) for code in HELD), *((code, True) for code in FIRST)])
+def test_every_dtype_both_ways(tmp_path: Path, code: str, old: bool) -> None:
+    arrays = {str(shape): make_array(3, code, shape, 0.7, 200, "hostile") for shape in [(), (0, 4), (5,), (3, 4, 2)]}
+    if code == "BOOL":
+        arrays = {name: (array.view(np.uint8) & 1).view(bool).reshape(array.shape) for name, array in arrays.items()}
+    tensors = {name: as_torch(array) for name, array in arrays.items()}
+    torch.save(tensors, tmp_path / "a.pt", _use_new_zipfile_serialization=not old)
+    found = dcz.load_file(convert(tmp_path / "a.pt", tmp_path / "a.dcz"))
+    for name, array in arrays.items():
+        assert_same_bits(found[name], array)
+    written = convert(tmp_path / "a.dcz", tmp_path / "b.pth")
+    for mmap in (False, True):
+        back = torch.load(written, weights_only=True, mmap=mmap)
+        for name, tensor in tensors.items():
+            assert back[name].dtype is tensor.dtype and back[name].shape == tensor.shape
+            assert back[name].is_contiguous() and bits(back[name]) == bits(tensor)
+    with zipfile.ZipFile(written) as archive:
+        assert archive.testzip() is None
+
+
+def test_views_and_tied_tensors(tmp_path: Path) -> None:
+    weight = torch.arange(20.0).reshape(4, 5)
+    number = torch.tensor([1 + 2j, 3 - 1j])
+    tensors = {
+        "w": weight, "tied": weight, "rows": weight[1:3], "turned": weight.t(), "strided": weight[:, ::2],
+        "wide": torch.ones(1).expand(3), "conj": number.conj(), "negative": torch._neg_view(torch.ones(3)),
+        "parameter": torch.nn.Parameter(weight[0]),
+    }  # fmt: skip
+    torch.save(tensors, tmp_path / "a.ckpt")
+    found, aliases, _ = read(tmp_path / "a.ckpt")
+    assert aliases == {"tied": "w"} and sorted([*found, "tied"]) == sorted(tensors)
+    for name, array in found.items():
+        assert_same_bits(array, tensors[name].detach().resolve_conj().resolve_neg().contiguous().numpy())
+    back = torch.load(convert(convert(tmp_path / "a.ckpt", tmp_path / "a.dcz"), tmp_path / "b.pt"), weights_only=True)
+    assert back["tied"].data_ptr() == back["w"].data_ptr() and list(back) == sorted(tensors)
+
+
+def test_a_model_loads_what_was_packed(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    back = convert(convert(tmp_path / "pytorch_model.bin", tmp_path / "m.dcz"), tmp_path / "back.bin")
+    other = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    other.load_state_dict(torch.load(back, weights_only=True), strict=True)
+    x = torch.randn(2, 1, 4, 4)
+    assert torch.equal(model.eval()(x), other.eval()(x))
+
+
+def test_containers_become_paths(tmp_path: Path) -> None:
+    checkpoint = {
+        "epoch": 3, "name": "run", "done": True, "loss": 0.5, "none": None, "dtype": torch.bfloat16,
+        "state_dict": OrderedDict({"fc.weight": torch.ones(2)}),
+        "optimizer": {"state": {0: {"step": torch.tensor(7), "size": torch.Size([2])}}, "groups": [{"lr": 0.1, "params": [0, 1]}]},
+    }  # fmt: skip
+    torch.save(checkpoint, tmp_path / "a.ckpt")
+    found, _, metadata = read(tmp_path / "a.ckpt")
+    assert sorted(found) == ["optimizer.state.0.step", "state_dict.fc.weight"]
+    assert metadata == {
+        "epoch": 3, "name": "run", "done": True, "loss": 0.5, "none": None, "dtype": "torch.bfloat16",
+        "optimizer.state.0.size.0": 2, "optimizer.groups.0.lr": 0.1, "optimizer.groups.0.params.0": 0,
+        "optimizer.groups.0.params.1": 1,
+    }  # fmt: skip
+    with dcz.open(convert(tmp_path / "a.ckpt", tmp_path / "a.dcz")) as reader:
+        assert dict(reader.metadata) == metadata
+
+
+def test_a_tensor_alone_has_the_name_of_its_file(tmp_path: Path) -> None:
+    torch.save(torch.arange(3), tmp_path / "alone.pt")
+    assert list(read(tmp_path / "alone.pt")[0]) == ["alone"]
+
+
+def test_sharded_checkpoints(tmp_path: Path) -> None:
+    dcz.save_file({f"w{i}": np.full(100, i) for i in range(5)}, tmp_path / "a.dcz")
+    with open_model(tmp_path / "a.dcz") as model:
+        transfer(model, open_target(tmp_path / "pytorch_model.bin.index.json", shard_size=1600))
+    assert sum(path.suffix == ".bin" for path in tmp_path.iterdir()) == 3
+    found = dcz.load_file(convert(tmp_path / "pytorch_model.bin.index.json", tmp_path / "b.dcz"))
+    assert sorted(found) == [f"w{i}" for i in range(5)] and all((found[f"w{i}"] == i).all() for i in range(5))
+
+
+class Attack:
+    """What a pickle could do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_pickled_code_is_refused_and_explained(tmp_path: Path, old: bool) -> None:
+    torch.save({"w": torch.ones(3), "x": Attack(tmp_path / "ran")}, tmp_path / "a.pt", _use_new_zipfile_serialization=not old)
+    with pytest.raises(UnsupportedError, match="refused: it asks for .*mkdir and so to run code .* save its weights: torch.save"):
+        open_model(tmp_path / "a.pt")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "b.pt", _use_new_zipfile_serialization=not old)
+    with pytest.raises(UnsupportedError, match="refused: it asks for torch.nn.modules.linear.Linear and so to run code"):
+        open_model(tmp_path / "b.pt")
+    (tmp_path / "c.pt").write_bytes(pickle.dumps({"x": Attack(tmp_path / "ran")}))
+    with pytest.raises(DczError):
+        open_model(tmp_path / "c.pt")
+    assert sorted(os.listdir(tmp_path)) == ["a.pt", "b.pt", "c.pt"]
+
+
+def test_a_script_is_no_checkpoint(tmp_path: Path) -> None:
+    data = tmp_path / "s.pt"
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("s/data.pkl", pickle.dumps(1, 2))
+        archive.writestr("s/constants.pkl", pickle.dumps((), 2))
+        archive.writestr("s/code/x.py", b"")
+        archive.writestr("s/version", b"3\n")
+    with pytest.raises(DczError, match="TorchScript|no PyTorch checkpoint"):
+        open_model(data)
+
+
+def save(tensors: object) -> bytes:
+    import io
+
+    file = io.BytesIO()
+    torch.save(tensors, file)
+    return file.getvalue()
+
+
+with np.errstate(all="ignore"):
+    WHOLE = save({"w": torch.arange(1000)})
+ERRORS = {
+    "nothing": (b"", TruncatedError, "ends early"),
+    "text": (b"this is no checkpoint", FormatError, "no PyTorch checkpoint"),
+    "half an archive": (WHOLE[:-100], TruncatedError, "the checkpoint ends early; finish the download"),
+    "an empty archive": (b"PK\5\6" + bytes(18), DczError, "no PyTorch checkpoint"),
+    "a set": (save({"w": torch.ones(1), "s": {1, 2}}), UnsupportedError, "s: a builtins.set is no tensor, number or text"),
+    "a key that is no name": (save({(1, 2): torch.ones(1)}), UnsupportedError, "makes no name"),
+    "one name twice": (save({"a.b": torch.ones(1), "a": {"b": torch.ones(2)}}), FormatError, "have the name 'a.b'"),
+    "numbers of one name": (save({"a": {"1": 1, 1: 2}}), FormatError, "have the name 'a.1'"),
+    "complex128": (save({"w": torch.ones(1, dtype=torch.complex128)}), UnsupportedError, "torch.complex128 cannot be stored"),
+    "too large": (save({"w": torch.ones(1).expand(1 << 45)}), LimitError, "would take 140737488355328 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error(tmp_path: Path, name: str) -> None:
+    data, error, message = ERRORS[name]
+    (tmp_path / "a.pt").write_bytes(data)
+    with pytest.raises(error, match=message):
+        open_model(tmp_path / "a.pt")
+
+
+@pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+def test_sparse_tensors(tmp_path: Path) -> None:
+    torch.save({"w": torch.eye(3).to_sparse()}, tmp_path / "a.pt")
+    with pytest.raises(UnsupportedError, match="tensor 'w' is torch.sparse_coo; save it as dense tensors"):
+        open_model(tmp_path / "a.pt")
+
+
+def test_dtypes_that_it_lacks(tmp_path: Path) -> None:
+    dcz.save_file({"w": np.zeros(3, DTYPES["F4"].numpy())}, tmp_path / "a.dcz")
+    with pytest.raises(UnsupportedError, match="tensor 'w': PyTorch cannot hold F4; write safetensors instead"):
+        convert(tmp_path / "a.dcz", tmp_path / "b.pt")
+    assert os.listdir(tmp_path) == ["a.dcz"]
+
+
+def test_garbled_checkpoints(tmp_path: Path) -> None:
+    """A byte changed anywhere in what is no tensor: an error of dcz, or none."""
+    data = save({"w": torch.arange(40), "v": torch.ones(3)})
+    damaged = 0
+    for at in range(0, len(data), 3):
+        changed = bytearray(data)
+        changed[at] ^= 0x55
+        (tmp_path / "b.pt").write_bytes(changed)
+        try:
+            read(tmp_path / "b.pt")
+        except DczError:
+            damaged += 1
+    assert damaged
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_model(tmp_path / "w.pt")
