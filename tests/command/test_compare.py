@@ -133,7 +133,7 @@ def test_a_missing_library(folder: Path, dcz_: Callable, monkeypatch: pytest.Mon
     [
         (["missing.dcz"], 1, "missing.dcz: No such file"),
         (["bad.dcz"], 1, ""),
-        (["notes.txt"], 1, "known are .dcz"),
+        (["notes.txt"], 1, "reading a file with the extension .txt is not supported"),
         (["model.dcz", "--filter", "zzz*"], 1, "no name of 4 matches 'zzz*'"),
         (["model.dcz", "--sort", "size"], 2, "allowed are name, bytes"),
         (["model.dcz", "--show", "pie"], 2, "allowed are layouts, tensors"),
