@@ -89,7 +89,8 @@ class Results:
 
     def _table(self, rows: list[Row]) -> str:
         lines = [
-            "| peer | threads | bytes | ratio | encode s | decode s | GB/s | warm s | warm GB/s | encode MB | decode MB |",
+            "| peer | threads | bytes | ratio | encode s | decode s | GB/s | warm s | warm GB/s "
+            "| encode MB | decode MB |",
             "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
         ]
         good = [row for row in rows if row.status == "ok"]
@@ -103,7 +104,8 @@ class Results:
                 *speeds,
             )
             lines.append(
-                f"| {row.title} | {row.threads} | {' | '.join(cells)} | {_mb(row.encode_peak)} | {_mb(row.decode_peak)} |"
+                f"| {row.title} | {row.threads} | {' | '.join(cells)} "
+                f"| {_mb(row.encode_peak)} | {_mb(row.decode_peak)} |"
             )
         said = set()
         for row in rows:
