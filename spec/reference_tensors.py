@@ -156,6 +156,7 @@ def stored_positions(t: Tensor, row: Row, n: int, symbols: bytes) -> list[int]:
         filler = 2**t.positions - 1
         found, at, fillers = [], 0, 0
         for s in symbols:
+            must(s <= filler, "6.1", f"relative indices have {t.positions} bits")
             at += s
             if s == filler:
                 fillers += 1

@@ -1,5 +1,5 @@
-"""Table 6 and Figure 7: which layers bear how many bits. LeNet-5 at the paper's densities, CONV and FC layers clustered at
-1 to 8 bits, apart and together, without fine-tuning; some of them with.
+"""Table 6 and Figure 7: which layers bear how many bits. LeNet-5 at the paper's densities, CONV and FC layers
+clustered at 1 to 8 bits, apart and together, without fine-tuning; some of them with.
 
     DCZ_DATA=FOLDER python -m benchmarks.paper.bitwidths
 """
@@ -16,7 +16,7 @@ from . import digits, results
 from .courses import course, pruned
 from .networks import LeNet5, Network
 from .stages import Schemes, arrays, packed, share
-from .training import accuracy, loss
+from .training import tested
 
 GROUPS = {"CONV": ("conv1", "conv2"), "FC": ("ip1", "ip2")}
 WIDE = 32  # left as it is
@@ -64,14 +64,15 @@ def measure(model: Network, data: digits.Digits, seed: int, conv: int, fc: int, 
 def row(
     model: Network, data: digits.Digits, seed: int, layers: str, conv: int, fc: int | str, epochs: int
 ) -> dict[str, object]:
+    right, loss = tested(model, data)
     return {
         "seed": seed,
         "layers": layers,
         "conv_bits" : conv,
         "fc_bits": fc,
         "epochs": epochs,
-        "accuracy": accuracy(model, data),
-        "loss": loss(model, data),
+        "accuracy": right,
+        "loss": loss,
         "file_bytes": packed(arrays(model)).size,
     }  # fmt: skip
 
@@ -86,6 +87,10 @@ def write(folder: Path, data: digits.Digits) -> None:
                  (layers, str(conv), str(fc), str(epochs))]  # fmt: skip
         return mean(found)
 
+    def square(field: str, form: str) -> str:
+        lines = [[conv, *(format(of(field, "all", conv, fc), form) for fc in bits)] for conv in bits]
+        return results.table(["CONV \\ FC", *map(str, bits)], lines)
+
     reference = of("accuracy", "all", WIDE, WIDE)
     page = [
         "# Table 6 and Figure 7: bits of CONV and FC layers\n",
@@ -93,22 +98,35 @@ def write(folder: Path, data: digits.Digits) -> None:
         f"\nof FC across, {WIDE} is unclustered: {reference:.2f}% accurate. Linear initialisation. Made by"
         " `python -m benchmarks.paper.bitwidths`.\n",
         "## Accuracy without fine-tuning, %\n",
-        results.table(["CONV \\ FC", *map(str, bits)], [[c, *(f"{of('accuracy', 'all', c, f):.2f}" for f in bits)] for c in bits]),
+        square("accuracy", ".2f"),
         "## File, bytes\n",
-        results.table(["CONV \\ FC", *map(str, bits)], [[c, *(f"{of('file_bytes', 'all', c, f):,.0f}" for f in bits)] for c in bits]),
+        square("file_bytes", ",.0f"),
         f"## With {_EPOCHS} epoch of fine-tuning\n",
     ]  # fmt: skip
-    tuned = [(c, f) for c, f in TUNED if any((r["conv_bits"], r["fc_bits"], r["epochs"]) == (str(c), str(f), str(_EPOCHS)) for r in rows)]
+    tuned = [
+        (c, f)
+        for c, f in TUNED
+        if any((r["conv_bits"], r["fc_bits"], r["epochs"]) == (str(c), str(f), str(_EPOCHS)) for r in rows)
+    ]
     lines = []
     for c, f in tuned:
         before = f"{of('accuracy', 'all', c, f):.2f}" if c in bits and f in bits else ""
-        lines.append([f"{c} / {f}", before, f"{of('accuracy', 'all', c, f, _EPOCHS):.2f}", f"{of('file_bytes', 'all', c, f, _EPOCHS):,.0f}"])
+        lines.append(
+            [
+                f"{c} / {f}",
+                before,
+                f"{of('accuracy', 'all', c, f, _EPOCHS):.2f}",
+                f"{of('file_bytes', 'all', c, f, _EPOCHS):,.0f}",
+            ]
+        )
     page.append(results.table(["CONV / FC bits", "before", "after", "file, bytes"], lines))
     layers = [name for names in GROUPS.values() for name in names]
     narrow = [b for b in bits if b != WIDE]
     page += [
         "## One layer alone, accuracy in %\n",
-        results.table(["layer", *map(str, narrow)], [[x, *(f"{of('accuracy', x, b, ''):.2f}" for b in narrow)] for x in layers]),
+        results.table(
+            ["layer", *map(str, narrow)], [[x, *(f"{of('accuracy', x, b, ''):.2f}" for b in narrow)] for x in layers]
+        ),
         "![Bits against accuracy](figure_7.png)\n",
     ]
     (folder / "table_6.md").write_text("\n".join(page))
@@ -121,7 +139,9 @@ def write(folder: Path, data: digits.Digits) -> None:
     ):
         panels[0].plot(narrow, [of("accuracy", "all", c, f) for c, f in pairs], ".-", color=colour, label=label)
     for layer, colour in zip(layers, results.COLOURS):
-        panels[1].plot(narrow, [of("accuracy", layer, b, "") for b in narrow], ".-", color=colour, label=f"{layer} alone")
+        panels[1].plot(
+            narrow, [of("accuracy", layer, b, "") for b in narrow], ".-", color=colour, label=f"{layer} alone"
+        )
     for panel in panels:
         panel.axhline(reference, color="grey", lw=0.8, ls="--")
         panel.set(xlabel="bits", ylabel="held-out accuracy, %, no fine-tuning", ylim=(min(80.0, reference - 10), None))

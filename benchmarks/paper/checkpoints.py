@@ -7,9 +7,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 import dcz
+import numpy as np
 
 # Raised when training changes in a way that the keys do not tell.
 _VERSION = 1

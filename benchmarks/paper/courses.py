@@ -10,7 +10,7 @@ import numpy as np
 from .checkpoints import kept
 from .digits import Digits
 from .networks import LeNet5, LeNet300100, Network, build
-from .stages import Densities, Schemes, arrays, prune, revived
+from .stages import Densities, Schemes, arrays, prune, revived, share
 from .training import train
 
 
@@ -34,12 +34,14 @@ class Level:
 
 @dataclass(frozen=True)
 class Course:
-    """All that is done to one kind of network. `control` is how long the dense one is trained on for comparison."""
+    """All that is done to one kind of network. `control` is how many epochs the dense one is trained on for comparison,
+    and of how many seeds."""
 
     kind: type[Network]
     dense_epochs: int
     share_epochs: int
     control: int
+    control_seeds: int
     bits: Mapping[str, int]  # the paper's
     levels: tuple[Level, ...]
 
@@ -65,13 +67,14 @@ COURSES = (
         dense_epochs=50,
         share_epochs=5,
         control=45,
+        control_seeds=3,
         bits={"ip1": 6, "ip2": 6, "ip3": 6},
         levels=(
             Level(
                 "the paper's densities",
                 ({"ip1": 0.16, "ip2": 0.18, "ip3": 0.5}, {"ip1": 0.08, "ip2": 0.09, "ip3": 0.26}),
                 20,
-                (),
+                (Variant("6 bits, entropy 0.003", _entropy(_300, 6, 0.003)),),
             ),
             Level(
                 "5% of ip1",
@@ -93,8 +96,9 @@ COURSES = (
     Course(
         kind=LeNet5,
         dense_epochs=15,
-        share_epochs=3,
+        share_epochs=2,
         control=19,
+        control_seeds=1,
         bits={"conv1": 8, "conv2": 8, "ip1": 5, "ip2": 5},
         levels=(
             Level(
@@ -104,21 +108,12 @@ COURSES = (
                     {"conv1": 0.66, "conv2": 0.12, "ip1": 0.08, "ip2": 0.19},
                 ),
                 8,
-                (),
+                (Variant("5 bits, entropy 0.003", _entropy(_5, 5, 0.003)),),
             ),
             Level(
                 "2% of ip1",
                 ({"conv1": 0.5, "conv2": 0.08, "ip1": 0.02, "ip2": 0.15},),
                 10,
-                (
-                    Variant("5 bits, entropy 0.01", _entropy(_5, 5, 0.01)),
-                    Variant("5 bits, entropy 0.01, biases too", _entropy(_5, 5, 0.01, _5_BIASES)),
-                ),
-            ),
-            Level(
-                "0.8% of ip1",
-                ({"conv1": 0.4, "conv2": 0.06, "ip1": 0.008, "ip2": 0.1},),
-                8,
                 (Variant("5 bits, entropy 0.01, biases too", _entropy(_5, 5, 0.01, _5_BIASES)),),
             ),
         ),
@@ -168,3 +163,15 @@ def pruned(course: Course, digits: Digits, seed: int, levels: int = 1) -> Networ
     done = [(level.rounds, level.epochs) for level in course.levels[:levels]]
     key = ("pruned", course.kind.title, course.dense_epochs, done, digits.source, len(digits.labels), seed)
     return revived(course.kind, kept(key, make))
+
+
+def shared(course: Course, digits: Digits, seed: int, level: int, schemes: Schemes) -> dict[str, np.ndarray]:
+    """The weights of the network of a level, clustered by these schemes and fine-tuned."""
+
+    def make() -> dict[str, np.ndarray]:
+        model = pruned(course, digits, seed, level)
+        return arrays(share(model, schemes, digits, course.share_epochs, seed=seed + 1000 * level))
+
+    done = [(each.rounds, each.epochs) for each in course.levels[:level]]
+    key = ("shared", course.kind.title, course.dense_epochs, done, schemes, course.share_epochs)
+    return kept((*key, digits.source, len(digits.labels), seed), make)

@@ -1,4 +1,4 @@
-"""What Huffman coding itself contributes, per layer and in total, on every model here: the LeNets that `lenet.py` trained,
+"""What Huffman coding itself contributes, per layer and in total, on every model here: the LeNets of `lenet.py`,
 AlexNet and VGG-16 by statistics, and the real SqueezeNet where the data folder has it.
 
     DCZ_DATA=FOLDER python -m benchmarks.paper.huffman
@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 import dcz
-from benchmarks import models
+import numpy as np
 from dcz.report.stored import StoredFile, StoredTensor, stored_file
+
+from benchmarks import models
 
 from . import results
 from .accounting import account
@@ -117,11 +117,21 @@ def write(folder: Path) -> None:
 
     def line(name: str, r: dict[str, str]) -> list[str]:
         return [
-            name, r["layout"], f"{float(r['fixed_width']):,.0f}", f"{float(r['stored']):,.0f}", f"**{float(r['saving']):.1f}**",
-            share(r, "positions"), share(r, "indices"), share(r, "codebook"), f"{float(r['paper_saving']):.1f}",
+            name, r["layout"], f"{float(r['fixed_width']):,.0f}", f"{float(r['stored']):,.0f}",
+            f"**{float(r['saving']):.1f}**", share(r, "positions"), share(r, "indices"), share(r, "codebook"),
+            f"{float(r['paper_saving']):.1f}",
         ]  # fmt: skip
 
-    head = ["layout", "fixed width, bytes", "coded, bytes", "saved %", "of positions", "of indices", "of codebook", "saved % in the paper's layout"]
+    head = [
+        "layout",
+        "fixed width, bytes",
+        "coded, bytes",
+        "saved %",
+        "of positions",
+        "of indices",
+        "of codebook",
+        "saved % in the paper's layout",
+    ]
     page = [
         "# What Huffman coding contributes\n",
         "Weights only. *Saved* is against codes of fixed width in the very layout that `auto` chose; the last column is the"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 import time
 
-import numpy as np
-
 import dcz
-from benchmarks import models
+import numpy as np
 from dcz.report.stored import stored_file
+
+from benchmarks import models
 
 from . import published, results
 from .accounting import Layer, Network, account
@@ -41,10 +41,10 @@ def main() -> None:
     (options.out / "tables_4_5.md").write_text("\n".join(page))
 
 
-_INTRODUCTION = """The weights are synthetic: shapes, densities, cluster bits and Huffman bits a weight are the paper's, positions are
-independent of each other. `P+Q` and `P+Q+H` are the paper's arithmetic on them, fillers and codebooks counted; `paper`,
-`csr`, `bitmap` and `auto` are bytes stored in a `.dcz` file, in % of the dense float32 layer. Totals are whole files, with
-index, code tables and checksums. Made by `python -m benchmarks.paper.imagenet`.
+_INTRODUCTION = """The weights are synthetic: shapes, densities, cluster bits and Huffman bits a weight are the paper's,
+positions are independent of each other. `P+Q` and `P+Q+H` are the paper's arithmetic on them, fillers and codebooks
+counted; `paper`, `csr`, `bitmap` and `auto` are bytes stored in a `.dcz` file, in % of the dense float32 layer. Totals are
+whole files, with index, code tables and checksums. Made by `python -m benchmarks.paper.imagenet`.
 """
 
 
@@ -114,14 +114,15 @@ def page_table(
 
 def totals(title: str, counted: Network, sizes: dict[str, int]) -> str:
     """The whole network, each way."""
-    pq, pqh = published.TOTAL_RATES[title]
+    _, pqh = published.TOTAL_RATES[title]
     dense = 4 * counted.weights
-    lines = [
-        ["the paper's total, as printed", f"{published.TOTALS[title].compressed_bytes:,}", f"{pqh:.2f}", f"{100 / pqh:.1f}"],
-        ["P+Q, the paper's arithmetic", f"{counted.rate_pq * dense / 100:,.0f}", f"{counted.rate_pq:.2f}", f"{100 / counted.rate_pq:.1f}"],
-        ["P+Q+H, the paper's arithmetic", f"{counted.rate_pqh * dense / 100:,.0f}", f"{counted.rate_pqh:.2f}", f"{100 / counted.rate_pqh:.1f}"],
-        *([f"`.dcz` file, `{p}`", f"{size:,}", f"{100 * size / dense:.2f}", f"{dense / size:.1f}"] for p, size in sizes.items()),
-    ]  # fmt: skip
+    ways = [
+        ("the paper's total, as printed", published.TOTALS[title].compressed_bytes, pqh),
+        ("P+Q, the paper's arithmetic", counted.rate_pq * dense / 100, counted.rate_pq),
+        ("P+Q+H, the paper's arithmetic", counted.rate_pqh * dense / 100, counted.rate_pqh),
+        *((f"`.dcz` file, `{profile}`", size, 100 * size / dense) for profile, size in sizes.items()),
+    ]
+    lines = [[name, f"{size:,.0f}", f"{rate:.2f}", f"{100 / rate:.1f}"] for name, size, rate in ways]
     return results.table([f"{title}, total", "bytes", "% of dense", "times smaller"], lines)
 
 

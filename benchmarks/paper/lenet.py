@@ -11,18 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import dcz
 import numpy as np
 import torch
 
-import dcz
-
 from . import digits, lenet_page, results
 from .accounting import Network as Accounted
-from .courses import COURSES, Course, control, course, dense, pruned
+from .courses import COURSES, Course, control, course, dense, pruned, shared
 from .lenet_page import CONTROL, DENSE, PAPER
-from .networks import Network
-from .stages import accounted, arrays, packed, paper_schemes, share
-from .training import accuracy, loss
+from .stages import accounted, arrays, filled, packed, paper_schemes, share
+from .training import tested
 
 PRUNED = "pruned to the paper's densities"
 BEFORE = f"{PAPER}, before fine-tuning"
@@ -101,22 +99,21 @@ class Stage:
 def run(what: Course, data: digits.Digits, seed: int, note: Callable[[Stage], None]) -> None:
     """All stages of one seed."""
 
-    def stage(title: str, model: Network) -> None:
-        note(Stage(what.kind.title, seed, title, accuracy(model, data), loss(model, data), arrays(model)))
+    def stage(title: str, tensors: Mapping[str, np.ndarray]) -> None:
+        note(Stage(what.kind.title, seed, title, *tested(filled(what.kind, tensors), data), tensors))
 
-    stage(DENSE, dense(what, data, seed))
-    stage(CONTROL, control(what, data, seed))
-    model = pruned(what, data, seed)
-    stage(PRUNED, model)
+    stage(DENSE, arrays(dense(what, data, seed)))
+    if seed < what.control_seeds:
+        stage(CONTROL, arrays(control(what, data, seed)))
     schemes = paper_schemes(what.bits)
-    stage(BEFORE, share(model, schemes, data, 0, seed=seed))
-    stage(PAPER, share(model, schemes, data, what.share_epochs, seed=seed + 1000))
-    for number, level in enumerate(what.levels[1:], 2):
+    for number, level in enumerate(what.levels, 1):
         model = pruned(what, data, seed, number)
-        stage(f"{level.title}, pruned only", model)
+        stage(PRUNED if number == 1 else f"{level.title}, pruned only", arrays(model))
+        if number == 1:
+            stage(BEFORE, arrays(share(model, schemes, data, 0, seed=seed)))
+            stage(PAPER, shared(what, data, seed, number, schemes))
         for variant in level.variants:
-            shared = share(model, variant.schemes, data, what.share_epochs, seed=seed + 1000 * number)
-            stage(f"{level.title}, {variant.title}", shared)
+            stage(f"{level.title}, {variant.title}", shared(what, data, seed, number, variant.schemes))
 
 
 def main() -> None:
@@ -138,7 +135,7 @@ def main() -> None:
 
         for seed in range(options.seeds):
             run(course(each.kind, options.quick), data, seed, note)
-        write(options.out, each.kind.title, stages)
+            write(options.out, each.kind.title, stages)  # after every seed: a long run that is cut short leaves what it has
     if all((options.out / f"{each.kind.title.lower()}.csv").exists() for each in COURSES):
         lenet_page.write(options.out, data)
 

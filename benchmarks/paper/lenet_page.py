@@ -1,6 +1,6 @@
 """The page and the plot of Tables 1 to 3, made of the CSV files that `lenet.py` writes.
 
-    python -m benchmarks.paper.lenet_page
+python -m benchmarks.paper.lenet_page
 """
 
 from __future__ import annotations
@@ -53,10 +53,17 @@ def write(folder: Path, data: digits.Digits) -> None:
     ]
     for number, (title, rows) in enumerate(networks.items(), 2):
         layers = results.read_csv(folder / f"{title.lower()}-layers.csv")
-        page += [f"## Table {number}: {title}\n", "At the paper's densities and bits:\n", _layers(title, layers, rows, PAPER)]
+        page += [
+            f"## Table {number}: {title}\n",
+            "At the paper's densities and bits:\n",
+            _layers(title, layers, rows, PAPER),
+        ]
         best = chosen(rows)
         if best != PAPER:
-            page += [f"The smallest that is as accurate as the dense reference ({best}):\n", _layers(title, layers, rows, best)]
+            page += [
+                f"The smallest that is as accurate as the dense reference ({best}):\n",
+                _layers(title, layers, rows, best),
+            ]
         page += ["All stages:\n", _stages(rows)]
     page.append("![Error against size](tables_1_2_3.png)\n")
     (folder / "tables_1_2_3.md").write_text("\n".join(page))
@@ -90,7 +97,16 @@ def _table_1(networks: dict[str, Rows]) -> str:
                 f"{100 / mean(of(rows, stage, 'rate_pqh')):.1f}",
                 f"**{results.spread(of(rows, stage, 'times'), 1)}**",
             ])  # fmt: skip
-    head = ["network", "error, dense", "error, compressed", "bytes, dense", "bytes", "times P+Q", "times P+Q+H", "times, file"]
+    head = [
+        "network",
+        "error, dense",
+        "error, compressed",
+        "bytes, dense",
+        "bytes",
+        "times P+Q",
+        "times P+Q+H",
+        "times, file",
+    ]
     return results.table(head, lines)
 
 

@@ -22,7 +22,9 @@ def arguments(description: str | None, **choices: Sequence[str]) -> argparse.Nam
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder for CSV, Markdown and plots")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
-    parser.add_argument("--quick", action="store_true", help="a tiny run that shows all parts work; its numbers mean nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tiny run that shows all parts work; its numbers mean nothing"
+    )
     for name, allowed in choices.items():
         parser.add_argument(f"--{name}", choices=allowed, help="only this one")
     options = parser.parse_args()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-import torch
-
 import dcz
 import dcz.torch as face
+import numpy as np
+import torch
 from dcz.report.stored import StoredFile, stored_file
 
 from .accounting import Network as Accounted
@@ -36,17 +35,25 @@ def weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removesuffix(".weight"): array for name, array in tensors.items() if name.endswith(".weight")}
 
 
-def revived(kind: type[Network], tensors: Mapping[str, np.ndarray]) -> Network:
-    """A network of these values, in which what is zero stays so."""
+def filled(kind: type[Network], tensors: Mapping[str, np.ndarray]) -> Network:
+    """A plain network of these values."""
     model = kind()
     model.load_state_dict({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in tensors.items()})
+    return model.eval()
+
+
+def revived(kind: type[Network], tensors: Mapping[str, np.ndarray]) -> Network:
+    """A network of these values, in which what is zero stays so."""
+    model = filled(kind, tensors)
     for layer, array in weights(tensors).items():
         if np.count_nonzero(array) < array.size:
             face.prune_(model, threshold=0, names=[f"{layer}.weight"])
     return model.eval()
 
 
-def prune(model: Network, digits: Digits, densities: Densities, epochs: int, *, seed: int, step: float = 1e-3) -> Network:
+def prune(
+    model: Network, digits: Digits, densities: Densities, epochs: int, *, seed: int, step: float = 1e-3
+) -> Network:
     """A copy, pruned to the densities little by little while it is trained."""
     model = revived(type(model), arrays(model))
     first = {layer: float(np.count_nonzero(array) / array.size) for layer, array in weights(arrays(model)).items()}

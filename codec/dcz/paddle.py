@@ -129,7 +129,8 @@ def load_model(
     with Reader(file) as reader:
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
-    model.set_state_dict(load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress))
+    found = load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    model.set_state_dict({**model.state_dict(), **found})  # with its own for what is missing, or Paddle warns
     return result
 
 

@@ -169,7 +169,7 @@ def test_version(dcz_: Callable) -> None:
     assert (run.code, run.err) == (0, "")
 
 
-@pytest.mark.parametrize("verb", ["pack", "unpack", "inspect", "verify", "diff"])
+@pytest.mark.parametrize("verb", ["pack", "plan", "unpack", "inspect", "verify", "diff"])
 def test_help_has_an_example(dcz_: Callable, verb: str) -> None:
     run = dcz_(verb, "--help")
     assert run.code == 0 and f"Example: dcz {verb} model" in run.out

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import msgpack
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dcz
+from dcz.container.trailer import Trailer
 from dcz.dtypes import DTYPES
 from dcz.tensor import PROFILES
 from support.arrays import CODES, arrays, make_array
@@ -97,6 +102,49 @@ def test_frames_of_zstd() -> None:
     codes = {code.kind for stream in dcz.open(data).info("w").layout.streams for code in stream.codes}
     assert "zstd" in codes
     check(data)
+
+
+def test_codebooks_of_groups() -> None:
+    """Each run of 2,048 weights has values of its own."""
+    rng = np.random.Generator(np.random.PCG64(9))
+    books = rng.standard_normal((40, 16)).astype("<f4")
+    array = np.stack([book[rng.integers(0, 16, 2048)] for book in books])
+    data = dcz.save({"w": array})
+    assert dcz.open(data).info("w").layout.codebook.group > 0
+    check(data)
+
+
+def _edit(data: bytes, edit: Callable[[dict], object]) -> bytes:
+    """The same file with a changed index, all checksums right."""
+    begin, _, _ = reference.trailer(data)
+    columns = msgpack.unpackb(zstandard.ZstdDecompressor().decompress(data[begin:-32]), raw=False)
+    edit(columns)
+    raw = msgpack.packb(columns, use_bin_type=True)
+    stored = zstandard.ZstdCompressor(write_content_size=True).compress(raw)
+    end = Trailer(begin + len(stored) + 32, len(stored), len(raw), reference.crc32c(stored))
+    return data[:begin] + stored + end.pack()
+
+
+@settings(max_examples=150)
+@given(choice=st.data())
+def test_both_refuse_the_same_lies(choice: st.DataObject) -> None:
+    """One number of the index changed: both readers take the file, and read the same, or both refuse it."""
+    array = make_array(2, "F32", (3000,), choice.draw(st.sampled_from([0.1, 0.5])), 9, "float")
+    data = dcz.save({"w": array, "v": np.arange(40, dtype="<i4")}, profile=choice.draw(st.sampled_from(["auto", "paper", "csr"])))
+    key = choice.draw(st.sampled_from(["positions", "values", "chunks", "entries", "groups", "counts", "numbers", "books", "directory", "nonzeros"]))
+
+    def edit(columns: dict) -> None:
+        at = choice.draw(st.integers(0, len(columns[key]) - 1))
+        columns[key][at] = max(0, columns[key][at] + choice.draw(st.sampled_from([-512, -64, -1, 1, 2, 3, 4, 64, 512])))
+
+    changed = _edit(data, edit)
+    try:
+        dcz.verify(changed)
+    except dcz.DczError:
+        with pytest.raises((reference.Refused, IndexError, struct.error, zstandard.ZstdError)):
+            reference.load(changed)
+    else:
+        check(changed)
 
 
 def test_the_dtypes_are_the_same() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -115,3 +117,36 @@ def test_a_slice_may_not_expand_without_bound(monkeypatch: pytest.MonkeyPatch) -
     assert reader.get_slice("w")[: 1 << 17].nbytes == 1 << 20
     with pytest.raises(LimitError, match="decoding takes 1048584 bytes"):
         reader.get_slice("w")[: (1 << 17) + 1]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [np.s_[5000:5003], np.s_[::1000, ::9], np.s_[:, 7], np.s_[-1:0:-777, 1500:0:-3], np.s_[..., ::500, None]],
+    ids=["rows", "every thousandth row", "a column", "backwards", "a new axis"],
+)
+def test_memory_is_that_of_the_slice(key: object) -> None:
+    """Nothing is as large as the tensor: a few chunks at a time beside what is returned."""
+    array = np.zeros((10_000, 2_000), "<i2")
+    array[::3, ::5] = 7
+    data = dcz.save({"w": array})
+    reader = dcz.open(data)
+    chunk = 2 * reader.info("w").layout.chunk
+    view = reader.get_slice("w")
+    view[0, 0]
+    tracemalloc.start()
+    found = view[key]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert_same_bits(found, array[key])
+    pieces = 1000 * (array.size // (chunk // 2) + 1 + len(found))  # what describes them
+    assert peak < found.nbytes + 3 * chunk + pieces + (1 << 20) and peak < array.nbytes
+
+
+def test_each_chunk_is_read_once() -> None:
+    array = large("pruned and clustered float32")
+    file = CountingFile(dcz.save({"w": array}))
+    reader = dcz.open(file)
+    file.reads.clear()
+    assert_same_bits(reader.get_slice("w")[::-1, ::-1], array[::-1, ::-1])
+    assert file.bytes_read == reader.info("w").stored
+    assert len(file.reads) < len(reader.info("w").layout.crc32c)

@@ -147,8 +147,8 @@ ROOMS = {
     "lossy": set(),
     "planning": {"container", "lossy", "tensor"},
     "torch": {"container", "lossy"},
-    "convert": {"container", "tensor"},
-    "cli": {"report", "convert", "container", "tensor", "kernels"},
+    "convert": {"container", "lossy", "tensor"},
+    "cli": {"planning", "lossy", "report", "convert", "container", "tensor", "kernels"},
 }
 
 

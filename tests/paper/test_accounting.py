@@ -67,7 +67,9 @@ def test_a_network_is_the_sum_of_its_layers() -> None:
     whole = network(arrays)
     bits = sum(account(name, array).bits_pqh for name, array in arrays)
     assert whole.rate_pqh == pytest.approx(100 * bits / (32 * 4000))
-    mean = sum(layer.weight_pqh * layer.entries for layer in whole.layers) / sum(layer.entries for layer in whole.layers)
+    mean = sum(layer.weight_pqh * layer.entries for layer in whole.layers) / sum(
+        layer.entries for layer in whole.layers
+    )
     assert whole.per_entry("weight_pqh") == pytest.approx(mean)
 
 

@@ -23,6 +23,9 @@ FACES = {
     "torch": "torch",
 }
 
+# Set where Paddle is the only framework.
+OWN_PROCESS = "DCZ_TEST_PADDLE"
+
 # dcz's dtypes that a framework lacks, or that it would narrow as it is set here.
 _NARROW = ("F4", "F6_E2M3", "F6_E3M2")
 _FNUZ = ("F8_E4M3FNUZ", "F8_E5M2FNUZ")
@@ -42,12 +45,14 @@ def framework(face: str) -> ModuleType:
     os.environ.setdefault("KERAS_BACKEND", "jax")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     module = FACES[face]
+    if face == "paddle" and not os.environ.get(OWN_PROCESS):
+        pytest.skip("Paddle crashes beside TensorFlow: test_paddle.py runs it in a process of its own", allow_module_level=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        pytest.skip(f"{error.name} is not installed; tests/requirements-frameworks.txt has it")
+        pytest.skip(f"{error.name} is not installed; tests/requirements-frameworks.txt has it", allow_module_level=True)
 
 
 def face(name: str) -> ModuleType:
@@ -101,7 +106,7 @@ def bits(name: str, tensor: object) -> tuple[str, tuple[int, ...], bytes]:
     if name == "torch":
         import torch
 
-        raw = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        raw = torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor).reshape(-1).view(torch.uint8).numpy().tobytes()
         return str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), raw
     if name == "onnx":
         from onnx import numpy_helper

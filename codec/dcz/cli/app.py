@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dcz.cli import compare, diff, inspect, pack, unpack, verify
+from dcz.cli import compare, diff, inspect, pack, plan, unpack, verify
 from dcz.cli.common import plain
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(pack.pack)
+app.command()(plan.plan)
 app.command()(unpack.unpack)
 app.command()(inspect.inspect)
 app.command()(verify.verify)

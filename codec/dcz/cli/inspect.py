@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dcz.cli.common import Json, check_input, plain, print_json, show, size
+from dcz.cli.common import Json, Quiet, check_input, check_output, plain, print_json, progress, show, size
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from dcz.container import Reader
     from dcz.report import StoredFile, StoredTensor
 
 
 def inspect(
     file: Annotated[str, typer.Argument(help="The .dcz file to look into, or its URL.")],
+    html: Annotated[
+        Optional[str], typer.Option(help="Write a page that compares layouts and lists chunks and checksums.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace the page if it exists.")] = False,
+    quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Show the tensors of FILE, how each is stored and what its bytes are spent on.
@@ -28,13 +34,30 @@ def inspect(
     from dcz.report import stored_file
 
     check_input(file)
+    if html is not None:
+        check_output(html, force)
     with Reader(file) as reader:
         found = stored_file(reader)
+        if html is not None:
+            _page(reader, file, html, quiet or json)
     if json:
         print_json(document(file, found))
         return
+    if quiet:
+        return
     show(table(found))
     print(summary(file, found))
+
+
+def _page(reader: Reader, file: str, path: str, quiet: bool) -> None:
+    """The page of a comparison, with the chunks that the file has."""
+    from dcz.report import page
+    from dcz.report.comparison import compare
+
+    page.check_library()
+    with progress("reading", quiet) as bar:
+        report = compare(file, progress=bar)
+    page.write(report, path, reader)
 
 
 def document(path: str, found: StoredFile) -> dict[str, object]:

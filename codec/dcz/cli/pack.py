@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from dcz.cli import folders
 from dcz.cli.common import (
-    Force, Json, Quiet, ShardSize, Threads, check_input, check_output, file_bytes, print_json, progress, size,
+    Force, Json, Quiet, ShardSize, Threads, check_input, check_output, file_bytes, plain, print_json, progress, size,
 )  # fmt: skip
+
+if TYPE_CHECKING:
+    from dcz.lossy import Done
 
 
 def pack(
@@ -27,25 +32,39 @@ def pack(
     shapes: Annotated[
         Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
     ] = None,
+    recipe: Annotated[
+        Optional[str], typer.Option(help="Prune and cluster by this .toml or .json recipe; without, nothing is rounded.")
+    ] = None,
+    keep_nonfinite: Annotated[
+        bool, typer.Option("--keep-nonfinite", help="With --recipe: leave tensors with NaN or infinity alone.")
+    ] = False,
     shard_size: ShardSize = None,
     threads: Threads = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Pack the weights of SRC into DST, bit for bit and as small as their values allow.
+    """Pack the weights of SRC into DST, bit for bit and as small as their values allow; with --recipe first prune and
+    cluster them.
 
     Example: dcz pack model.safetensors model.dcz
     """
     from dcz.convert import extension_of, open_model, open_target, parse_size, transfer
+    from dcz.convert.compressed import CompressedModel
     from dcz.errors import DczError
+    from dcz.lossy.recipe import Recipe
     from dcz.tensor.choose import check_profile
 
     check_profile(profile)
+    treatment = None if recipe is None else Recipe.load(recipe)
+    if keep_nonfinite and recipe is None:
+        raise typer.BadParameter("--keep-nonfinite: goes with --recipe; without one nothing is rounded")
     limit = None if shard_size is None else parse_size(shard_size)
     to_file = extension_of(dst, (".dcz", ".dcz.index.json")) is not None
     if folders.is_folder(src):
         if not to_file:
+            if recipe is not None:
+                raise typer.BadParameter(f"--recipe: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
             folders.convert(src, dst, ".dcz", profile, threads, limit, force, quiet, json)
             return
         source = folders.weights(src)
@@ -57,16 +76,40 @@ def pack(
     check_output(dst, force)
     target = open_target(dst, profile=profile, threads=threads, shard_size=limit, replace=force)
     with open_model(source, shapes=shapes) as model, progress("packing", quiet or json) as report:
-        moved = transfer(model, target, progress=report)
+        if treatment is None:
+            moved, done = transfer(model, target, progress=report), {}
+        else:
+            treated = CompressedModel(model, treatment, keep_nonfinite=keep_nonfinite)
+            moved, done = transfer(treated, target, progress=report), treated.done
     before, after = file_bytes(source), file_bytes(dst)
     if json:
         print_json({
             "source": source, "file": dst, "tensors": moved.tensors, "aliases": moved.aliases,
             "dense_bytes": moved.nbytes, "source_bytes": before, "file_bytes": after,
             "ratio": moved.nbytes / after,
+            **({"done": {name: asdict(each) for name, each in done.items()}} if recipe is not None else {}),
         })  # fmt: skip
     elif not quiet:
         print(
             f"{dst}: {moved.tensors} tensors, {size(after)} ({after} bytes), {moved.nbytes / after:.2f} times smaller "
             f"than their {size(moved.nbytes)}; {os.path.basename(source)} has {size(before)}"
         )
+        if recipe is not None:
+            print(said(done))
+
+
+def said(done: Mapping[str, Done]) -> str:
+    """What a recipe did, in a few lines."""
+    touched = {name: each for name, each in done.items() if each.left is None}
+    reasons: dict[str, list[str]] = {}
+    for name, each in done.items():
+        if each.left is not None:
+            reasons.setdefault(each.left, []).append(plain(name))
+    worst = max(touched.items(), key=lambda item: item[1].rel_error, default=None)
+    lines = [f"{len(touched)} tensors pruned or clustered"]
+    if worst is not None:
+        lines[0] += f"; largest relative error {worst[1].rel_error:.4f} ({plain(worst[0])})"
+    for reason, names in reasons.items():
+        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        lines.append(f"left alone, as {reason}: {some}")
+    return "\n".join(lines)

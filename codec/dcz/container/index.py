@@ -216,14 +216,17 @@ def _check_nonzeros(nonzeros: np.ndarray, c: columns.Columns) -> None:
 
 def _entries(c: columns.Columns, shapes: list[tuple[int, ...]], nonzeros: list[int], end: int) -> dict[str, Entry]:
     """Where each segment is: one behind the other, with no more than alignment between them."""
-    out: dict[str, Entry] = {}
-    offset = PRELUDE_SIZE
-    sizes, words = c.stored.tolist(), c.weights.tolist()
-    for t, name in enumerate(c.names):
-        size = sizes[t]
-        start = aligned(offset, size, size >= MAPPED_BYTES and c.mappable(t))
-        out[name] = Entry(t, name, c.dtypes[t], shapes[t], words[t], nonzeros[t], size, start, start - offset)
+    starts, padding, offset = [], [], PRELUDE_SIZE
+    sizes = c.stored.tolist()
+    for t, size in enumerate(sizes):
+        start = aligned(offset, size, True) if size >= MAPPED_BYTES and c.mappable(t) else offset
+        starts.append(start)
+        padding.append(start - offset)
         offset = start + size
+    entries = map(
+        Entry, range(len(sizes)), c.names, c.dtypes, shapes, c.weights.tolist(), nonzeros, sizes, starts, padding
+    )
+    out = dict(zip(c.names, entries))
     if offset != end:
         raise FormatError(f"index: the segments end at byte {offset}, the index begins at {end}")
     return out

@@ -174,3 +174,8 @@ class Reader(Mapping[str, NDArray]):
 
     def __repr__(self) -> str:
         return f"<dcz.Reader {self._store.source.name}: {len(self)} tensors, {self.size} bytes>"
+
+    def _repr_html_(self) -> str:
+        from importlib import import_module  # a room above this one, and only in notebooks
+
+        return import_module("dcz.report.notebook").reader(self)

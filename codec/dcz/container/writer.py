@@ -75,17 +75,16 @@ class Writer:
         words = to_words(array, name)
         index.check_shape(list(words.shape), words.dtype, name)
         encoded = encode(words, self._profile, self._pool)
-        layout = encoded.layout
-        record = index.Record(name, words.dtype, words.shape, encoded.nonzeros, layout)
-        offset = index.aligned(self._offset, layout.stored, layout.mappable)
+        offset = index.aligned(self._offset, encoded.stored, encoded.mappable)
 
         def write() -> None:
             self._write(bytes(offset - self._offset))
-            for part in encoded.parts:
+            for part in encoded.parts():
                 self._write(part)
 
         self._guarded(write)
-        self._tensors[name] = record
+        layout = encoded.layout()
+        self._tensors[name] = index.Record(name, words.dtype, words.shape, encoded.nonzeros, layout)
         return layout
 
     def alias(self, name: str, target: str) -> None:

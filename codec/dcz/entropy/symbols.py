@@ -43,3 +43,13 @@ class Symbols:
         if self._histograms is None:
             self._histograms = kernels.active().histograms(self.data, self.bounds)
         return self._histograms
+
+    @property
+    def released(self) -> bool:
+        """Whether the symbols were let go of; their number and histograms are still known."""
+        return len(self.data) < int(self.bounds[-1])
+
+    def release(self) -> None:
+        """Lets go of the symbols."""
+        assert self.histograms is not None  # while they can still be counted
+        self.data = np.empty(0, np.uint8)

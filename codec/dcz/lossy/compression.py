@@ -116,10 +116,10 @@ class Runner:
         return out, Done(float(np.count_nonzero(out)) / out.size, clusters, bits, error, None)
 
     def _why_left(self, name: str, array: np.ndarray, settings: Settings) -> str | None:
-        if settings.leave or (settings.rule is None and settings.scheme is None):
-            return "the recipe leaves it alone"
         threshold, asked = settings.weight_threshold, settings.asked
         reason = why_left(array.shape, array.dtype, weight_threshold=threshold, asked=asked)
+        if reason is None and (settings.leave or (settings.rule is None and settings.scheme is None)):
+            reason = "the recipe leaves it alone"
         return reason or check_finite(name, array, self._keep_nonfinite)
 
     def _mask(self, name: str, array: np.ndarray, rule: Rule) -> np.ndarray:

@@ -66,9 +66,7 @@ class Recipe:
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Recipe:
         """From a .toml or .json file."""
-        name, suffix = os.fspath(path), Path(path).suffix.lower()
-        if suffix not in (".toml", ".json"):
-            raise UnsupportedError(f"{name}: a recipe is a .toml or .json file")
+        name, suffix = os.fspath(path), check_suffix(path)
         data = Path(path).read_bytes()
         try:
             plain = json.loads(data) if suffix == ".json" else _toml().loads(data.decode())
@@ -85,7 +83,7 @@ class Recipe:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """To a .toml or .json file."""
-        Path(path).write_text(dumps(self.plain(), Path(path).suffix.lower(), os.fspath(path)), encoding="utf-8")
+        Path(path).write_text(dumps(self.plain(), check_suffix(path)), encoding="utf-8")
 
     def check(self, names: Iterable[str]) -> None:
         """Refuses patterns that match none of these tensors."""
@@ -101,17 +99,24 @@ class Recipe:
         return _settings(keys, asked, "recipe")
 
 
-def dumps(plain: Mapping[str, object], suffix: str, name: str = "recipe") -> str:
+def check_suffix(path: str | os.PathLike[str]) -> str:
+    """.toml or .json, as a path has it."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".toml", ".json"):
+        raise UnsupportedError(f"{os.fspath(path)}: a recipe is a .toml or .json file")
+    return suffix
+
+
+def dumps(plain: Mapping[str, object], suffix: str) -> str:
     """The text of a .json or .toml file; TOML only of what recipes are made of."""
     if suffix == ".json":
         return json.dumps(plain, indent=2) + "\n"
-    if suffix != ".toml":
-        raise UnsupportedError(f"{name}: a recipe is a .toml or .json file")
     tables = plain.get("tensors", {})
     lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items() if key != "tensors"]
     for pattern, keys in tables.items():  # type: ignore[attr-defined]
-        # A JSON string is a TOML one, but for DEL.
-        lines += ["", f"[tensors.{json.dumps(pattern)}]".replace("\x7f", "\\u007f")]
+        # A JSON string is a TOML one, but for DEL, and for surrogates.
+        quoted = json.dumps(pattern, ensure_ascii=False).replace("\x7f", "\\u007f")
+        lines += ["", f"[tensors.{quoted}]"]
         lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
     return "\n".join(lines).lstrip("\n") + "\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dcz.errors import UnsupportedError
@@ -10,15 +11,24 @@ from dcz.errors import UnsupportedError
 if TYPE_CHECKING:
     from dcz.planning.sweep import Sensitivity
 
+_SUFFIXES = (".png", ".svg", ".pdf")
 _TITLES = {"n_bits": "bits per cluster index", "density": "density"}
+
+
+def check_plot(path: str | os.PathLike[str]) -> None:
+    """Refuses a file that cannot be drawn, before there is anything to draw."""
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    if suffix not in _SUFFIXES:
+        raise UnsupportedError(f"{os.fspath(path)}: a plot is a {', '.join(_SUFFIXES)} file")
+    if find_spec("matplotlib") is None:
+        raise UnsupportedError("plots need matplotlib: pip install 'dcz[plot]'")
 
 
 def draw(found: Sensitivity, path: str | os.PathLike[str]) -> None:
     """One panel a sweep, one line a tensor: the score where there is one, else the relative error."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise UnsupportedError("plots need matplotlib: pip install 'dcz[plot]'") from None
+    check_plot(path)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     scored = found.baseline is not None
     for axes, (sweep, title) in zip(figure.subplots(1, 2, sharey=True), _TITLES.items()):
@@ -35,7 +45,4 @@ def draw(found: Sensitivity, path: str | os.PathLike[str]) -> None:
     figure.axes[0].set_ylabel("score" if scored else "relative error of the tensor")
     if len(found.names) > 1:
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    try:
-        figure.savefig(path, dpi=120)
-    except ValueError as error:  # an extension that matplotlib does not know
-        raise UnsupportedError(f"{os.fspath(path)}: {error}") from None
+    figure.savefig(path, dpi=120)

@@ -17,6 +17,8 @@ from dcz.tensor.layout import RELATIVE_BITS
 from dcz.tensor.words import Words
 
 MAX_ENTRIES = 1 << 16
+# Words whose nonzeros are taken out at once.
+_BLOCK = 1 << 22
 
 
 class Analysis:
@@ -67,9 +69,11 @@ class Analysis:
 
     def nonzeros_per(self, chunk: int) -> NDArray[np.int64]:
         """Nonzeros of each chunk."""
-        edges = np.arange(0, len(self.bitmap), chunk // 8)
         ones = np.bitwise_count(self.bitmap) if hasattr(np, "bitwise_count") else _ONES[self.bitmap]
-        return np.add.reduceat(ones, edges, dtype=np.int64)
+        size = chunk // 8
+        whole = len(ones) // size * size  # reduceat would make 64-bit integers of them all
+        counts = ones[:whole].reshape(-1, size).sum(axis=1, dtype=np.int64)
+        return counts if whole == len(ones) else np.append(counts, ones[whole:].sum(dtype=np.int64))
 
     @cached_property
     def sparse_counts(self) -> NDArray[np.int64]:
@@ -127,11 +131,26 @@ class Analysis:
     def planes(self, sparse: bool) -> list[Symbols]:
         """Byte planes of the words themselves."""
         data, dtype = self.words.data, self.dtype
+        if sparse and self.count > _BLOCK:
+            return [self._rows(plane, True) for plane in self._sparse_planes()]
         if sparse:
             data = kernels.active().nonzeros(data, dtype.word, self.nonzeros)
         if dtype.word == 1:
             return [self._rows(data, sparse)]
         return [self._rows(plane, sparse) for plane in kernels.active().split(data, dtype.word, dtype.rotate)]
+
+    def _sparse_planes(self) -> list[U8]:
+        """Byte planes of the nonzeros, made block by block: all nonzeros at once would take as much again."""
+        kernel, word = kernels.active(), self.dtype.word
+        out = [np.empty(self.nonzeros, np.uint8) for _ in range(word)]
+        at = 0
+        for first, found in zip(range(0, self.count, _BLOCK), self.nonzeros_per(_BLOCK).tolist()):
+            data = kernel.nonzeros(self.words.data[first * word : (first + _BLOCK) * word], word, found)
+            planes = [data] if word == 1 else kernel.split(data, word, self.dtype.rotate)
+            for plane, part in zip(out, planes):
+                plane[at : at + found] = part
+            at += found
+        return out
 
     @cached_property
     def groups(self) -> Groups | None:

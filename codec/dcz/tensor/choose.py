@@ -37,6 +37,10 @@ _VALUES = ("codebook", "groups", "planes")
 # Weights below which another candidate takes less time than a bound for it.
 _SMALL = 4096
 
+# From so many bytes on, byte planes of a candidate are not kept while others are looked at, but made again if it
+# is taken: that takes a twentieth more time, and half the memory.
+_LARGE = 32 << 20
+
 # What a chunk takes in the index: checksum, and about two bytes for each other number.
 _ROW_COST = 4
 _NUMBER_COST = 2
@@ -85,12 +89,18 @@ def empty() -> Encoding:
 
 def least(analysis: Analysis, profile: str, whole: Encoding, found: Iterable[Encoding]) -> Encoding:
     """What the profile takes of the `found` encodings of its positions, in their order, and the words as they are."""
-    best = whole
+    best = _cheapest(whole, found)
+    _restore(best, analysis)
+    if profile in ("auto", "dense"):
+        best = _with_zstd(best, analysis)
+    return best
+
+
+def _cheapest(best: Encoding, found: Iterable[Encoding]) -> Encoding:
+    """The first of the cheapest; none of the others is kept."""
     for encoding in found:
         if encoding.cost < best.cost:
             best = encoding
-    if profile in ("auto", "dense"):
-        best = _with_zstd(best, analysis)
     return best
 
 
@@ -135,8 +145,8 @@ def _search(analysis: Analysis, positions: tuple[str, ...], bound: int) -> Itera
         if not sparse and _dense_bound(analysis) >= least:
             continue
         if sparse and not sparse_values:
-            sparse_values = _values(analysis, True, least)
-        values = sparse_values if sparse else _values(analysis, False, least)
+            sparse_values = _released(analysis, _values(analysis, True, least))
+        values = sparse_values if sparse else _released(analysis, _values(analysis, False, least))
         if kind in RELATIVE_BITS and min(map(_values_cost, values.values())) + gaps_bound >= least:
             continue
         stream, fillers = _coded_positions(analysis, kind)
@@ -186,6 +196,25 @@ def _values(
             return out
     out["planes"] = _coded_values(analysis, "planes", sparse)
     return out
+
+
+def _released(
+    analysis: Analysis, values: dict[str, tuple[StoredCodebook | None, list[Coding]]]
+) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
+    """The same without the symbols of large byte planes; what they take stored is known."""
+    if len(analysis.words.data) >= _LARGE:
+        for stream in values.get("planes", (None, []))[1]:
+            stream.symbols.release()
+    return values
+
+
+def _restore(best: Encoding, analysis: Analysis) -> None:
+    """Makes symbols again that `_released` let go of."""
+    sparse = best.positions != "all"
+    streams = best.streams[sparse:]
+    if best.values == "planes" and any(stream.symbols.released for stream in streams):
+        for stream, symbols in zip(streams, analysis.planes(sparse), strict=True):
+            stream.symbols.data = symbols.data
 
 
 def _planes_bound(analysis: Analysis, clusters: tuple[StoredCodebook | None, list[Coding]]) -> int:

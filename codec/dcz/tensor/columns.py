@@ -153,10 +153,15 @@ def integers(values: object, count: int | None, least: int, most: int, field: st
         raise FormatError(f"index: {field}: expected a list of integers")
     if count is not None and len(values) != count:
         raise FormatError(f"index: {field}: expected {count} integers, found {len(values)}")
-    if values and (min(values) < least or max(values) > most):
+    try:
+        out = np.array(values, np.int64)
+        wrong = bool(values) and (int(out.min()) < least or int(out.max()) > most)
+    except OverflowError:
+        wrong = True
+    if wrong:
         at = next(i for i, value in enumerate(values) if not least <= value <= most)
         raise FormatError(f"index: {field}[{at}]: expected an integer from {least} to {most}, found {values[at]}")
-    return np.array(values, np.int64)
+    return out
 
 
 def _starts(sizes: I64) -> I64:
@@ -244,19 +249,20 @@ def _codes(plain: object) -> tuple[NDArray[np.uint8], I64]:
 def _check_books(c: Columns, book: NDArray[np.bool_]) -> I64:
     """Stored bytes of each tensor's codebooks."""
     head = np.zeros(len(c.names), np.int64)
-    flat = c.kernel.books.tolist()
-    count = len(c.plain_codes)
+    flat, count = c.kernel.books, len(c.plain_codes)
     zstd = c.plain_codes.index("zstd") if "zstd" in c.plain_codes else -1
-    at = 0
-    for t in np.flatnonzero(book).tolist():
-        end = at + 1 + 2 * c.dtypes[t].word
-        numbers = flat[at + 1 : end : 2]
-        if flat[at] >= _MAX_LENGTH or max(numbers) >= count:
-            raise FormatError(f"tensor {c.names[t]!r}: its codebook names code {max(numbers)} of {count}")
-        if zstd in numbers:
-            raise FormatError(f"tensor {c.names[t]!r}: a codebook is raw, packed or Huffman-coded, found zstd")
-        head[t] = sum(flat[at + 2 : end : 2])
-        at = end
+    for word in (2, 4, 8):
+        of = np.flatnonzero(book & (c.word == word))
+        at = c.book_at[of, None] + 1 + 2 * np.arange(word)
+        numbers = flat[at]
+        wrong = (flat[c.book_at[of]] >= _MAX_LENGTH) | (numbers >= count).any(axis=1)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise FormatError(f"tensor {c.names[of[i]]!r}: its codebook names code {numbers[i].max()} of {count}")
+        if (numbers == zstd).any():
+            i = int(np.argmax((numbers == zstd).any(axis=1)))
+            raise FormatError(f"tensor {c.names[of[i]]!r}: a codebook is raw, packed or Huffman-coded, found zstd")
+        head[of] = flat[at + 1].sum(axis=1)
     return head
 
 

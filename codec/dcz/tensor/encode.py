@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcz import kernels
 from dcz.entropy import Coding
@@ -21,67 +21,93 @@ if TYPE_CHECKING:
 
 # Chunks that one task encodes: about a millisecond of work.
 _BATCH = 16
+# Bytes of a segment that are in memory at once, about.
+_PART_BYTES = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
 class Encoded:
-    """A tensor's layout, how many of its words are not zero, and the parts of its segment in order."""
+    """A tensor in its smallest layout: how many of its words are not zero, the bytes of its segment, whether they are
+    the tensor's own, and the segment in parts, which are made as they are asked for and together make the layout."""
 
-    layout: Layout
-    nonzeros: int
-    parts: list[U8]
+    def __init__(self, chosen: Encoding, nonzeros: int, pool: Executor | None) -> None:
+        self.nonzeros = nonzeros
+        self._chosen, self._pool = chosen, pool
+        self._record, self._head = self._chosen.codebook.encode() if self._chosen.codebook is not None else (None, b"")
+        self._checksums: list[int] = []
+        self.stored = len(self._head) + sum(int(coding.sizes.sum()) for coding in self._chosen.streams)
+        kinds = {code.kind for coding in self._chosen.streams for code in coding.codes}
+        self.mappable = self._chosen.values == "bytes" and kinds <= {"raw"}
+
+    def parts(self) -> Iterator[U8]:
+        """The segment from its beginning; the same bytes with any pool."""
+        if self._head:
+            yield np.frombuffer(self._head, np.uint8)
+        if self._chosen.streams:
+            yield from _chunks(self._chosen.streams, self._pool, self._checksums)
+
+    def layout(self) -> Layout:
+        """The layout, once all parts are out."""
+        chosen, rows = self._chosen, len(self._checksums)
+        return Layout(
+            chosen.positions,
+            chosen.values,
+            chosen.chunk,
+            self._record,
+            tuple(_stream(coding) for coding in chosen.streams),
+            _numbers(chosen.nonzeros, rows),
+            _numbers(chosen.fillers, rows),
+            tuple(self._checksums),
+        )
 
 
 def encode(words: Words, profile: str = "auto", pool: Executor | None = None) -> Encoded:
     """`words` in the smallest layout of the profile."""
     analysis = Analysis(words)
-    layout, parts = write(choose(analysis, profile), pool)
-    return Encoded(layout, analysis.nonzeros, parts)
+    return Encoded(choose(analysis, profile), analysis.nonzeros, pool)
 
 
 def write(chosen: Encoding, pool: Executor | None = None) -> tuple[Layout, list[U8]]:
-    """The segment of a chosen encoding. The same bytes with any `pool`."""
-    parts: list[U8] = []
-    record = None
-    if chosen.codebook is not None:
-        record, head = chosen.codebook.encode()
-        parts.append(np.frombuffer(head, np.uint8))
-    checksums: list[int] = []
-    if chosen.streams:
-        body, checksums = _chunks(chosen.streams, pool)
-        parts.append(body)
-    layout = Layout(
-        chosen.positions,
-        chosen.values,
-        chosen.chunk,
-        record,
-        tuple(_stream(coding) for coding in chosen.streams),
-        _numbers(chosen.nonzeros, len(checksums)),
-        _numbers(chosen.fillers, len(checksums)),
-        tuple(checksums),
-    )
-    return layout, parts
+    """The segment of a chosen encoding at once."""
+    encoded = Encoded(chosen, 0, pool)
+    parts = list(encoded.parts())
+    return encoded.layout(), parts
 
 
-def _chunks(streams: list[Coding], pool: Executor | None) -> tuple[U8, list[int]]:
-    """All chunks one after another, each with its streams in order, and their checksums."""
+def _chunks(streams: list[Coding], pool: Executor | None, checksums: list[int]) -> Iterator[U8]:
+    """All chunks one after another, each with its streams in order, some megabytes at a time; adds their checksums."""
     if len(streams) == 1 and all(code.kind == "raw" for code in streams[0].codes):
         symbols = streams[0].symbols  # as it is: no copy
-        return symbols.data, kernels.active().crc32c_rows(symbols.data, symbols.bounds).tolist()
+        checksums += kernels.active().crc32c_rows(symbols.data, symbols.bounds).tolist()
+        yield symbols.data
+        return
     sizes = np.stack([coding.sizes for coding in streams], axis=1)
     ends = np.cumsum(sizes.reshape(-1))
     starts = (ends - sizes.reshape(-1)).reshape(sizes.shape)
-    out = np.empty(int(ends[-1]), np.uint8)
     bounds = np.append(starts[:, 0], ends[-1])
-    checksums = np.empty(len(sizes), np.uint32)
+    first = 0
+    while first < len(sizes):
+        last = int(np.searchsorted(bounds, bounds[first] + _PART_BYTES, "right")) - 1
+        last = min(max(last, first + 1), len(sizes))
+        part, crcs = _part(streams, starts[first:last] - bounds[first], bounds[first : last + 1] - bounds[first], first, pool)
+        checksums += crcs
+        yield part
+        first = last
 
-    def batch(first: int) -> None:
-        last = min(first + _BATCH, len(sizes))
+
+def _part(
+    streams: list[Coding], starts: NDArray[np.int64], bounds: NDArray[np.int64], first: int, pool: Executor | None
+) -> tuple[U8, list[int]]:
+    """The chunks from `first` on whose streams start at `starts` in it."""
+    out = np.empty(int(bounds[-1]), np.uint8)
+    checksums = np.empty(len(starts), np.uint32)
+
+    def batch(at: int) -> None:
+        to = min(at + _BATCH, len(starts))
         for s, coding in enumerate(streams):
-            coding.write(first, last, out, np.ascontiguousarray(starts[first:last, s]))
-        checksums[first:last] = kernels.active().crc32c_rows(out, bounds[first : last + 1])
+            coding.write(first + at, first + to, out, np.ascontiguousarray(starts[at:to, s]))
+        checksums[at:to] = kernels.active().crc32c_rows(out, np.ascontiguousarray(bounds[at : to + 1]))
 
-    _each(batch, range(0, len(sizes), _BATCH), pool)
+    _each(batch, range(0, len(starts), _BATCH), pool)
     return out, checksums.tolist()
 
 

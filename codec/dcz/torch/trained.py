@@ -31,7 +31,8 @@ def parametrized(state: Mapping[str, Tensor]) -> dict[str, tuple[str, dict[str, 
 
 def fuse(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict without parametrizations: `weight` for what `prune_` and `cluster_` made of it, and for the
-    `weight_orig` and `weight_mask` of `torch.nn.utils.prune`. Pruned weights are 0, never -0.0.
+    `weight_orig` and `weight_mask` of `torch.nn.utils.prune`. Pruned weights are 0, never -0.0. What was tied stays
+    one tensor.
 
     >>> import torch, dcz.torch
     >>> model = torch.nn.Linear(64, 64)
@@ -43,7 +44,8 @@ def fuse(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     found = parametrized(state)
     gone = set()
-    out = {}
+    out: dict[str, Tensor] = {}
+    shared: dict[tuple, Tensor] = {}
     with torch.no_grad():
         for name, (kind, tensors) in found.items():
             before, _, last = name.rpartition(".")
@@ -51,7 +53,11 @@ def fuse(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             other = "mask" if kind == "pruned" else "index"
             gone |= {stem + _ORIGINAL, f"{stem}.0.{other}"}
             make = masked if kind == "pruned" else spread
-            out[name] = make(tensors["original"].detach(), tensors[other])
+            original, buffer = tensors["original"].detach(), tensors[other]
+            same = (original.data_ptr(), original.shape, original.dtype, buffer.data_ptr(), buffer.shape)
+            if same not in shared or not original.numel():
+                shared[same] = make(original, buffer)
+            out[name] = shared[same]
         for key, tensor in state.items():
             base = key.removesuffix("_orig")
             if base != key and f"{base}_mask" in state and base not in state:

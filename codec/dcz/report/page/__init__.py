@@ -10,6 +10,7 @@ import base64
 import gzip
 import html
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,13 +50,12 @@ def build(report: StorageReport, reader: Reader | None = None) -> str:
     check_library()
     import vl_convert
 
-    specs = {name: vl_convert.vegalite_to_vega(spec, vl_version=charts.VERSION) for name, spec in charts.ALL.items()}
     payload = {**data.payload(report), "chunks": data.chunks(reader) if reader is not None else None}
     parts = {
         "title": html.escape(data.plain(report.source)),
         "css": (_HERE / "page.css").read_text(encoding="utf-8"),
         "vega": vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=charts.VERSION).replace("</script", "<\\/script"),
-        "specs": json.dumps(specs).replace("<", "\\u003c"),
+        "specs": _compiled(),
         "data": _packed(payload),
         "js": (_HERE / "charts.js").read_text(encoding="utf-8") + (_HERE / "page.js").read_text(encoding="utf-8"),
         "summary": data.summary(report),
@@ -65,6 +65,16 @@ def build(report: StorageReport, reader: Reader | None = None) -> str:
         before, mark, after = out.partition("{{" + name + "}}")
         out = before + text + after if mark else out
     return out
+
+
+def _compiled() -> str:
+    """The charts as Vega. Scales in the order of the data refer to a data set by a name it has not got where it was
+    named: all such are `rows`."""
+    import vl_convert
+
+    specs = {name: vl_convert.vegalite_to_vega(spec, vl_version=charts.VERSION) for name, spec in charts.ALL.items()}
+    plain = re.sub(r'"data": "(layer_\d+_)?main"', '"data": "rows"', json.dumps(specs))
+    return plain.replace("<", "\\u003c")
 
 
 def _packed(payload: object) -> str:

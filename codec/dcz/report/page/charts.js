@@ -24,9 +24,12 @@ function draw(name, data) {
 function render(name) {
   const item = drawn.get(name), box = document.getElementById("c-" + name), spec = structuredClone(specs[name]);
   for (const [key, rows] of Object.entries(item.data)) spec.data.find((d) => d.name === key).values = rows;
-  const signals = { palette: parts.map(color), lines: [1, 2, 3, 4, 5].map((i) => color("line" + i)), mark: color("accent") };
+  const lines = [1, 2, 3, 4, 5].map((i) => color("line" + i)), signals = { lines, mark: color("accent") };
   for (const signal of spec.signals) if (signal.name in signals) signal.value = signals[signal.name];
+  for (const scale of spec.scales) if (scale.name === "color") scale.range = scale.domain.length === 4 ? parts.map(color) : lines.slice(0, scale.range.length);
   item.width = spec.width = box.clientWidth;
+  delete spec.background;
+  for (const legend of spec.legends || []) legend.columns = item.width < 420 ? (name === "gain" ? 1 : 2) : 4;
   if (!item.width) return;
   const last = item.result;
   const tooltip = { theme: document.documentElement.dataset.theme === "dark" ? "dark" : "light" };

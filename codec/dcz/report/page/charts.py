@@ -25,13 +25,12 @@ def _bars(description: str, field: str, step: int) -> Spec:
             "y": {"field": field, "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 170, "ticks": False, "domain": False}},
             "x": {"field": "bytes", "type": "quantitative", "stack": True, "title": "bytes", "axis": {"format": "~s", "tickCount": 5}},
             "color": {
-                "field": "part", "type": "nominal", "scale": {"domain": _PARTS, "range": {"signal": "palette"}},
+                "field": "part", "type": "nominal", "scale": {"domain": _PARTS, "range": ["#000"] * 4},
                 "legend": {"orient": "top", "title": None},
             },
             "order": {"field": "order", "type": "quantitative"},
             "tooltip": [{"field": field, "title": "name"}, {"field": "part"}, {"field": "bytes", "format": ","}],
         },
-        "params": [{"name": "palette", "value": ["#0b7285", "#2b8a3e", "#b07d00", "#862e9c"]}],
     }  # fmt: skip
 
 
@@ -43,8 +42,8 @@ def _x_density(title: str = "density: fraction of weights that are not zero (log
 
 def _lines(palette: int) -> Spec:
     return {
-        "field": "line", "type": "nominal", "sort": None, "legend": {"orient": "top", "title": None, "columns": 2, "labelLimit": 210},
-        "scale": {"range": {"signal": f"slice(lines, 0, {palette})"}},
+        "field": "line", "type": "nominal", "sort": None, "legend": {"orient": "top", "title": None, "labelLimit": 240},
+        "scale": {"range": ["#000"] * palette},
     }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def plain(name: str) -> str:
 
 def payload(report: StorageReport) -> dict[str, object]:
     """All that the charts and tables show."""
-    seen = {round(t.correlation, 2) for t in report.tensors if t.crossover is not None} | {0.0}
+    seen = {round(t.correlation, 2) + 0.0 for t in report.tensors if t.crossover is not None} | {0.0}
     return {
         "source": plain(report.source),
         "layouts": [{"key": key, "title": title, "help": text, **report.parts(key)} for key, title, text in LAYOUTS],

@@ -55,13 +55,13 @@ function crossing() {
   const gain = (c, name) => line(c.csr.map((y, i) => y / c.bitmap[i] - 1), name).filter((r) => Math.abs(r.y) <= 0.35);
   const two = at((x) => x.sizes["bitmap+huffman"][0] ? x.sizes["relative8+huffman"][0] / x.sizes["bitmap+huffman"][0] - 1 : 0);
   draw("gain", {
-    rows: [...gain(free, "independent positions"), ...(own ? gain(own, `as correlated as the tensor (${t.rho})`) : [])],
+    rows: [...gain(free, "independent positions"), ...(own ? gain(own, `as the tensor (correlation ${t.rho})`) : [])],
     points: two, picked: only(two), crossing: label(own ? own.crossover : free.crossover),
   });
   const some = model.tensors.map((x, i) => ({ name: x.name, weights: x.weights, x: per(total(x, "entropy"), x.nonzeros), y: per(total(x, "auto"), x.nonzeros), pick: i }))
     .filter((p) => p.weights >= 256 && model.tensors[p.pick].nonzeros > 0);
   const ends = some.length ? [Math.min(...some.map((p) => p.x)), Math.max(...some.map((p) => p.x))] : [];
-  draw("entropy", { rows: ends.map((v) => ({ x: v, y: v })), points: some, picked: only(some) });
+  if (some.length) draw("entropy", { rows: ends.map((v) => ({ x: v, y: v })), points: some, picked: only(some) });
 }
 
 function choose(i, scroll) {
@@ -75,7 +75,7 @@ function choose(i, scroll) {
     `${t.k === null ? "no clusters" : t.k + " clusters"}. auto takes ${t.auto}, ${total(t, "auto").toLocaleString("en")} bytes: ${t.reason}. ` +
     `Fillers of 4-, 5- and 8-bit gaps: ${t.fillers.map((n) => n.toLocaleString("en")).join(", ")}.${cross}`;
   draw("own", { rows: stacked(model.layouts.filter((l) => !large.includes(l.key)).map((l) => ({ ...splitOf(t, l.key), label: l.title })), "layout") });
-  draw("clusters", { rows: t.counts.map((count, n) => ({ i: n, count, length: t.lengths[n], value: t.values[n] })) });
+  if (t.counts.length) draw("clusters", { rows: t.counts.map((count, n) => ({ i: n, count, length: t.lengths[n], value: t.values[n] })) });
   $("clusters-note").textContent = t.counts.length ? "Bars: weights; line: length of the Huffman code."
     : t.nonzeros ? "No codebook of up to 256 values pays here: values are stored as bytes, each byte plane coded on its own." : "There are no nonzero values.";
   $("c-clusters").hidden = !t.counts.length;

@@ -1,0 +1,43 @@
+"""A model whose tensors are pruned and clustered by a recipe as they are read, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from dcz.convert.model import Model, Tensor
+from dcz.lossy.compression import Done, Runner
+
+
+class CompressedModel:
+    """An open model seen through a recipe. `done` says what became of each tensor that was read."""
+
+    def __init__(self, model: Model, recipe: object, *, keep_nonfinite: bool = False) -> None:
+        self._model = model
+        names = [tensor.name for tensor in model.tensors()]
+        self._runner = Runner(recipe, names, model.read, keep_nonfinite)
+        self.done: dict[str, Done] = {}
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        return self._model.metadata
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        return self._model.aliases
+
+    def tensors(self) -> list[Tensor]:
+        return self._model.tensors()
+
+    def read(self, name: str) -> np.ndarray:
+        """The tensor after its treatment."""
+        array, self.done[name] = self._runner.apply(name, np.asarray(self._model.read(name)))
+        return array
+
+    def __enter__(self) -> CompressedModel:
+        self._model.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._model.__exit__(*error)

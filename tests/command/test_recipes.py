@@ -1,0 +1,132 @@
+"""`dcz plan` makes a recipe, and `dcz pack --recipe` packs by it; whatever is wrong, nothing is written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import dcz
+
+RNG = np.random.Generator(np.random.PCG64(6))
+TENSORS = {
+    "conv.weight": RNG.laplace(size=(32, 16, 3, 3)).astype("f4"),
+    "fc.weight": RNG.standard_normal((64, 100)).astype("f4"),
+    "fc.bias": RNG.standard_normal(64).astype("f4"),
+    "steps": np.arange(2100),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    save_file(TENSORS, "model.safetensors")
+    bad = TENSORS["fc.weight"].copy()
+    bad[3, 4] = np.nan
+    save_file({**TENSORS, "fc.weight": bad}, "nan.safetensors")
+    Path("r.json").write_text('{"density": 0.2, "n_bits": 4, "tensors": {"conv*": {"density": 0.5}}}')
+    Path("empty.json").write_text("{}")
+    Path("typo.toml").write_text("n_bit = 4\n")
+    Path("nothing.toml").write_text('[tensors."fc.wight"]\nn_bits = 4\n')
+    Path("broken.toml").write_text("n_bits =")
+    return tmp_path
+
+
+def test_pack_by_a_recipe(folder: Path, dcz_: Callable) -> None:
+    run = dcz_("pack", "model.safetensors", "model.dcz", "--recipe", "r.json")
+    assert (run.code, run.err) == (0, "")
+    expected = dcz.compress(load_file("model.safetensors"), "r.json")
+    found = dcz.load_file("model.dcz")
+    assert all(found[name].tobytes() == expected[name].tobytes() for name in TENSORS)
+    assert "2 tensors pruned or clustered; largest relative error" in run.out
+    assert "left alone, as dtype int64 has no weights to round: steps" in run.out
+    assert "left alone, as biases and norms (fewer than two dimensions) are left alone unless named: fc.bias" in run.out
+
+
+def test_pack_as_json(folder: Path, dcz_: Callable) -> None:
+    document = json.loads(dcz_("pack", "model.safetensors", "model.dcz", "--recipe", "r.json", "--json").out)
+    assert document["done"]["fc.weight"]["clusters"] == 16 and document["done"]["conv.weight"]["density"] == 0.5
+    assert "int64" in document["done"]["steps"]["left"]
+
+
+def test_global_scope(folder: Path, dcz_: Callable) -> None:
+    Path("g.toml").write_text('density = 0.2\nscope = "global"\n')
+    assert dcz_("pack", "model.safetensors", "g.dcz", "--recipe", "g.toml", "-q").code == 0
+    expected = dcz.prune(TENSORS, density=0.2, scope="global").tensors
+    assert all(array.tobytes() == expected[name].tobytes() for name, array in dcz.load_file("g.dcz").items())
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_plan_and_pack(folder: Path, dcz_: Callable, suffix: str) -> None:
+    grid = ("--densities", "1,0.5,0.2,0.1", "--n-bits", "3,4,5")
+    run = dcz_("plan", "model.safetensors", "--target-ratio", 6, "-o", f"r{suffix}", "-f", *grid)
+    assert (run.code, run.err) == (0, "")
+    lines = {line.split()[0]: line.split() for line in run.out.splitlines() if line.split()}
+    assert lines["conv.weight"][1] == "32x16x3x3" and "int64" in lines["steps"]
+    assert f"r{suffix}: written; dcz pack model.safetensors model.dcz --recipe r{suffix}" in run.out
+    assert dcz_("pack", "model.safetensors", "m.dcz", "--recipe", f"r{suffix}", "-q").code == 0
+    size = os.path.getsize("m.dcz")
+    assert sum(array.nbytes for array in TENSORS.values()) / size >= 6 and f"({size} bytes)" in run.out
+    document = json.loads(dcz_("plan", "model.safetensors", "--target-ratio", 6, "--json", *grid).out)
+    assert document["file_bytes"] == size
+    assert document["recipe"] == dcz.lossy.Recipe.load(f"r{suffix}").plain()
+
+
+def test_plan_for_an_error_with_a_plot(folder: Path, dcz_: Callable) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    run = dcz_("plan", "model.safetensors", "--max-rel-error", 0.2, "--names", "fc*", "--entropy", 0.003, "--plot", "p.png", "-q")
+    assert (run.code, run.out, run.err) == (0, "", "")
+    assert Path("p.png").read_bytes().startswith(b"\x89PNG")
+
+
+RATIO = ("--target-ratio", "5")
+ERRORS = {
+    "empty recipe": (("pack", "model.safetensors", "x.dcz", "--recipe", "empty.json"), 1, "empty.json: recipe: is empty"),
+    "unknown key": (("pack", "model.safetensors", "x.dcz", "--recipe", "typo.toml"), 1, "did you mean n_bits?"),
+    "no match": (("pack", "model.safetensors", "x.dcz", "--recipe", "nothing.toml"), 1, "near it: fc.weight"),
+    "broken": (("pack", "model.safetensors", "x.dcz", "--recipe", "broken.toml"), 1, "broken.toml: no TOML"),
+    "absent": (("pack", "model.safetensors", "x.dcz", "--recipe", "absent.toml"), 1, "absent.toml: No such file"),
+    "other kind": (("pack", "model.safetensors", "x.dcz", "--recipe", "model.safetensors"), 1, "a recipe is a .toml or .json file"),
+    "nan": (("pack", "nan.safetensors", "x.dcz", "--recipe", "r.json"), 1, "tensor 'fc.weight': has NaN or infinity"),
+    "keep without recipe": (("pack", "model.safetensors", "x.dcz", "--keep-nonfinite"), 2, "goes with --recipe"),
+    "no target": (("plan", "model.safetensors"), 2, "give one of --target-ratio"),
+    "two targets": (("plan", "model.safetensors", *RATIO, "--target-bytes", "9"), 2, "give one of --target-ratio"),
+    "out of reach": (("plan", "model.safetensors", "--target-ratio", "1e6", "--n-bits", "2"), 1, "the smallest plan takes"),
+    "no numbers": (("plan", "model.safetensors", *RATIO, "--n-bits", "a"), 2, "--n-bits: expected numbers"),
+    "no bits": (("plan", "model.safetensors", *RATIO, "--n-bits", "17"), 1, "n_bits: expected an integer from 1 to 16"),
+    "plan of nan": (("plan", "nan.safetensors", *RATIO), 1, "has NaN or infinity"),
+    "plan of nothing": (("plan", "model.safetensors", *RATIO, "--names", "nope"), 1, "'nope' matches none"),
+    "plan to other kind": (("plan", "model.safetensors", *RATIO, "-o", "x.yaml"), 1, "a recipe is a .toml or .json file"),
+    "plan over a file": (("plan", "model.safetensors", *RATIO, "-o", "r.json"), 1, "already exists; use --force"),
+    "plot of other kind": (("plan", "model.safetensors", *RATIO, "--plot", "x.docx"), 1, "a plot is a .png, .svg, .pdf file"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors(folder: Path, dcz_: Callable, case: str) -> None:
+    arguments, code, message = ERRORS[case]
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    run = dcz_(*arguments)
+    assert run.code == code and run.out == "" and run.err.count("\n") == 1 and message in run.err, run.err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_nonfinite_tensors_are_kept_when_asked(folder: Path, dcz_: Callable) -> None:
+    run = dcz_("pack", "nan.safetensors", "nan.dcz", "--recipe", "r.json", "--keep-nonfinite")
+    assert (run.code, run.err) == (0, "") and "left alone, as it has NaN or infinity: fc.weight" in run.out
+    found = dcz.load_file("nan.dcz")
+    assert found["fc.weight"].tobytes() == load_file("nan.safetensors")["fc.weight"].tobytes()
+    assert np.count_nonzero(found["conv.weight"]) == found["conv.weight"].size // 2
+
+
+def test_recipes_and_folders(folder: Path, dcz_: Callable) -> None:
+    os.mkdir("hub")
+    save_file(TENSORS, "hub/model.safetensors")
+    run = dcz_("pack", "hub", "out", "--recipe", "r.json")
+    assert run.code == 2 and "--recipe: goes with a .dcz" in run.err and not os.path.exists("out")
+    assert dcz_("pack", "hub", "hub.dcz", "--recipe", "r.json", "-q").code == 0

@@ -1,0 +1,154 @@
+"""JAX: pytrees by path, Flax's linen and NNX, and trees to restore onto."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+import dcz
+from dcz.errors import DczError, UnsupportedError
+from support.frameworks import face, framework, run_program
+
+jax = framework("jax")
+jnp = jax.numpy
+dcz_jax = face("jax")
+X = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 6)
+
+
+def saved(model: object) -> bytes:
+    file = io.BytesIO()
+    dcz_jax.save_model(model, file)
+    return file.getvalue()
+
+
+def test_names_are_paths() -> None:
+    tree = {"params": {"layers": [{"kernel": jnp.ones(2)}, (jnp.zeros(1), jnp.ones(1))], "none": None}, "step": np.int32(3)}
+    assert sorted(dcz_jax.load(dcz_jax.save(tree))) == [
+        "params.layers.0.kernel",
+        "params.layers.1.0",
+        "params.layers.1.1",
+        "step",
+    ]
+    nested = dcz_jax.load(dcz_jax.save({"a": {"b": jnp.ones(2), "c": jnp.ones(3)}}), nested=True)
+    assert set(nested["a"]) == {"b", "c"}
+
+
+def test_collisions_are_refused() -> None:
+    with pytest.raises(DczError, match="two paths are called 'a.b'"):
+        dcz_jax.save({"a.b": jnp.ones(1), "a": {"b": jnp.ones(1)}})
+    for names in (["a", "a.b"], ["a.b", "a.b.c"], ["a.b.c", "a.b"]):
+        with pytest.raises(DczError, match="nested=False"):
+            dcz_jax.load(dcz.save({name: X for name in names}), nested=True)
+
+
+def test_linen_variables_onto_an_abstract_tree() -> None:
+    linen = pytest.importorskip("flax.linen", reason="flax is not installed")
+
+    class Net(linen.Module):
+        @linen.compact
+        def __call__(self, x: object) -> object:
+            return linen.Dense(4)(linen.relu(linen.BatchNorm(use_running_average=True)(linen.Dense(5)(x))))
+
+    variables = Net().init(jax.random.key(0), X)
+    abstract = jax.eval_shape(lambda: Net().init(jax.random.key(1), X))
+    restored = dcz_jax.load_model(abstract, saved(variables))
+    assert jax.tree_util.tree_structure(restored) == jax.tree_util.tree_structure(variables)
+    assert (Net().apply(restored, X) == Net().apply(variables, X)).all()
+    assert "batch_stats.BatchNorm_0.mean" in dcz.open(saved(variables))
+
+
+def test_nnx_modules_are_restored_in_place() -> None:
+    nnx = pytest.importorskip("flax.nnx", reason="flax is not installed")
+
+    class Net(nnx.Module):
+        def __init__(self, seed: int) -> None:
+            rngs = nnx.Rngs(seed)
+            self.first = nnx.Linear(6, 6, rngs=rngs)
+            self.second = self.first  # tied
+            self.norm = nnx.BatchNorm(6, rngs=rngs)
+            self.drop = nnx.Dropout(0.5, rngs=rngs)
+
+        def __call__(self, x: object) -> object:
+            return self.drop(self.norm(self.second(self.first(x))))
+
+    model, other = Net(1), Net(2)
+    model(X)  # moves the running mean
+    data = saved(model)
+    assert sorted(dcz.open(data)) == [
+        "first.bias", "first.kernel", "norm.bias", "norm.mean", "norm.scale", "norm.var"
+    ]  # fmt: skip
+    key = jax.random.key_data(other.drop.rngs.key[...]).tolist()
+    assert dcz_jax.load_model(other, data) is other
+    model.eval()
+    other.eval()
+    assert (model(X) == other(X)).all()
+    assert jax.random.key_data(other.drop.rngs.key[...]).tolist() == key
+    assert other.second is other.first
+
+
+def test_training_state_with_an_optimizer() -> None:
+    optax = pytest.importorskip("optax", reason="optax is not installed")
+    params = {"w": jnp.asarray(X), "b": jnp.zeros(6, jnp.bfloat16)}
+    state = {"params": params, "opt": optax.adam(1e-3).init(params)}
+    restored = dcz_jax.load_model(jax.eval_shape(lambda: state), saved(state))
+    assert jax.tree_util.tree_structure(restored) == jax.tree_util.tree_structure(state)
+    same = jax.tree_util.tree_map(lambda a, b: a.dtype == b.dtype and np.asarray(a).tobytes() == np.asarray(b).tobytes(), restored, state)
+    assert jax.tree_util.tree_all(same)
+
+
+def test_mismatches_name_everything_and_change_nothing() -> None:
+    data = dcz.save({"w": X, "extra": X})
+    tree = {"w": jnp.zeros((3, 6)), "b": jnp.ones(2)}
+    with pytest.raises(DczError, match="missing in the file: 'b'; unexpected in the file: 'extra'"):
+        dcz_jax.load_model(tree, data)
+    restored = dcz_jax.load_model(tree, data, strict=False)
+    assert (restored["w"] == X).all() and restored["b"] is tree["b"] and not tree["w"].any()
+    for wrong in (jnp.zeros((6, 3)), jnp.zeros((3, 6), jnp.bfloat16)):
+        with pytest.raises(DczError, match=r"'w' is float32 \(3, 6\), the model has"):
+            dcz_jax.load_model({"w": wrong}, data, strict=False)
+
+
+def test_64_bits_are_never_narrowed() -> None:
+    data = dcz.save({"w": np.float64([1 / 3])})
+    with pytest.raises(UnsupportedError, match="jax_enable_x64"):
+        dcz_jax.load(data)
+    program = (
+        "import jax, numpy, dcz.jax; jax.config.update('jax_enable_x64', True); "
+        "print(dcz.jax.load(dcz.save({'w': numpy.float64([1 / 3])}))['w'].dtype)"
+    )
+    assert run_program(program) == "float64\n"
+
+
+def test_random_keys_and_traced_arrays_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="key_data"):
+        dcz_jax.save({"key": jax.random.key(0)})
+    with pytest.raises(DczError, match="traced"):
+        jax.jit(lambda x: dcz_jax.save({"x": x}))(jnp.ones(2))
+
+
+def test_large_arrays_are_not_copied_on_the_cpu() -> None:
+    """JAX uses memory in place where it begins on a line of its own, which large tensors do."""
+    data = dcz.save({"w": np.ones((1500, 1024), np.float32)})
+    seen = []
+    convert = dcz_jax.load.__globals__["from_array"]
+
+    def spy(array: np.ndarray, *rest: object) -> object:
+        seen.append(array.__array_interface__["data"][0])
+        return convert(array, *rest)
+
+    dcz_jax.load.__globals__["from_array"] = spy
+    try:
+        assert dcz_jax.load(data)["w"].unsafe_buffer_pointer() == seen[0]
+    finally:
+        dcz_jax.load.__globals__["from_array"] = convert
+
+
+def test_device_and_sharding() -> None:
+    device = jax.devices()[0]
+    sharding = jax.sharding.SingleDeviceSharding(device)
+    assert dcz_jax.load(dcz.save({"w": X}), device)["w"].devices() == {device}
+    assert dcz_jax.load(dcz.save({"w": X}), sharding)["w"].sharding == sharding
+    tree = {"w": jax.ShapeDtypeStruct(X.shape, X.dtype, sharding=sharding)}
+    assert dcz_jax.load_model(tree, dcz.save({"w": X}))["w"].sharding == sharding

@@ -1,0 +1,213 @@
+"""ONNX: a model in two files that onnxruntime runs as before, external data, subgraphs, and models that would escape."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dcz
+from dcz.errors import DczError, TruncatedError, UnsupportedError
+from support.frameworks import face, framework
+
+onnx = framework("onnx")
+dcz_onnx = face("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+X = np.random.Generator(np.random.PCG64(5)).standard_normal((2, 3, 12, 12)).astype(np.float32)
+
+
+def sparse(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Pruned and clustered weights."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    weights = np.round(rng.standard_normal(shape) * 4).astype(np.float32) / 16
+    return np.where(rng.random(shape) < 0.15, weights, np.float32(0))
+
+
+def network() -> object:
+    """A small convolutional network with every usual kind of initializer, one of them in a subgraph."""
+    weights = {
+        "conv.w": sparse((8, 3, 3, 3), 1),
+        "conv.b": sparse((8,), 2),
+        "shape": np.array([0, -1], np.int64),
+        "fc.w": sparse((800, 50), 3).astype(np.float16),
+        "condition": np.array(True),
+        "zero": np.zeros((), np.float32),
+    }
+    branches = []
+    for name, scale in (("then", 2.0), ("else", 3.0)):
+        inner = numpy_helper.from_array(np.float32([scale] * 50), "scale")  # called the same in both
+        node = helper.make_node("Mul", ["h", "scale"], [f"{name}_out"])
+        out = helper.make_tensor_value_info(f"{name}_out", TensorProto.FLOAT, [2, 50])
+        branches.append(helper.make_graph([node], name, [], [out], [inner]))
+    nodes = [
+        helper.make_node("Conv", ["x", "conv.w", "conv.b"], ["c"]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Reshape", ["r", "shape"], ["flat"]),
+        helper.make_node("Cast", ["fc.w"], ["fc32"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["flat", "fc32"], ["m"]),
+        helper.make_node("Add", ["m", "zero"], ["h"]),
+        helper.make_node("If", ["condition"], ["y"], name="branch", then_branch=branches[0], else_branch=branches[1]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 12, 12])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 50])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def run(model: object) -> np.ndarray:
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": X})[0]
+
+
+def test_a_model_in_two_files_runs_as_before(tmp_path: Path) -> None:
+    model = network()
+    before = model.SerializeToString(deterministic=True)
+    dcz_onnx.save_model(model, tmp_path / "model.onnx", {"note": "packed"})
+    assert sorted(os.listdir(tmp_path)) == ["model.dcz", "model.onnx"]
+    assert model.SerializeToString(deterministic=True) == before  # the caller's is untouched
+    packed = sum(os.path.getsize(tmp_path / name) for name in os.listdir(tmp_path))
+    assert packed < len(before) / 4
+    assert dcz.open(tmp_path / "model.dcz").metadata == {"note": "packed"}
+    loaded = dcz_onnx.load_model(tmp_path / "model.onnx")
+    onnx.checker.check_model(loaded)
+    assert loaded.SerializeToString(deterministic=True) == before
+    assert run(loaded).tobytes() == run(model).tobytes()
+
+
+def test_a_model_without_its_weights_is_no_valid_model(tmp_path: Path) -> None:
+    """Whoever forgets the weights is told, by whatever reads the model: nothing is computed with zeros."""
+    dcz_onnx.save_model(network(), tmp_path / "model.onnx")
+    thin = onnx.load_model(tmp_path / "model.onnx")
+    with pytest.raises(onnx.checker.ValidationError):
+        onnx.checker.check_model(thin)
+    with pytest.raises(Exception, match="(?i)initializer|tensor|raw_data"):
+        run(thin)
+    with pytest.raises(DczError, match="has no data"):
+        dcz_onnx.save_model(tmp_path / "model.onnx", tmp_path / "again.onnx")
+    os.remove(tmp_path / "model.dcz")
+    with pytest.raises(FileNotFoundError):
+        dcz_onnx.load_model(tmp_path / "model.onnx")
+
+
+def test_external_data_is_taken_in(tmp_path: Path) -> None:
+    (tmp_path / "big").mkdir()
+    model = network()
+    path = tmp_path / "big" / "model.onnx"
+    onnx.save_model(network(), path, save_as_external_data=True, location="weights.bin", size_threshold=16)
+    dcz_onnx.save_model(path, tmp_path / "model.onnx", weights=tmp_path / "other.dcz")
+    loaded = dcz_onnx.load_model(tmp_path / "model.onnx")
+    assert loaded.SerializeToString(deterministic=True) == model.SerializeToString(deterministic=True)
+    assert run(loaded).tobytes() == run(model).tobytes()
+    with pytest.raises(DczError, match="pass its path"):
+        dcz_onnx.save_model(onnx.load_model(path, load_external_data=False), tmp_path / "x.onnx")
+    with open(path.parent / "weights.bin", "r+b") as file:
+        file.truncate(100)
+    with pytest.raises(TruncatedError, match="initializer '.*': external data: bytes .* which has 100"):
+        dcz_onnx.save_model(path, tmp_path / "x.onnx")
+    assert not (tmp_path / "x.onnx").exists() and not (tmp_path / "x.dcz").exists()
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "a/../../secret", "link", "", "."])
+def test_external_data_outside_of_the_folder_is_refused(tmp_path: Path, location: str) -> None:
+    folder = tmp_path / "model"
+    (folder / "a").mkdir(parents=True)
+    (tmp_path / "secret").write_bytes(bytes(1000))
+    (folder / "link").symlink_to(tmp_path / "secret")
+    model = network()
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(DczError, match="not in the model's folder"):
+        dcz_onnx.save_model(folder / "model.onnx", folder / "packed.onnx")
+    assert not (folder / "packed.onnx").exists() and not (folder / "packed.dcz").exists()
+
+
+@pytest.mark.parametrize("location", ["../model.dcz", "/tmp/model.dcz", ""])
+def test_weights_outside_of_the_folder_are_refused(tmp_path: Path, location: str) -> None:
+    dcz_onnx.save_model(network(), tmp_path / "model.onnx")
+    thin = onnx.load_model(tmp_path / "model.onnx")
+    thin.metadata_props[0].value = location
+    (tmp_path / "model.onnx").write_bytes(thin.SerializeToString())
+    with pytest.raises(DczError, match="not in the model's folder"):
+        dcz_onnx.load_model(tmp_path / "model.onnx")
+    with pytest.raises(DczError, match="in the folder of"):
+        dcz_onnx.save_model(network(), tmp_path / "model.onnx", weights=tmp_path / "elsewhere" / "model.dcz")
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    dcz_onnx.save_model(network(), tmp_path / "model.onnx")
+    for change in ("shape", "missing", "dtype", "strange"):
+        tensors = dcz.load_file(tmp_path / "model.dcz")
+        if change == "missing":
+            del tensors["conv.b"]
+        else:
+            tensors["conv.b" if change != "strange" else "q"] = {"shape": np.zeros(9, "f4")}.get(change, np.zeros(8))
+        dcz.save_file(tensors, tmp_path / "wrong.dcz")
+        with pytest.raises(DczError, match="not the weights of .*: they differ in '(conv.b|q)'"):
+            dcz_onnx.load_model(tmp_path / "model.onnx", tmp_path / "wrong.dcz")
+
+
+def test_initializers_beside_a_model(tmp_path: Path) -> None:
+    """The dcz file alone, for a model that keeps its own weights; and back into it."""
+    model = network()
+    dcz_onnx.save_file(model, tmp_path / "w.dcz")
+    names = sorted(dcz.open(tmp_path / "w.dcz"))
+    assert "branch.then_branch.scale" in names and "branch.else_branch.scale" in names and len(names) == 8
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(DczError, match="pass weights="):
+        dcz_onnx.load_model(tmp_path / "model.onnx")
+    tensors = dcz.load_file(tmp_path / "w.dcz")
+    tensors["conv.w"] = tensors["conv.w"] * 2
+    dcz.save_file(tensors, tmp_path / "w.dcz")
+    changed = dcz_onnx.load_model(tmp_path / "model.onnx", tmp_path / "w.dcz")
+    assert (numpy_helper.to_array(changed.graph.initializer[0]) == tensors["conv.w"]).all()
+
+
+def test_names_that_collide_are_refused(tmp_path: Path) -> None:
+    model = network()
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(2), "branch.then_branch.scale"))
+    with pytest.raises(DczError, match="'branch.then_branch.scale'"):
+        dcz_onnx.save_model(model, tmp_path / "model.onnx")
+    assert os.listdir(tmp_path) == []
+
+
+def test_narrow_elements_strings_and_typed_fields(tmp_path: Path) -> None:
+    import ml_dtypes
+
+    tensors = [
+        numpy_helper.from_array(np.arange(-8, 7).astype(ml_dtypes.int4), "int4"),
+        helper.make_tensor("float_data", TensorProto.FLOAT, [3], [1.0, -0.0, 2.5]),
+        helper.make_tensor("int32_data", TensorProto.BFLOAT16, [2], [1.0, 2.0]),
+        helper.make_tensor("text", TensorProto.STRING, [2], [b"a", b"b"]),
+        helper.make_tensor("empty", TensorProto.FLOAT, [0, 3], []),
+    ]
+    model = helper.make_model(helper.make_graph([], "g", [], [], tensors))
+    dcz_onnx.save_model(model, tmp_path / "model.onnx")
+    assert "text" not in dcz.open(tmp_path / "model.dcz")
+    loaded = dcz_onnx.load_model(tmp_path / "model.onnx")
+    for before, after in zip(tensors, loaded.graph.initializer):
+        a, b = numpy_helper.to_array(before), numpy_helper.to_array(after)
+        assert (before.name, a.dtype, a.shape, a.tobytes()) == (after.name, b.dtype, b.shape, b.tobytes())
+    with pytest.raises(UnsupportedError, match="'text': elements of type STRING"):
+        dcz_onnx.save({"text": tensors[3]})
+
+
+def test_damaged_models_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"\xff" * 100)
+    with pytest.raises(DczError, match="no ONNX model"):
+        dcz_onnx.load_model(tmp_path / "bad.onnx")
+    model = network()
+    model.graph.initializer[0].raw_data = b"1234"
+    with pytest.raises(DczError, match="'conv.w': 4 bytes are not float32"):
+        dcz_onnx.save_model(model, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.dcz").exists()
