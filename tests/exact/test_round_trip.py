@@ -78,7 +78,7 @@ def test_every_bit_pattern_of_a_byte_and_of_two(code: str) -> None:
 def test_all_weights_in_one_place(kernel_set: Kernels, distinct: int) -> None:
     """Chunks are cut by the average density: here one is full, and too long for the sizes of Huffman's lanes."""
     array = np.zeros(12_000_000, "<f2")
-    array[:720_000] = make_array(1, "U16", (720_000,), 1.0, distinct, "counter").view("<f2")
+    array[:1_300_000] = make_array(1, "U16", (1_300_000,), 1.0, distinct, "counter").view("<f2")
     with kernels.use(kernel_set):
         data = dcz.save({"w": array}, profile="bitmap")
         assert_same_bits(dcz.load(data)["w"], array)

@@ -96,6 +96,6 @@ def zoo() -> dict[str, Stored]:
     for name, array in (("scalar", np.float64(-0.0)), ("empty", np.zeros((0, 3), "<f4")), ("zeros", np.zeros(99))):
         words = to_words(array, name)
         encoded = encode(words)
-        segment = b"".join(part.tobytes() for part in encoded.parts)
-        out[name] = Stored(words.dtype, words.shape, encoded.nonzeros, encoded.layout, segment)
+        segment = b"".join(part.tobytes() for part in encoded.parts())
+        out[name] = Stored(words.dtype, words.shape, encoded.nonzeros, encoded.layout(), segment)
     return out
