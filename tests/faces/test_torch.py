@@ -140,7 +140,7 @@ def test_pruned_parameters_are_fused_and_the_model_computes_the_same() -> None:
 
 
 def test_a_masked_infinity_is_zero() -> None:
-    from dcz.torch.masks import fuse
+    from dcz.torch.trained import fuse
 
     state = {"w_orig": torch.tensor([float("inf"), float("nan"), -2.0]), "w_mask": torch.tensor([0.0, 0.0, 1.0])}
     assert bits("torch", fuse(state)["w"])[2] == np.float32([0, 0, -2]).tobytes()
