@@ -113,15 +113,20 @@ def run(chosen: argparse.Namespace, results: Results, scratch: Path, out: Path |
             results.rooflines[name] = limits
         alone(name, results, folder, extra, chosen.quick)
         save()
+        if out is not None:
+            draw(results, out)
         shutil.rmtree(folder)
-    if out is not None:
+    save()
+
+
+def draw(results: Results, out: Path) -> None:
+    """The plot of what there is so far, where matplotlib is installed."""
+    try:
         from benchmarks.report import plot
 
-        try:
-            plot.draw(results, out / "size_speed.png")
-        except ImportError as error:
-            say(f"no plot: {error}")
-    save()
+        plot.draw(results, out / "size_speed.png")
+    except ImportError as error:
+        say(f"no plot: {error}")
 
 
 def alone(name: str, results: Results, folder: Path, extra: dict[str, object], quick: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -72,12 +73,8 @@ def hold(
         _turns(ready, pace.encodes - 1, workers, _encode_turn)
         for what in ("fresh", "warm"):
             say(f"{name}: decoding in turns, {what} memory")
-            _turns(
-                ready,
-                pace.rounds,
-                workers,
-                lambda row, worker, r: _decode_turn(row, worker, r, what, pace, library, contest),
-            )
+            turn = partial(_decode_turn, what=what, pace=pace, library=library, contest=contest)
+            _turns(ready, pace.rounds, workers, turn)
     finally:
         for worker in workers.values():
             worker.end()

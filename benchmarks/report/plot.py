@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import inputs
+from benchmarks.contest.rows import Row
 from benchmarks.peers import OWN, REFERENCES
 from benchmarks.report.results import Results
 
@@ -19,6 +20,7 @@ def draw(results: Results, path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     names = [name for name in inputs.TITLES if any(_shown(row, name) for row in results.rows)]
     if not names:
@@ -36,7 +38,14 @@ def draw(results: Results, path: Path) -> None:
         axis.set_xlabel("bytes of the file, % of dense (less is better)")
         axis.set_ylabel("GB/s of decoded tensors (more is better)")
         axis.grid(True, which="major", alpha=0.3)
-        axis.margins(x=0.18, y=0.12)
+        axis.margins(x=0.06, y=0.12)
+        low, high = axis.get_xlim()
+        axis.set_xlim(right=high * (high / low) ** 0.4)  # room for the names at the right
+        for ticks in (axis.xaxis, axis.yaxis):
+            ticks.set_major_formatter(FuncFormatter(_plain))
+            ticks.set_minor_formatter(NullFormatter())
+        axis.xaxis.set_minor_formatter(FuncFormatter(_plain))
+        axis.tick_params(axis="x", which="minor", labelsize=7)
     for axis in list(axes.flat)[len(names) :]:
         axis.set_axis_off()
     figure.suptitle(f"{results.machine['cpu']}, one thread, fresh memory, {results.machine['date']}")
@@ -46,5 +55,9 @@ def draw(results: Results, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _shown(row: object, name: str) -> bool:
+def _plain(value: float, _: int) -> str:
+    return f"{value:g}"
+
+
+def _shown(row: Row, name: str) -> bool:
     return row.input == name and row.status == "ok" and row.threads == 1 and row.fresh_speed is not None

@@ -89,7 +89,8 @@ class Results:
 
     def _table(self, rows: list[Row]) -> str:
         lines = [
-            "| peer | threads | bytes | ratio | encode s | decode s | GB/s | warm s | warm GB/s | encode MB | decode MB |",
+            "| peer | threads | bytes | ratio | encode s | decode s | GB/s | warm s | warm GB/s "
+            "| encode MB | decode MB |",
             "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
         ]
         good = [row for row in rows if row.status == "ok"]
@@ -103,7 +104,8 @@ class Results:
                 *speeds,
             )
             lines.append(
-                f"| {row.title} | {row.threads} | {' | '.join(cells)} | {_mb(row.encode_peak)} | {_mb(row.decode_peak)} |"
+                f"| {row.title} | {row.threads} | {' | '.join(cells)} "
+                f"| {_mb(row.encode_peak)} | {_mb(row.decode_peak)} |"
             )
         said = set()
         for row in rows:
@@ -162,8 +164,10 @@ class Results:
 
 _COLUMNS = (
     "input", "peer", "version", "threads", "status", "reason", "exact", "dense_bytes", "bytes", "ratio",
-    "encode_s", "encode_runs", "decode_fresh_s", "decode_fresh_runs", "decode_fresh_GBps",
-    "decode_warm_s", "decode_warm_runs", "decode_warm_GBps", "encode_peak_bytes", "decode_peak_bytes",
+    "encode_s", "encode_best_s", "encode_runs",
+    "decode_fresh_s", "decode_fresh_best_s", "decode_fresh_runs", "decode_fresh_GBps",
+    "decode_warm_s", "decode_warm_best_s", "decode_warm_runs", "decode_warm_GBps",
+    "encode_peak_bytes", "decode_peak_bytes",
 )  # fmt: skip
 
 
@@ -173,8 +177,10 @@ def _cells(row: Row) -> list[object]:
 
     return [
         row.input, row.title, row.version, row.threads, row.status, row.reason, row.exact, row.dense, row.size or "",
-        short(row.ratio), short(row.encode_seconds), len(row.encode), short(row.fresh_seconds), len(row.fresh),
-        short(row.fresh_speed and row.fresh_speed / 1e9), short(row.warm_seconds), len(row.warm),
+        short(row.ratio), short(row.encode_seconds), short(min(row.encode, default=None)), len(row.encode),
+        short(row.fresh_seconds), short(min(row.fresh, default=None)), len(row.fresh),
+        short(row.fresh_speed and row.fresh_speed / 1e9),
+        short(row.warm_seconds), short(min(row.warm, default=None)), len(row.warm),
         short(row.warm_speed and row.warm_speed / 1e9), row.encode_peak, row.decode_peak,
     ]  # fmt: skip
 

@@ -75,7 +75,7 @@ def _of_limit(what: str, least: float, name: str) -> Callable[[Results], Target]
     return make
 
 
-def _peer(name: str, peer: str) -> Callable[[Results], "Row | None"]:
+def _peer(name: str, peer: str) -> Callable[[Results], Row | None]:
     return lambda results: results.row(name, peer)
 
 
@@ -159,7 +159,7 @@ def _save_peak(extra: dict[str, object]) -> Target:
 
 
 def _slices(results: Results) -> list[Target]:
-    """Bytes: no more than the slice's share and the chunks its ends cut. Time: its share, half as much again, and 1 ms."""
+    """Bytes: no more than the slice's share and the chunks its ends cut. Time: half as much again, and 1 ms."""
     whats = (
         "`get_slice`, bytes read beyond the slice's share",
         "`get_slice`, time against the slice's share of the whole",

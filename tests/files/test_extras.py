@@ -18,6 +18,7 @@ from dcz.errors import UnsupportedError
 READ = {
     ".pt": ("torch", "torch"), ".pth": ("torch", "torch"), ".bin": ("torch", "torch"), ".ckpt": ("torch", "torch"),
     ".h5": ("h5py", "hdf5"), ".hdf5": ("h5py", "hdf5"), ".keras": ("h5py", "hdf5"), ".onnx": ("onnx", "onnx"),
+    ".mlmodel": ("coremltools", "coreml"),
 }  # fmt: skip
 WRITE = {".pt": ("torch", "torch"), ".h5": ("h5py", "hdf5"), ".keras": ("h5py", "hdf5")}
 

@@ -52,7 +52,7 @@ def test_extensions_that_are_not_known(name: str) -> None:
 
 
 def test_formats_that_are_only_read() -> None:
-    assert set(READABLE) - set(WRITABLE) == {".ckpt", ".net", ".onnx"}
+    assert set(READABLE) - set(WRITABLE) == {".ckpt", ".mlmodel", ".mlpackage", ".net", ".onnx"}
     with pytest.raises(UnsupportedError, match="writing a file with the extension .net is not supported"):
         open_target("w.net")
 

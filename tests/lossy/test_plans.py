@@ -72,7 +72,7 @@ def test_an_accuracy() -> None:
     rows = {row.name: row for row in planned.tensors}
     assert rows["flat"].rel_error < 0.05 < 0.5 < rows["peaked"].rel_error
     sized = dcz.plan(TENSORS, target_ratio=6, evaluate=score, **GRID)
-    assert sized.ratio >= 6 and sized.score >= dcz.plan(TENSORS, target_ratio=6, **GRID).rel_error * 0 + 0.98
+    assert sized.ratio >= 6 and sized.score >= 0.98
     blind = dcz.compress(TENSORS, dcz.plan(TENSORS, target_ratio=6, **GRID).recipe)
     assert sized.score >= score(blind)
 

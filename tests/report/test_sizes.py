@@ -140,6 +140,18 @@ def test_reasons(array: np.ndarray, told: str) -> None:
     assert tensor.crossover is None or 0 < tensor.density < 1
 
 
+def test_one_array_under_two_names_counts_once() -> None:
+    array = make_array(8, "F32", (200, 300), 0.1, 16, "float")
+    tied = {"a": array, "b": array, "c": array.copy()}
+    report = dcz.compare(tied)
+    assert [t.name for t in report.tensors] == ["a", "c"] and report.aliases == {"b": "a"}
+    assert report["b"] is report["a"]
+    with dcz.open(dcz.save(tied)) as reader:
+        assert report.profile("auto") == sum(reader.info(name).stored for name in reader if name not in reader.aliases)
+        again = dcz.compare(reader)
+        assert again.total("auto") == report.total("auto") and again.aliases == report.aliases
+
+
 def test_unknown_names() -> None:
     report = dcz.compare({"w": np.zeros(3)})
     with pytest.raises(KeyError, match="no tensor 'v' among the 1 of the report: w"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -51,14 +52,11 @@ def compare(
         if path is not None:
             check_output(path, force)
     write = _writers(html, png)  # a missing library is found before the work, not after
-    total = sum(os.path.getsize(path) for path in files)
-    reports, before = [], 0
+    reports = []
     with progress("comparing", quiet or json) as bar:
-        for path in files:
-            size = os.path.getsize(path)
-            step = None if bar is None else _scaled(bar, before, size, total)
+        for number, path in enumerate(files):
+            step = None if bar is None else _scaled(bar, number, len(files))
             reports.append(compared(path, shapes=shapes if path.lower().endswith(".net") else None, progress=step))
-            before += size
         if shapes is not None and not any(path.lower().endswith(".net") for path in files):
             raise DczError(f"shapes: are for .net files; {files[0]} has its own")
         report = select(together(reports), sort, pattern, top)
@@ -81,9 +79,9 @@ def compare(
             print(f"{path}: written, {os.path.getsize(path)} bytes")
 
 
-def _scaled(bar, before: int, size: int, total: int):  # noqa: ANN001, ANN202
-    """Progress within one file as progress in all."""
-    return lambda done, whole: bar(before + size * done // max(whole, 1), total)
+def _scaled(bar: Callable[[int, int], None], number: int, count: int) -> Callable[[int, int], None]:
+    """Progress within one file as progress in all, as if the others had its size."""
+    return lambda done, whole: bar(number * whole + done, count * whole)
 
 
 def _writers(html: str | None, png: str | None) -> list:

@@ -39,7 +39,7 @@ def inspect(
     with Reader(file) as reader:
         found = stored_file(reader)
         if html is not None:
-            _page(reader, file, html, quiet or json)
+            _page(reader, html, quiet or json)
     if json:
         print_json(document(file, found))
         return
@@ -49,14 +49,14 @@ def inspect(
     print(summary(file, found))
 
 
-def _page(reader: Reader, file: str, path: str, quiet: bool) -> None:
+def _page(reader: Reader, path: str, quiet: bool) -> None:
     """The page of a comparison, with the chunks that the file has."""
     from dcz.report import page
     from dcz.report.comparison import compare
 
     page.check_library()
     with progress("reading", quiet) as bar:
-        report = compare(file, progress=bar)
+        report = compare(reader, progress=bar)
     page.write(report, path, reader)
 
 

@@ -88,6 +88,11 @@ class Reader(Mapping[str, NDArray]):
         return MappingProxyType(self._index.aliases)
 
     @property
+    def source(self) -> str:
+        """Where the file is."""
+        return self._store.source.name
+
+    @property
     def size(self) -> int:
         """Bytes of the file."""
         return self._store.source.size

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dcz.container.sources import is_url
 from dcz.container.shards import SUFFIX
 from dcz.convert.bitmask import with_dense_bitmasks
+from dcz.convert.coreml import CoremlModel
 from dcz.convert.dcz_file import DczModel, DczTarget
 from dcz.convert.gguf import GgufModel, GgufTarget
 from dcz.convert.hdf5 import Hdf5Model, Hdf5Target, KerasModel, KerasTarget
@@ -43,6 +44,8 @@ _READERS: dict[str, Callable[..., Model]] = {
     ".h5": Hdf5Model,
     ".hdf5": Hdf5Model,
     ".keras": KerasModel,
+    ".mlmodel": CoremlModel,
+    ".mlpackage": CoremlModel,
     ".net": NetModel,
     ".npy": NpyModel,
     ".npz": NpzModel,

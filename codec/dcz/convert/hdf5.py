@@ -190,7 +190,7 @@ class _Part(io.RawIOBase):
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         return self._at
 
-    def readinto(self, buffer) -> int:  # noqa: ANN001 - any writable buffer
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         view = memoryview(buffer).cast("B")[: max(0, self._size - self._at)]
         self._file.seek(self._start + self._at)
         done = self._file.readinto(view) or 0

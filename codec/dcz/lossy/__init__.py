@@ -1,4 +1,5 @@
-"""The lossy step: prune, cluster, and both by a recipe. It knows weights, and nothing of files or bytes."""
+"""The lossy step: prune, cluster, and both by a recipe. It knows weights, and nothing of files or bytes. (The room is not
+called `compress`: importing it would put a module where the function `dcz.compress` is.)"""
 
 from dcz.lossy.clustering import Clustered, cluster
 from dcz.lossy.clusters import Clusters

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.container import Reader
 from dcz.convert import open_model
 from dcz.errors import DczError
 from dcz.report.storage import Picture, StorageReport, TensorStorage
@@ -29,7 +30,7 @@ def compare(
     """What each tensor takes in every layout, in exact bytes, without packing anything.
 
     Args:
-        model: names to numpy arrays, or a file that `dcz pack` reads.
+        model: names to numpy arrays, an open `Reader`, or a file that `dcz pack` reads.
         shapes: for .net files, the network's deploy prototxt or JSON.
         progress: called with (bytes done, bytes in all) after each tensor.
 
@@ -51,10 +52,14 @@ def compare(
     >>> len(dcz.save({"w": weights})) < report.profile("auto") + 400
     True
     """
+    if isinstance(model, Mapping) and shapes is not None:
+        raise DczError("shapes: are for .net files; arrays have their own")
+    if isinstance(model, Reader):
+        return _of_reader(model, progress)
     if isinstance(model, Mapping):
-        if shapes is not None:
-            raise DczError("shapes: are for .net files; arrays have their own")
-        return _report("tensors", _arrays(model), {}, len(model), sum(getattr(a, "nbytes", 0) for a in model.values()), progress)
+        arrays, aliases = _arrays(model)
+        total = sum(getattr(array, "nbytes", 0) for array in arrays.values())
+        return _report("tensors", arrays.items(), aliases, len(arrays), total, progress)
     with open_model(model, shapes=shapes) as source:
         tensors = sorted(source.tensors(), key=lambda tensor: tensor.name)
         total = sum(tensor.nbytes for tensor in tensors)
@@ -78,11 +83,32 @@ def together(reports: list[StorageReport]) -> StorageReport:
     return StorageReport(f"{len(reports)} files", tuple(tensors), aliases)
 
 
-def _arrays(model: Mapping[str, np.ndarray]) -> Iterable[tuple[str, np.ndarray]]:
+def _of_reader(reader: Reader, progress: Progress | None) -> StorageReport:
+    infos = [reader.info(name) for name in sorted(reader) if name not in reader.aliases]
+    found = ((info.name, reader.get_tensor(info.name)) for info in infos)
+    return _report(reader.source, found, dict(reader.aliases), len(infos), sum(info.nbytes for info in infos), progress)
+
+
+def _arrays(model: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays in order, and the names of those that are one and the same: files store them once."""
     for name in model:
         if not isinstance(name, str):
             raise DczError(f"tensors: names are strings, found {name!r:.80}")
-    return ((name, model[name]) for name in sorted(model))
+    arrays: dict[str, np.ndarray] = {}
+    aliases: dict[str, str] = {}
+    first: dict[tuple, str] = {}
+    for name in sorted(model):
+        array = model[name]
+        same = None
+        if isinstance(array, np.ndarray) and array.nbytes:
+            same = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name)
+        if same in first:
+            aliases[name] = first[same]
+            continue
+        arrays[name] = array
+        if same is not None:
+            first[same] = name
+    return arrays, aliases
 
 
 def _report(

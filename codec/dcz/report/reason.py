@@ -21,9 +21,10 @@ def phrase(sizes: Sizes) -> str:
     others = {kind: sizes.huffman[kind].total for kind in _NAMES if kind != chosen.positions}
     kind = min(others, key=lambda key: others[key])
     less = 100 * (1 - chosen.size.total / others[kind]) if others[kind] else 0.0
-    by = f"{less:.1f}%" if less >= 0.05 else "a few bytes"
     zstd = ", with zstd" if "zstd" in chosen.codes else ""
-    return f"{by} below {_NAMES[kind]}{zstd}"
+    if less < 0.05:  # the index decides
+        return f"level with {_NAMES[kind]}, less index{zstd}"
+    return f"{less:.1f}% below {_NAMES[kind]}{zstd}"
 
 
 def _planes(sizes: Sizes) -> str:

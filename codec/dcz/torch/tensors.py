@@ -19,6 +19,8 @@ from dcz.framework import Face, Progress, convert_all, save_bytes, save_tensors
 # Those of dcz's dtypes that this version of torch has; they are called the same.
 _TORCH = {code: getattr(torch, dtype.name) for code, dtype in DTYPES.items() if hasattr(torch, dtype.name)}
 _CODES = {dtype: code for code, dtype in _TORCH.items()}
+# Those that numpy has too; of the others torch sees the bytes.
+_SHARED = frozenset(DTYPES[code].numpy() for code in _TORCH if hasattr(np, DTYPES[code].name))
 
 
 def save_file(
@@ -97,13 +99,16 @@ def load_file(
         return _load_meta(file, names)
     targets = {name: _memory(tensor, name) for name, tensor in (out or {}).items()}
     found = arrays.load_file(file, names=names, threads=threads, out=targets, max_bytes=max_bytes, progress=progress)
-    reused = {id(array): out[name] for name, array in targets.items()} if out else {}
-
-    def convert(array: NDArray, name: str) -> torch.Tensor:
-        tensor = reused[id(array)] if id(array) in reused else from_array(array, name)
-        return tensor if tensor.device == device else tensor.to(device)
-
-    return convert_all(convert, found)
+    made = {id(array): out[name] for name, array in targets.items()} if out else {}
+    if device.type != "cpu":
+        return convert_all(lambda array, name: made.get(id(array), from_array(array, name)).to(device), found)
+    tensors: dict[str, torch.Tensor] = {}
+    for name, array in found.items():
+        tensor = made.get(id(array))
+        if tensor is None:
+            tensor = made[id(array)] = from_array(array, name)
+        tensors[name] = tensor
+    return tensors
 
 
 def load(data: bytes, device: str | int | torch.device = "cpu", **options: object) -> dict[str, torch.Tensor]:
@@ -113,6 +118,8 @@ def load(data: bytes, device: str | int | torch.device = "cpu", **options: objec
 
 def from_array(array: NDArray, name: str) -> torch.Tensor:
     """The tensor over a C-contiguous array's memory."""
+    if array.dtype in _SHARED:
+        return torch.from_numpy(array)
     dtype = torch_dtype(by_numpy(array.dtype, name), name)
     return torch.from_numpy(array.reshape(-1).view(np.uint8)).view(dtype).reshape(array.shape)
 

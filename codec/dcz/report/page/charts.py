@@ -119,7 +119,7 @@ def _entropy() -> Spec:
                 "data": {"name": "points"}, "mark": point,
                 "encoding": {"x": x, "y": y, "tooltip": tooltip, "size": {"field": "weights", "type": "quantitative", "legend": None, "scale": {"range": [30, 300]}}},
             },
-            {"data": {"name": "picked"}, "mark": ring, "encoding": {"x": x, "y": y}},
+            {"data": {"name": "picked"}, "mark": ring, "encoding": {"x": x, "y": y, "opacity": {"field": "seen", "type": "quantitative", "scale": None}}},
         ],
     }  # fmt: skip
 

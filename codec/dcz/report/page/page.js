@@ -61,7 +61,7 @@ function crossing() {
   const some = model.tensors.map((x, i) => ({ name: x.name, weights: x.weights, x: per(total(x, "entropy"), x.nonzeros), y: per(total(x, "auto"), x.nonzeros), pick: i }))
     .filter((p) => p.weights >= 256 && model.tensors[p.pick].nonzeros > 0);
   const ends = some.length ? [Math.min(...some.map((p) => p.x)), Math.max(...some.map((p) => p.x))] : [];
-  if (some.length) draw("entropy", { rows: ends.map((v) => ({ x: v, y: v })), points: some, picked: only(some) });
+  if (some.length) draw("entropy", { rows: ends.map((v) => ({ x: v, y: v })), points: some, picked: [{ ...(only(some)[0] || some[0]), seen: only(some).length }] });
 }
 
 function choose(i, scroll) {
@@ -146,7 +146,7 @@ const bitsOf = (key) => (t) => per(total(t, key), t.weights);
 const columns = [
   ["tensor", (t) => t.name, null], ["weights", (t) => t.weights, (n) => n.toLocaleString("en")],
   ["nonzero", (t) => t.weights ? t.nonzeros / t.weights : 0, (x) => percent(x)], ["k", (t) => t.k ?? -1, (n) => n < 0 ? "" : n],
-  ["CSR + Huffman", bitsOf("relative8+huffman"), 2], ["bitmap + Huffman", bitsOf("bitmap+huffman"), 2], ["entropy", bitsOf("entropy"), 2],
+  ["CSR+H", bitsOf("relative8+huffman"), 2], ["bitmap+H", bitsOf("bitmap+huffman"), 2], ["entropy", bitsOf("entropy"), 2],
   ["auto", bitsOf("auto"), 2], ["bytes", (t) => total(t, "auto"), (n) => n.toLocaleString("en")],
   ["crossover", (t) => t.crossover ?? -1, (x) => x < 0 ? "" : percent(x)], ["taken", (t) => t.auto, null], ["why", (t) => t.reason, null],
 ];

@@ -1,0 +1,338 @@
+"""Core ML programs: palettized and sparse weights as the dense tensors they stand for, exactly.
+
+Read are constants with their values in the weight file, small float constants in the program, and the outputs of
+`constexpr_lut_to_dense`, `constexpr_sparse_to_dense` and of both together (`constexpr_lut_to_sparse`), in the forms
+of iOS 16 and of iOS 18. Of other `constexpr` operations, which compute with rounding, the stored parameters are
+read, as `OPERATION/PARAMETER`: nothing is lost, and nothing is made up.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from math import prod
+
+import numpy as np
+
+from dcz import limits
+from dcz.container.sources import FileSource, read
+from dcz.convert.extras import need
+from dcz.convert.model import Tensor
+from dcz.dtypes import DTYPES
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.tensor import from_words
+
+_CODES = {
+    "BOOL": "BOOL", "FLOAT8E4M3FN": "F8_E4M3", "FLOAT8E5M2": "F8_E5M2", "FLOAT16": "F16", "FLOAT32": "F32",
+    "FLOAT64": "F64", "BFLOAT16": "BF16", "INT8": "I8", "INT16": "I16", "INT32": "I32", "INT64": "I64", "INT4": "I8",
+    "UINT8": "U8", "UINT16": "U16", "UINT32": "U32", "UINT64": "U64", "UINT4": "U8", "UINT2": "U8", "UINT1": "U8",
+    "UINT6": "U8", "UINT3": "U8",
+}  # fmt: skip
+_PACKED = {"INT4": 4, "UINT6": 6, "UINT4": 4, "UINT3": 3, "UINT2": 2, "UINT1": 1}
+_FLOATS = ("FLOAT16", "FLOAT32", "FLOAT64", "BFLOAT16")
+_DENSE = ("constexpr_lut_to_dense", "constexpr_sparse_to_dense")
+_SPARSE = "constexpr_lut_to_sparse"
+_SENTINEL = 0xDEADBEEF
+_BLOB = 64
+_MODEL_PATH = "@model_path/"
+_MAX_MANIFEST = 1 << 20
+_MAX_DEPTH = 16
+
+
+class CoremlModel:
+    """The weights of a `.mlpackage` folder, or of an `.mlmodel` file with its weights beside it."""
+
+    aliases: Mapping[str, str] = {}
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
+        os.stat(path)  # a missing file is the operating system's to report
+        self._proto, self._types = _protos(path)
+        self._file = _program_file(self._path)
+        self._folder = os.path.dirname(os.path.abspath(self._file))
+        self._sources: dict[str, FileSource] = {}
+        self._outputs: dict[str, object] = {}  # names of this program's values to operations
+        self._entries: dict[str, tuple[str, object]] = {}
+        self._tensors: dict[str, Tensor] = {}
+        kinds: dict[str, str] = {}
+        try:
+            for name, entry, kind in self._weights(self._program()):
+                if name in self._tensors:
+                    raise FormatError(f"{self._path}: two weights have the name {name!r:.80}")
+                self._entries[name], self._tensors[name] = entry, self._describe(name, kind)
+                if self._kind(kind) in _PACKED:
+                    kinds[name] = self._kind(kind)
+            stored = os.path.getsize(self._file) + sum(source.size for source in self._sources.values())
+            total = sum(tensor.nbytes for tensor in self._tensors.values())
+            if total > limits.default_max_bytes(stored):
+                raise LimitError(f"{self._path}: its weights would take {total} bytes")
+        except BaseException:
+            self.__exit__()
+            raise
+        self.metadata: Mapping[str, object] = {"coreml.types": kinds} if kinds else {}
+
+    def _program(self) -> object:
+        from google.protobuf.message import DecodeError
+
+        model = self._proto.Model()
+        with open(self._file, "rb") as file:
+            data = file.read()
+        try:
+            model.ParseFromString(data)
+        except (DecodeError, ValueError, RuntimeError) as error:
+            raise FormatError(f"{self._path}: no Core ML model, or one that is cut off ({error})") from None
+        kind = model.WhichOneof("Type")
+        if kind != "mlProgram":
+            what = "no Core ML model" if kind is None else f"a Core ML model of the kind {kind}"
+            raise UnsupportedError(f"{self._path}: {what}; weights of ML programs are read: convert it to one")
+        return model.mlProgram
+
+    def _weights(self, program: object) -> Iterator[tuple[str, tuple[str, object], object]]:
+        """Names, what they are made of, and their types."""
+        for name in sorted(program.functions):
+            for special in sorted(program.functions[name].block_specializations):
+                block = program.functions[name].block_specializations[special]
+                yield from self._block(block, "" if name == "main" else f"{name}/", 0)
+
+    def _block(self, block: object, prefix: str, depth: int) -> Iterator[tuple[str, tuple[str, object], object]]:
+        if depth > _MAX_DEPTH:
+            raise LimitError(f"{self._path}: blocks nested deeper than {_MAX_DEPTH}")
+        for op in block.operations:
+            for output in op.outputs:
+                self._outputs[output.name] = op
+            if op.type == "const":
+                value = op.attributes["val"] if "val" in op.attributes else None
+                if value is not None and self._is_weight(value):
+                    yield prefix + op.outputs[0].name, ("value", value), value.type
+            elif op.type in _DENSE and op.outputs and self._computable(op):
+                yield prefix + op.outputs[0].name, ("dense", op), op.outputs[0].type
+            elif op.type.startswith("constexpr_") and not (op.type == _SPARSE and self._used_by_dense(block, op)):
+                for key, value in self._parameters(op).items():
+                    if value.WhichOneof("value") == "blobFileValue" or self._is_weight(value):
+                        yield f"{prefix}{op.outputs[0].name}/{key}", ("value", value), value.type
+            for inner in op.blocks:
+                yield from self._block(inner, prefix, depth + 1)
+
+    def _is_weight(self, value: object) -> bool:
+        if value.WhichOneof("value") == "blobFileValue":
+            return True
+        return value.type.tensorType.rank > 0 and self._kind(value.type) in _FLOATS
+
+    def _parameters(self, op: object) -> dict[str, object]:
+        """Values that an operation holds itself: its inputs since iOS 18, its attributes before."""
+        found = {key: a.arguments[0].value for key, a in op.inputs.items() if a.arguments and not a.arguments[0].name}
+        return {key: value for key, value in op.attributes.items() if key != "name"} | found
+
+    def _source_of(self, op: object, key: str) -> object | None:
+        """The operation that an input comes from."""
+        arguments = op.inputs[key].arguments if key in op.inputs else []
+        return self._outputs.get(arguments[0].name) if arguments and arguments[0].name else None
+
+    def _computable(self, op: object) -> bool:
+        sources = [self._source_of(op, key) for key in op.inputs]
+        return all(source is None or source.type in ("const", _SPARSE) for source in sources)
+
+    def _used_by_dense(self, block: object, op: object) -> bool:
+        names = {output.name for output in op.outputs}
+        users = [o for o in block.operations for i in o.inputs.values() for a in i.arguments if a.name in names]
+        return bool(users) and all(user.type == "constexpr_sparse_to_dense" and self._computable(user) for user in users)
+
+    def _kind(self, kind: object) -> str:
+        return self._types.DataType.Name(kind.tensorType.dataType)
+
+    def _shape(self, kind: object, where: str) -> tuple[int, ...]:
+        sizes = [d.constant.size for d in kind.tensorType.dimensions if d.WhichOneof("dimension") == "constant"]
+        if len(sizes) != kind.tensorType.rank or any(n >= 1 << 48 for n in sizes) or prod(sizes) >= 1 << 48:
+            raise FormatError(f"{where}: its shape is not known, or beyond measure")
+        return tuple(sizes)
+
+    def _describe(self, name: str, kind: object) -> Tensor:
+        where = f"{self._path}: weight {name!r:.80}"
+        if self._kind(kind) not in _CODES:
+            raise UnsupportedError(f"{where}: elements of type {self._kind(kind)} cannot be stored")
+        return Tensor(name, DTYPES[_CODES[self._kind(kind)]], self._shape(kind, where))
+
+    def tensors(self) -> list[Tensor]:
+        return list(self._tensors.values())
+
+    def read(self, name: str) -> np.ndarray:
+        tensor, (what, entry) = self._tensors[name], self._entries[name]
+        where = f"{self._path}: weight {name!r:.80}"
+        try:
+            array = self._value(entry, where) if what == "value" else self._dense(entry, where)
+            array = np.ascontiguousarray(array).reshape(tensor.shape)
+        except (ValueError, IndexError, KeyError, TypeError) as error:
+            if isinstance(error, DczError):
+                raise
+            raise FormatError(f"{where}: its parameters do not fit each other ({error})") from None
+        if array.dtype != tensor.dtype.numpy():
+            raise FormatError(f"{where}: is made of {array.dtype}, but should be {tensor.dtype.code}")
+        return array
+
+    # -- operations
+
+    def _input(self, op: object, key: str, where: str) -> np.ndarray:
+        source = self._source_of(op, key)
+        if source is None:
+            return self._value(self._parameters(op)[key], where)
+        if source.type == "const":
+            return self._value(source.attributes["val"], where)
+        mask, values = self._lut_to_sparse(source, where)
+        return mask if op.inputs[key].arguments[0].name == source.outputs[0].name else values
+
+    def _dense(self, op: object, where: str) -> np.ndarray:
+        first = self._input(op, "lut" if op.type == _DENSE[0] else "nonzero_data", where)
+        second = self._input(op, "indices" if op.type == _DENSE[0] else "mask", where)
+        parameters = self._parameters(op)
+        if op.type == _DENSE[1]:
+            shape = tuple(self._input(op, "shape", where).tolist()) if "shape" in parameters else second.shape
+            return _scatter(first, second if "shape" not in parameters else _bits(second, 1, prod(shape)), shape)
+        if "shape" not in parameters:
+            return _look_up(second, first, self._axis(op, where))
+        shape = tuple(self._input(op, "shape", where).tolist())  # iOS 16: one table, indices packed
+        bits = (len(first) - 1).bit_length()
+        return first[_bits(second, bits, prod(shape))].reshape(shape)
+
+    def _lut_to_sparse(self, op: object, where: str) -> tuple[np.ndarray, np.ndarray]:
+        """The mask of a tensor, and its weights that are kept."""
+        mask = self._input(op, "indices_mask", where)
+        lut, axis = self._input(op, "lut", where), self._axis(op, where)
+        index = _scatter(self._input(op, "indices_nonzero_data", where), mask, mask.shape)
+        wide = mask if lut.shape[-1] == 1 else np.repeat(mask, lut.shape[-1], axis=axis)
+        return wide, _look_up(index, lut, axis)[wide.astype(bool)]
+
+    def _axis(self, op: object, where: str) -> int | None:
+        if "vector_axis" not in op.inputs and "vector_axis" not in op.attributes:
+            return None
+        return int(self._input(op, "vector_axis", where).reshape(-1)[0])
+
+    # -- values
+
+    def _value(self, value: object, where: str) -> np.ndarray:
+        kind, shape = self._kind(value.type), self._shape(value.type, where)
+        if kind not in _CODES:
+            raise UnsupportedError(f"{where}: elements of type {kind} cannot be stored")
+        dtype, count, bits = DTYPES[_CODES[kind]], prod(shape), _PACKED.get(kind)
+        size = -(-count * bits // 8) if bits else count * dtype.itemsize
+        if value.WhichOneof("value") != "blobFileValue":
+            return self._immediate(value.immediateValue.tensor, kind).reshape(shape)
+        data = self._blob(value.blobFileValue, size, where)
+        if not bits:
+            return from_words(data, dtype, shape)
+        each = _bits(data, bits, count)
+        if kind == "INT4":
+            each = ((each ^ 8).astype(np.int16) - 8).astype(np.int8)
+        return each.reshape(shape)
+
+    def _immediate(self, tensor: object, kind: str) -> np.ndarray:
+        held = tensor.WhichOneof("value")
+        dtype = DTYPES[_CODES[kind]].numpy()
+        if held == "bytes":
+            return np.frombuffer(tensor.bytes.values, dtype)
+        if held is None:
+            return np.empty(0, dtype)
+        return np.array(getattr(tensor, held).values).astype(dtype)
+
+    def _blob(self, value: object, size: int, where: str) -> np.ndarray:
+        source = self._weight_file(value.fileName, where)
+        if value.offset + _BLOB > source.size:
+            raise TruncatedError(f"{where}: {source.name} ends before byte {value.offset + _BLOB}; finish the download")
+        head = read(source, value.offset, _BLOB)
+        sentinel, stored = int(head[:4].view("<u4")[0]), int(head[8:16].view("<u8")[0])
+        if sentinel != _SENTINEL or stored != size:
+            raise FormatError(f"{where}: {source.name} has no {size} bytes of it at {value.offset}")
+        start = int(head[16:24].view("<u8")[0])
+        if start + size > source.size:
+            short = start + size - source.size
+            raise TruncatedError(f"{where}: {source.name} is {short} bytes short ({source.size} in all); finish the download")
+        return read(source, start, size)
+
+    def _weight_file(self, name: str, where: str) -> FileSource:
+        """A file in the model's folder, also once links are followed."""
+        inside = name.removeprefix(_MODEL_PATH)
+        path = os.path.join(self._folder, inside)
+        home = os.path.join(os.path.realpath(self._folder), "")
+        if not name.startswith(_MODEL_PATH) or "\0" in name or not os.path.realpath(path).startswith(home):
+            raise FormatError(f"{where}: its values are in {name!r:.80}, outside of the model's folder; refused")
+        if name not in self._sources:
+            self._sources[name] = FileSource(path)
+        return self._sources[name]
+
+    def __enter__(self) -> CoremlModel:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for source in self._sources.values():
+            source.close()
+
+
+def _protos(path: str | os.PathLike[str]):  # noqa: ANN202 - two modules
+    """coremltools' message types; what it says of libraries beside it is not for our users."""
+    logger = logging.getLogger("coremltools")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return need("coremltools.proto.Model_pb2", "coreml", path), need("coremltools.proto.MIL_pb2", "coreml", path)
+    finally:
+        logger.setLevel(level)
+
+
+def _program_file(path: str) -> str:
+    """The program of a package, by its manifest."""
+    if not os.path.isdir(path):
+        return path
+    manifest = os.path.join(path, "Manifest.json")
+    if not os.path.isfile(manifest):
+        raise FormatError(f"{path}: no Core ML package (it has no Manifest.json)")
+    if os.path.getsize(manifest) > _MAX_MANIFEST:
+        raise LimitError(f"{manifest}: more than {_MAX_MANIFEST} bytes")
+    try:
+        with open(manifest, encoding="utf-8") as file:
+            document = json.load(file)
+        inside = document["itemInfoEntries"][document["rootModelIdentifier"]]["path"]
+        found = os.path.join(path, "Data", inside)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FormatError(f"{manifest}: names no model ({error!r:.80})") from None
+    if "\0" in found or not os.path.realpath(found).startswith(os.path.join(os.path.realpath(path), "")):
+        raise FormatError(f"{manifest}: {inside!r:.80} is outside of the package; refused")
+    return found
+
+
+def _bits(data: np.ndarray, bits: int, count: int) -> np.ndarray:
+    """Numbers of so many bits each, the first in the lowest ones."""
+    if bits == 0:
+        return np.zeros(count, np.uint8)
+    if len(data) != -(-count * bits // 8):
+        raise ValueError(f"{len(data)} bytes for {count} numbers of {bits} bits")
+    each = np.unpackbits(np.ascontiguousarray(data).view(np.uint8), bitorder="little", count=count * bits).reshape(count, bits)
+    return np.packbits(each, axis=1, bitorder="little").reshape(-1) if count else np.zeros(0, np.uint8)
+
+
+def _scatter(values: np.ndarray, mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Values where a mask is one, zeros elsewhere."""
+    chosen = mask.reshape(-1).astype(bool)
+    if np.count_nonzero(chosen) != values.size:
+        raise ValueError(f"{values.size} values for {np.count_nonzero(chosen)} places")
+    out = np.zeros(prod(shape), values.dtype)
+    out[chosen] = values.reshape(-1)
+    return out.reshape(shape)
+
+
+def _look_up(index: np.ndarray, lut: np.ndarray, axis: int | None) -> np.ndarray:
+    """Words of tables: `lut` has shape (groups along each dimension, entries, length of a vector)."""
+    if lut.ndim != index.ndim + 2 or any(n % g if g else n for n, g in zip(index.shape, lut.shape)):
+        raise ValueError(f"tables of shape {lut.shape} for indices of shape {index.shape}")
+    groups = [np.arange(n) // max(n // max(g, 1), 1) for n, g in zip(index.shape, lut.shape)]
+    found = lut[(*np.ix_(*groups), index)] if index.ndim else lut[int(index)]
+    if lut.shape[-1] == 1:
+        return found[..., 0]
+    if axis is None:
+        raise ValueError("vectors without their axis")
+    axis %= index.ndim
+    shape = (*index.shape[:axis], index.shape[axis] * lut.shape[-1], *index.shape[axis + 1 :])
+    return np.moveaxis(found, -1, axis + 1).reshape(shape)
