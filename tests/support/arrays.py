@@ -120,7 +120,7 @@ def arrays(draw: st.DrawFn, most: int = 6000, codes: tuple[str, ...] = CODES) ->
 
 # Arrays of many chunks: about 32K symbols make one.
 LARGE = {
-    "pruned and clustered float32": ("F32", (1200, 1000), 0.1, 31, "float"),
+    "pruned and clustered float32": ("F32", (2400, 1000), 0.1, 31, "float"),
     "very sparse float32": ("F32", (2_500_000,), 0.002, 15, "float"),
     "dense palette float32": ("F32", (300, 401), 1.0, 256, "float"),
     "wide codebook float32": ("F32", (250_001,), 0.5, 3000, "float"),
@@ -128,12 +128,12 @@ LARGE = {
     "70,000 values and zeros": ("F64", (200_000,), 0.8, 70_000, "random"),
     "dense bfloat16": ("BF16", (257, 513), 1.0, 60_000, "float"),
     "sparse bfloat16": ("BF16", (500_000,), 0.2, 60_000, "float"),
-    "clustered float16": ("F16", (200_003,), 0.7, 250, "random"),
-    "sparse bytes": ("I8", (900_001,), 0.1, 200, "random"),
+    "clustered float16": ("F16", (300_003,), 0.7, 250, "random"),
+    "sparse bytes": ("I8", (1_300_001,), 0.1, 200, "random"),
     "dense bytes": ("U8", (120_000,), 1.0, 70_000, "random"),
-    "complex": ("C64", (80_000, 2), 0.4, 20, "float"),
-    "int64": ("I64", (70_001,), 0.6, 400, "counter"),
-    "hostile doubles": ("F64", (66_000,), 0.9, 40, "hostile"),
+    "complex": ("C64", (160_000, 2), 0.4, 20, "float"),
+    "int64": ("I64", (140_001,), 0.6, 400, "counter"),
+    "hostile doubles": ("F64", (132_000,), 0.9, 40, "hostile"),
     "all zeros": ("F32", (1000, 1000), 0.0, 1, "random"),
     "constant": ("F32", (1000, 500), 1.0, 1, "float"),
     "just over a chunk of zeros": ("F32", (1_100, 1_001), 0.0, 1, "random"),
