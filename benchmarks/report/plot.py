@@ -49,7 +49,7 @@ def draw(results: Results, path: Path) -> None:
     for axis in list(axes.flat)[len(names) :]:
         axis.set_axis_off()
     figure.suptitle(f"{results.machine['cpu']}, one thread, fresh memory, {results.machine['date']}")
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 0.985))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
     pyplot.close(figure)
