@@ -135,7 +135,8 @@ def load_file(
         progress: called with (bytes done, bytes in all) after each piece.
 
     Returns:
-        Names to C-contiguous little-endian arrays, in the order of the file.
+        Names to C-contiguous little-endian arrays, in the order of the file. Arrays under 4 MiB share memory in blocks
+        of a few megabytes: one that is kept keeps its block.
 
     Raises:
         FormatError, ChecksumError, TruncatedError, UnsupportedError, LimitError: see `dcz.errors`.
@@ -162,8 +163,7 @@ def load_file(
         total = sum(entry.nbytes for entry in owners.values())
         check_bytes(total, store.source.size, max_bytes)
         arrays, flat = _arrays(entries, out or {})
-        reused = frozenset(entries[name].name for name in out or ()) if streams(total) else frozenset()
-        tasks = store.tasks(list(owners.values()), [flat[name] for name in owners], reused)
+        tasks = store.tasks(list(owners.values()), [flat[name] for name in owners], streams(total))
         done = 0
 
         def report(task: Task) -> None:
@@ -189,9 +189,9 @@ def _arrays(
             raise DczError(f"out: {name!r} is not among the tensors to load")
         entry = entries[name]
         arrays[entry.name], flat[entry.name] = array, target(array, entry)
-    for entry in entries.values():
-        if entry.name not in arrays:
-            arrays[entry.name], flat[entry.name] = allocate(entry)
+    missing = list({entry.name: entry for entry in entries.values() if entry.name not in arrays}.values())
+    for entry, (array, memory) in zip(missing, allocate(missing)):
+        arrays[entry.name], flat[entry.name] = array, memory
     return arrays, flat
 
 

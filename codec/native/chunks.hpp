@@ -37,6 +37,20 @@ static Status check_rows(const DecodePlan& plan, const i64* rows, usize columns,
   return Status::ok;
 }
 
+constexpr usize kHugePage = usize{2} << 20;
+
+// Touches the pages of [from, to) that no one has written yet, each at its last byte within `limit`. Linux clears
+// a huge page in such an order that the byte that was asked for comes last: downwards for its first byte, upwards,
+// which takes half as long, for its last. Returns where the next page begins.
+static u8* touch_pages(u8* from, const u8* to, u8* limit) {
+  while (from < to) {
+    const usize rest = kHugePage - reinterpret_cast<std::uintptr_t>(from) % kHugePage;
+    from += least(rest, static_cast<usize>(limit - from));
+    *static_cast<volatile u8*>(from - 1) = 0;
+  }
+  return from;
+}
+
 template <class W>
 static Status decode_range(const DecodePlan& plan, const Scratch& layout, const i64* rows, usize columns, usize first,
                            usize count, const u8* data, usize size, u8* out, usize out_size, u8* scratch,
@@ -46,6 +60,8 @@ static Status decode_range(const DecodePlan& plan, const Scratch& layout, const 
     palette.fill(plan.codebook, plan.entries, sparse(plan));
   const u8* const end = data + size;
   const usize streams = stream_count(plan);
+  u8* const limit = out + out_size;
+  u8* touched = out_size < kHugePage ? limit : out;
   Writing<W> writing[2];  // what this chunk leaves to be written, and what the one before did
   for (usize k = 0; k < count; ++k) {
     *failed = first + k;
@@ -60,6 +76,7 @@ static Status decode_range(const DecodePlan& plan, const Scratch& layout, const 
       bytes += static_cast<usize>(length);
     }
     if (static_cast<i64>(crc32c(data, bytes, 0)) != row[2]) return Status::checksum;
+    touched = touch_pages(touched, out + n * sizeof(W), limit);
     Writing<W>& before = writing[(k + 1) % 2];
     Writing<W>& now = writing[k % 2] = Writing<W>{};
     now.stream = plan.stream;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +15,58 @@ from dcz.kernels.interface import U8
 from dcz.tensor import from_words
 
 
-# From here on a buffer gets pages of its own: whole lines, and huge pages, where faults cost more than decoding.
-_MAPPED_BYTES = 4 << 20
+# From here on a tensor gets pages of its own; smaller ones share blocks, each full when it has twice as much.
+_OWN_BYTES = 4 << 20
+_LINE = 64
 _HUGE_PAGE = 2 << 20
 
 
-def fresh(size: int) -> U8:
-    """Uninitialised bytes, on huge pages where they are large."""
-    if size < _MAPPED_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return np.empty(size, np.uint8)
-    memory = mmap.mmap(-1, size + _HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    start = -np.frombuffer(memory, np.uint8).__array_interface__["data"][0] % _HUGE_PAGE
+def fresh(size: int, spare: int = 0) -> U8:
+    """Uninitialised bytes that begin a cache line, on huge pages where they are large: there faults cost more than
+    decoding. The last huge page is one only if it wastes no more than `spare` bytes."""
+    if size < _OWN_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
+        memory = np.empty(size + _LINE, np.uint8)
+        start = -memory.__array_interface__["data"][0] % _LINE
+        return memory[start : start + size]
+    pages = mmap.mmap(-1, size + 2 * _HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    start = -np.frombuffer(pages, np.uint8).__array_interface__["data"][0] % _HUGE_PAGE
+    waste = -size % _HUGE_PAGE
     with contextlib.suppress(OSError):  # a kernel without huge pages
-        memory.madvise(mmap.MADV_HUGEPAGE, start, size // _HUGE_PAGE * _HUGE_PAGE)
-    return np.frombuffer(memory, np.uint8, size, start)
+        pages.madvise(mmap.MADV_HUGEPAGE, start, size + waste - (_HUGE_PAGE if waste > spare else 0))
+    return np.frombuffer(pages, np.uint8, size, start)
 
 
-def allocate(entry: Entry) -> tuple[NDArray, U8]:
-    """A fresh array for a tensor, not yet filled, and its bytes."""
-    flat = fresh(entry.nbytes)
-    return from_words(flat, entry.dtype, entry.shape), flat
+def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray, U8]]:
+    """Fresh arrays for tensors, not yet filled, and their bytes. Small ones share blocks of a few megabytes: a
+    block is free again when the last of its tensors is."""
+    sizes: list[int] = []  # of the blocks
+    places: list[tuple[int, int]] = []  # of the tensors: a block, and where in it
+    shared = -1
+    for entry in entries:
+        size = -(-entry.nbytes // _LINE) * _LINE
+        if size >= _OWN_BYTES:
+            places.append((len(sizes), 0))
+            sizes.append(entry.nbytes)
+            continue
+        if shared < 0 or sizes[shared] >= 2 * _OWN_BYTES:
+            shared = len(sizes)
+            sizes.append(0)
+        places.append((shared, sizes[shared]))
+        sizes[shared] += size
+    # Of all that is loaded at once, a 64th may be wasted, or a single page.
+    spare = max(sum(sizes) >> 6, _HUGE_PAGE if len(entries) > 1 else 0)
+    blocks = []
+    for size in sizes:
+        block = fresh(size, spare)
+        blocks.append(block)
+        if size >= _OWN_BYTES:
+            waste = -size % _HUGE_PAGE
+            spare -= waste if waste <= spare else 0
+    made = []
+    for entry, (block, at) in zip(entries, places):
+        flat = blocks[block][at : at + entry.nbytes]
+        made.append((from_words(flat, entry.dtype, entry.shape), flat))
+    return made
 
 
 def target(out: NDArray, entry: Entry) -> U8:

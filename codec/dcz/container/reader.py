@@ -117,7 +117,7 @@ class Reader(Mapping[str, NDArray]):
         """
         entry = self._store.entry(name)
         check_bytes(entry.nbytes, self.size, None)
-        array, flat = allocate(entry) if out is None else (out, target(out, entry))
+        array, flat = allocate([entry])[0] if out is None else (out, target(out, entry))
         self._store.run_all(self._store.tasks([entry], [flat]), 1)
         return array
 

@@ -126,9 +126,9 @@ class Store:
             raise KeyError(f"no tensor {name!r} among the {len(entries) + len(self.index.aliases)} of the file: {some}")
         return found
 
-    def tasks(self, entries: list[Entry], out: list[U8], streamed: frozenset[str] = frozenset()) -> list[Task]:
+    def tasks(self, entries: list[Entry], out: list[U8], stream: bool = False) -> list[Task]:
         """What it takes to fill `out` with whole tensors, in pieces that threads can share: neighbours that are
-        small together, large ones in parts. Those named in `streamed` are written past the cache."""
+        small together, large ones in parts. `stream` says to write past the cache."""
         self.prepare([entry for entry in entries if entry.size > self._task_bytes])
         tasks: list[Task] = []
         group: list[tuple[Entry, U8]] = []
@@ -139,7 +139,7 @@ class Store:
                 first, last = entries_[0], entries_[-1]
                 start = first.offset - self._lead(first)
                 size = last.offset + last.size - start
-                tasks.append(Task(start, size, entries_, 0, 0, outs, first.name in streamed))
+                tasks.append(Task(start, size, entries_, 0, 0, outs, stream))
                 group.clear()
 
         for entry, flat in sorted(zip(entries, out), key=lambda item: item[0].offset):
@@ -148,13 +148,13 @@ class Store:
             if entry.size > self._task_bytes:
                 flush()
                 chunks = int(self.index.columns.chunks[entry.number])
-                tasks += self.parts(entry, 0, chunks, flat, entry.name in streamed, self._lead(entry))
+                tasks += self.parts(entry, 0, chunks, flat, stream, self._lead(entry))
                 continue
             if group:
                 start, (last, _) = group[0][0], group[-1]
                 whole = entry.offset + entry.size - start.offset
                 apart = entry.offset - last.offset - last.size > _READ_THROUGH
-                if whole > self._task_bytes or apart or (entry.name in streamed) != (start.name in streamed):
+                if whole > self._task_bytes or apart:
                     flush()
             group.append((entry, flat))
         flush()
@@ -304,8 +304,7 @@ def coalesced(
 
 
 def streams(nbytes: int) -> bool:
-    """Whether so much output is better written past the cache: into memory that is mapped already, while
-    fresh pages have just been cleared in the cache."""
+    """Whether so much output is better written past the cache."""
     return nbytes >= _STREAM_BYTES
 
 
