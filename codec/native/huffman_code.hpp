@@ -64,6 +64,7 @@ static Status code_lengths(const u64* histogram, int limit, u8* lengths) {
 struct Code {
   u8 length[kSymbols];
   u16 bits[kSymbols];  // the code with its first bit lowest, as it lies in the stream
+  u8 order[kSymbols];  // the symbols that have codes, shorter ones first
   u32 count[16];       // codes of each length
   int longest;         // 0: no symbol
   int present;
@@ -103,10 +104,13 @@ static Status read_lengths(const u8* record, Code& code) {
 static Status read_code(const u8* record, Code& code) {
   if (const Status s = read_lengths(record, code); s != Status::ok) return s;
   u32 next[16];  // of each length, the next code, aligned to the top of 16 bits
-  u32 first = 0;
+  u8 place[16];  // and its place in the order
+  u32 first = 0, before = 0;
   for (int l = 1; l <= kMaxCodeLength; ++l) {
     next[l] = first;
+    place[l] = static_cast<u8>(before);
     first += code.count[l] << (16 - l);
+    before += code.count[l];
   }
   code.alphabet = 0;
   for (usize s = 0; s < kSymbols; ++s) {
@@ -118,6 +122,7 @@ static Status read_code(const u8* record, Code& code) {
     x = (x & 0x3333) << 2 | (x >> 2 & 0x3333);
     x = (x & 0x0F0F) << 4 | (x >> 4 & 0x0F0F);
     code.bits[s] = static_cast<u16>(x << 8 | x >> 8);
+    code.order[place[l]++] = static_cast<u8>(s);
     code.alphabet = s + 1;
   }
   return Status::ok;

@@ -18,6 +18,21 @@ struct Table {
   int bits;
 };
 
+// One entry for each number of `bits` bits, made from the symbol whose code it begins with. Codes of one length
+// more halve what the shorter ones left open, so the table doubles and theirs overwrite the copies.
+template <class E, class F>
+static DCZ_INLINE void fill_table(const Code& code, u32 bits, E* entry, F&& make) {
+  const u8* next = code.order;
+  for (u32 l = 1; l <= bits; ++l) {
+    const usize half = usize{1} << (l - 1);
+    std::memcpy(entry + half, entry, half * sizeof(E));
+    for (u32 n = code.count[l]; n > 0; --n) {
+      const u32 s = *next++;
+      entry[code.bits[s]] = make(s, l);
+    }
+  }
+}
+
 // `symbols` is how many will be decoded: a table for few of them need not be wider than the code.
 static void build_table(const Code& code, usize symbols, Table& table) {
   table.code = code;
@@ -36,20 +51,11 @@ static void build_table(const Code& code, usize symbols, Table& table) {
   // Joining symbols takes longer than it saves where there are few of them, or hardly two fit an entry.
   const bool few = symbols < kWorthJoining;
   if (few || 2 * shortest > bits || 3 * expected > 2 * bits << kMaxCodeLength) {
-    for (usize s = 0; s < kSymbols; ++s) {
-      const u32 l = code.length[s];
-      const u64 e = u64{s} << 56 | 1u << 8 | l;
-      if (l != 0)
-        for (u32 x = code.bits[s]; x < size; x += u32{1} << l) entry[x] = e;
-    }
+    fill_table(code, bits, entry, [](u32 s, u32 l) { return u64{s} << 56 | 1u << 8 | l; });
     return;
   }
   u16 single[kTableEntries];  // symbol, and its length above
-  for (usize s = 0; s < kSymbols; ++s) {
-    const u32 l = code.length[s];
-    if (l != 0)
-      for (u32 x = code.bits[s]; x < size; x += u32{1} << l) single[x] = static_cast<u16>(s | l << 8);
-  }
+  fill_table(code, bits, single, [](u32 s, u32 l) { return static_cast<u16>(s | l << 8); });
   const auto first = [&](u32 i) { return u64{single[i] & 255u} << 56 | 1u << 8 | single[i] >> 8; };
   const auto join = [](u64 a, u64 b) {  // b's symbols go below a's; lengths and counts add
     return (a & ~u64{0xFFFF}) | (b & ~u64{0xFFFF}) >> (8 * (a >> 8 & 255)) | ((a & 0xFFFF) + (b & 0xFFFF));

@@ -94,6 +94,14 @@ static Status ready_code(const Columns& c, i64 number, usize symbols, Table* tab
   return build_tables(record, 1, symbols, reinterpret_cast<u8*>(table));
 }
 
+// A bit for each of a stream's codes that some chunk of the job uses.
+static u32 used_codes(const Columns& c, const Job& job, usize columns, usize stream) {
+  const i64* const first = c.rows + job.rows + kRowHead + 2 * stream;
+  u32 used = 0;
+  for (usize r = 0; r < static_cast<usize>(job.count); ++r) used |= u32{1} << (first[r * columns] & (kMaxCodes - 1));
+  return used;
+}
+
 // `books` codebooks of `entries` words from the head of `data`, of which `used` bytes are theirs.
 static Status read_codebook(const Columns& c, i64 where, usize word, bool rotate, usize books, usize entries,
                             const u8* data, usize size, Table* tables, u8* planes, u8* words, usize* used) {
@@ -174,8 +182,11 @@ static Status run_job(const Columns& c, const Job& job, const u8* data, usize si
   const i64* number = c.numbers + job.numbers;
   for (usize stream = 0, i = 0; stream < streams; ++stream) {
     const usize symbols = most_symbols(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.count), stream);
-    for (u32 k = 0; k < p.code_count[stream]; ++k, ++i)
-      if (const Status s = ready_code(c, *number++, symbols, tables + i, &kinds[i]); s != Status::ok) return s;
+    const u32 used = used_codes(c, job, kRowHead + 2 * streams, stream);
+    for (u32 k = 0; k < p.code_count[stream]; ++k, ++i, ++number) {
+      if ((used >> k & 1) == 0) continue;
+      if (const Status s = ready_code(c, *number, symbols, tables + i, &kinds[i]); s != Status::ok) return s;
+    }
   }
   p.kinds = kinds;
   p.tables = reinterpret_cast<const u8*>(tables);
