@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from dcz.errors import DczError
@@ -34,18 +35,33 @@ def pool(threads: int) -> ThreadPoolExecutor:
 
 
 def each(work: Callable[[T], None], items: Iterable[T], threads: int) -> None:
-    """`work` on every item. The first exception stops what has not begun and is raised."""
+    """`work` on every item, by this thread and so many less one others. An exception stops what has not begun; that
+    of the first item that failed is raised."""
     items = list(items)
-    if threads == 1 or len(items) < 2:
+    threads = min(threads, len(items))
+    if threads < 2:
         for item in items:
             work(item)
         return
-    with pool(min(threads, len(items))) as executor:
-        futures = [executor.submit(work, item) for item in items]
+    lock = Lock()
+    waiting = iter(enumerate(items))
+    failed: list[tuple[int, BaseException]] = []
+
+    def work_on() -> None:
+        number = len(items)
         try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
+            while not failed:
+                with lock:
+                    number, item = next(waiting, (-1, None))
+                if number < 0:
+                    return
+                work(item)  # type: ignore[arg-type]
+        except BaseException as error:
+            failed.append((number, error))
+
+    with pool(threads - 1) as others:
+        for _ in range(threads - 1):
+            others.submit(work_on)
+        work_on()
+    if failed:
+        raise min(failed, key=lambda each: each[0])[1]
