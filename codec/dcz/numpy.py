@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dcz.container.index import Entry
 from dcz.container.memory import allocate, target
 from dcz.container.shards import is_shard_index
-from dcz.container.store import Store, Task, check_bytes, streams
+from dcz.container.store import Store, Task, check_bytes
 from dcz.container.threads import thread_count
 from dcz.container.writer import Writer
 from dcz.errors import DczError
@@ -163,7 +163,7 @@ def load_file(
         total = sum(entry.nbytes for entry in owners.values())
         check_bytes(total, store.source.size, max_bytes)
         arrays, flat = _arrays(entries, out or {})
-        tasks = store.tasks(list(owners.values()), [flat[name] for name in owners], streams(total))
+        tasks = store.tasks(list(owners.values()), [flat[name] for name in owners])
         done = 0
 
         def report(task: Task) -> None:

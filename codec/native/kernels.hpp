@@ -51,7 +51,7 @@ struct DecodePlan {
   const u8* kinds;       // of the codes, stream after stream
   const u8* tables;      // their decode tables
   u32 code_count[kMaxStreams];
-  bool stream;  // write past the cache: for outputs larger than it, into memory that is mapped already
+  bool stream;  // write past the cache: for outputs larger than it
 };
 
 // One row of the directory, `columns` numbers: nonzeros, fillers, crc, then (code, length) per stream.

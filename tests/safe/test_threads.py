@@ -91,6 +91,30 @@ def test_the_first_error_stops_the_rest() -> None:
         each(work, range(3), 1)
 
 
+def test_the_calling_thread_works_too() -> None:
+    workers: set[int] = set()
+    everyone = threading.Barrier(3, timeout=30)
+
+    def work(number: int) -> None:
+        workers.add(threading.get_ident())
+        everyone.wait()  # only passed by three at once
+
+    each(work, range(3), 3)
+    assert len(workers) == 3 and threading.get_ident() in workers
+
+
+def test_the_error_of_the_first_item_is_raised() -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    def work(number: int) -> None:
+        both.wait()  # two have begun
+        raise KeyError(number)
+
+    for _ in range(20):
+        with pytest.raises(KeyError, match="^0$"):
+            each(work, range(100), 2)
+
+
 def test_a_progress_function_that_fails(data: bytes) -> None:
     def stop(done: int, total: int) -> None:
         raise RuntimeError("stop")

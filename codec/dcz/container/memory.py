@@ -30,10 +30,17 @@ def fresh(size: int, spare: int = 0) -> U8:
         return memory[start : start + size]
     pages = mmap.mmap(-1, size + 2 * _HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     start = -np.frombuffer(pages, np.uint8).__array_interface__["data"][0] % _HUGE_PAGE
-    waste = -size % _HUGE_PAGE
     with contextlib.suppress(OSError):  # a kernel without huge pages
-        pages.madvise(mmap.MADV_HUGEPAGE, start, size + waste - (_HUGE_PAGE if waste > spare else 0))
+        pages.madvise(mmap.MADV_HUGEPAGE, start, _on_huge_pages(size, spare))
     return np.frombuffer(pages, np.uint8, size, start)
+
+
+def _on_huge_pages(size: int, spare: int) -> int:
+    """How many bytes from the first on are on huge pages: the last page is one if what it wastes is `spare`."""
+    if size < _OWN_BYTES:
+        return 0
+    waste = -size % _HUGE_PAGE
+    return size + waste if waste <= spare else size + waste - _HUGE_PAGE
 
 
 def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray, U8]]:
@@ -57,11 +64,8 @@ def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray, U8]]:
     spare = max(sum(sizes) >> 6, _HUGE_PAGE if len(entries) > 1 else 0)
     blocks = []
     for size in sizes:
-        block = fresh(size, spare)
-        blocks.append(block)
-        if size >= _OWN_BYTES:
-            waste = -size % _HUGE_PAGE
-            spare -= waste if waste <= spare else 0
+        blocks.append(fresh(size, spare))
+        spare -= max(0, _on_huge_pages(size, spare) - size)
     made = []
     for entry, (block, at) in zip(entries, places):
         flat = blocks[block][at : at + entry.nbytes]

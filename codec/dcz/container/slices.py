@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dcz.container.index import Entry
 from dcz.container.memory import fresh
-from dcz.container.store import Store, check_bytes
+from dcz.container.store import Store, check_bytes, streams
 from dcz.errors import DczError
 
 
@@ -68,18 +68,35 @@ class TensorSlice:
         for piece in _pieces(*_ascending(out, start, strides), per_chunk):
             pieces.setdefault(piece.chunk, []).append(piece)
         elements, item = entry.words // entry.dtype.words, entry.dtype.itemsize
+        past_cache = streams(out.nbytes)
+
+        def count(chunk: int) -> int:
+            return min(per_chunk, elements - chunk * per_chunk)
+
+        def whole(chunk: int) -> bool:
+            wanted = pieces[chunk]
+            return len(wanted) == 1 and wanted[0].out.size == count(chunk) and wanted[0].out.flags.c_contiguous
+
         for first, last, data in store.runs(entry, list(pieces)):
             bounds = store.index.columns.bounds(entry.number)
-            for chunk in range(first, last):
-                count = min(per_chunk, elements - chunk * per_chunk)
-                part = data[bounds[chunk] - bounds[first] : bounds[chunk + 1] - bounds[first]]
-                wanted = pieces[chunk]
-                whole = len(wanted) == 1 and wanted[0].out.size == count and wanted[0].out.flags.c_contiguous
-                buffer = wanted[0].out.reshape(-1).view(np.uint8) if whole else fresh(count * item)
-                store.decoder.decode_part(entry.number, chunk, chunk + 1, part, buffer)
-                for piece in () if whole else wanted:
-                    steps = [step * item for step in piece.strides]
-                    piece.out[...] = np.ndarray(piece.out.shape, self.dtype, buffer, piece.start * item, steps)
+            while first < last:
+                to = first + 1
+                if whole(first):
+                    buffer = pieces[first][0].out.reshape(-1).view(np.uint8)
+                    while strides == (1,) and to < last and whole(to):
+                        to += 1
+                    if to > first + 1:  # of one range, so these follow each other
+                        at = first * per_chunk - start
+                        buffer = out[at : at + (to - 1 - first) * per_chunk + count(to - 1)].view(np.uint8)
+                else:
+                    buffer = fresh(count(first) * item)
+                size = bounds[to] - bounds[first]
+                store.decoder.decode_part(entry.number, first, to, data[:size], buffer, past_cache)
+                if not whole(first):
+                    for piece in pieces[first]:
+                        steps = [step * item for step in piece.strides]
+                        piece.out[...] = np.ndarray(piece.out.shape, self.dtype, buffer, piece.start * item, steps)
+                first, data = to, data[size:]
 
 
 class _Piece(NamedTuple):

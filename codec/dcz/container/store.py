@@ -126,9 +126,10 @@ class Store:
             raise KeyError(f"no tensor {name!r} among the {len(entries) + len(self.index.aliases)} of the file: {some}")
         return found
 
-    def tasks(self, entries: list[Entry], out: list[U8], stream: bool = False) -> list[Task]:
+    def tasks(self, entries: list[Entry], out: list[U8]) -> list[Task]:
         """What it takes to fill `out` with whole tensors, in pieces that threads can share: neighbours that are
-        small together, large ones in parts. `stream` says to write past the cache."""
+        small together, large ones in parts."""
+        stream = streams(sum(map(len, out)))
         self.prepare([entry for entry in entries if entry.size > self._task_bytes])
         tasks: list[Task] = []
         group: list[tuple[Entry, U8]] = []
@@ -193,7 +194,8 @@ class Store:
         ]
 
     def parts(self, entry: Entry, first: int, last: int, out: U8, stream: bool = False, lead: int = 0) -> list[Task]:
-        """What it takes to fill `out` with chunks [first, last) of a tensor, and to check `lead` bytes before."""
+        """What it takes to fill `out` with chunks [first, last) of a tensor, past the cache if it is to `stream`, and
+        to check `lead` bytes before."""
         t, c = entry.number, self.index.columns
         self.prepare([entry])
         bounds, chunk_bytes = c.bounds(t), int(c.chunk[t]) * entry.dtype.word
@@ -267,7 +269,7 @@ class Store:
 
     def fill(self, entry: Entry, first: int, last: int, out: U8) -> None:
         """Chunks [first, last) into `out`."""
-        for task in self.parts(entry, first, last, out):
+        for task in self.parts(entry, first, last, out, streams(len(out))):
             self.run(task)
 
     def check_padding(self, entry: Entry) -> None:
