@@ -57,7 +57,7 @@ static u64 decode_tail(const Table& table, const u8* p, u64 at, const u8* end, u
 template <usize N, usize Lookups, class F>
 static DCZ_INLINE void decode_lanes(const Table& table, const u8* const (&start)[N], const u8* end,
                                     u8* const (&begin)[N], u8* const (&finish)[N], u64 (&at)[N], F&& between) {
-  constexpr usize kRound = Lookups * kTableSymbols;
+  const usize most_written = Lookups * table.most;  // in a round
   const u64 mask = (u64{1} << table.bits) - 1;
   const u64* const entry = table.entry;
   const u8* p[N];
@@ -74,8 +74,8 @@ static DCZ_INLINE void decode_lanes(const Table& table, const u8* const (&start)
       room = least(room, static_cast<usize>(o[i] - begin[i]));
       left = least(left, p[i] < end ? static_cast<usize>(end - p[i]) : 0);
     });
-    if (room < kRound + 8 || left < 16) break;
-    usize rounds = least(least((room - 8) / kRound, (left - 8) / 8), between.rounds());
+    if (room < most_written + 8 || left < 16) break;
+    usize rounds = least(least((room - 8) / most_written, (left - 8) / 8), between.rounds());
     do {
       each<N>([&](auto i) {
         const u64 used = static_cast<u64>(leading_zeros(window[i]));

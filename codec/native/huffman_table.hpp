@@ -1,12 +1,12 @@
-// Decode tables (SPEC 5.4): what the next bits of a Huffman stream say, up to four symbols at once.
+// Decode tables (SPEC 5.4): what the next bits of a Huffman stream say, up to six symbols at once.
 #pragma once
 #include "huffman_code.hpp"
 
 namespace dcz {
 namespace DCZ_TIER {
 
-constexpr usize kTableSymbols = 4;  // symbols of one entry at most
-constexpr int kTableBits = 11;      // 16 KiB: half of a first-level cache. Longer codes take 12
+constexpr u32 kTableSymbols = 6;  // symbols of one entry at most
+constexpr int kTableBits = 11;    // 16 KiB: half of a first-level cache. Longer codes take 12
 constexpr usize kWorthJoining = 6000;  // symbols
 constexpr usize kTableEntries = usize{1} << kMaxCodeLength;
 
@@ -16,6 +16,7 @@ struct Table {
   u64 entry[kTableEntries];
   Code code;
   int bits;
+  u32 most;  // symbols of an entry
 };
 
 // One entry for each number of `bits` bits, made from the symbol whose code it begins with. Codes of one length
@@ -33,14 +34,43 @@ static DCZ_INLINE void fill_table(const Code& code, u32 bits, E* entry, F&& make
   }
 }
 
+// Entries for each number of `bits` bits: a symbol, and behind it what the table of the bits that are left says,
+// out of `shorter`, where the table of l bits begins at 2^l. Where not even one symbol fits, an entry is zero.
+template <bool Full>
+static DCZ_INLINE void join_table(const Code& code, u32 bits, const u64* shorter, u64* entry) {
+  if (code.longest > static_cast<int>(bits)) std::memset(entry, 0, sizeof(u64) << bits);
+  const u8* next = code.order;
+  for (u32 l = 1; l <= bits; ++l) {
+    const u64* const tail = shorter + (usize{1} << (bits - l));
+    for (u32 n = code.count[l]; n > 0; --n) {
+      const u32 s = *next++;
+      const u64 head = u64{s} << 56 | 1u << 8 | l;
+      u64* const out = entry + code.bits[s];
+      for (usize i = 0; i < usize{1} << (bits - l); ++i) {
+        u64 e = tail[i];
+        if (Full && (e >> 8 & 255) == kTableSymbols) e -= 1u << 8 | code.length[e >> 16 & 255];  // leaves the last out
+        out[i << l] = head + ((e & ~u64{0xFFFF}) >> 8 & ~u64{0xFFFF}) + (e & 0xFFFF);
+      }
+    }
+  }
+}
+
+// Only with a code of one bit can an entry be full; then there is a shorter table of twice the size as well.
+template <bool Full>
+static void join_tables(const Code& code, u32 bits, u32 shortest, u64* entry) {
+  u64 shorter[2 * kTableEntries >> (Full ? 1 : 2)];
+  shorter[1] = 0;
+  for (u32 l = 1; l <= bits - shortest; ++l) join_table<Full>(code, l, shorter, shorter + (usize{1} << l));
+  join_table<Full>(code, bits, shorter, entry);
+}
+
 // `symbols` is how many will be decoded: a table for few of them need not be wider than the code.
 static void build_table(const Code& code, usize symbols, Table& table) {
   table.code = code;
   table.bits = symbols < kLaneThreshold ? code.longest : code.longest > kTableBits ? kMaxCodeLength : kTableBits;
+  table.most = 1;
   if (code.present < 2) return;
-  const u32 size = u32{1} << table.bits;
   const u32 bits = static_cast<u32>(table.bits);
-  u64* const entry = table.entry;
   u32 expected = 0;  // bits a symbol, in units of 2^-12, where symbols are as likely as their codes say
   u32 shortest = kMaxCodeLength;
   for (u32 l = kMaxCodeLength; l > 0; --l) {
@@ -49,31 +79,15 @@ static void build_table(const Code& code, usize symbols, Table& table) {
     shortest = l;
   }
   // Joining symbols takes longer than it saves where there are few of them, or hardly two fit an entry.
-  const bool few = symbols < kWorthJoining;
-  if (few || 2 * shortest > bits || 3 * expected > 2 * bits << kMaxCodeLength) {
-    fill_table(code, bits, entry, [](u32 s, u32 l) { return u64{s} << 56 | 1u << 8 | l; });
+  if (symbols < kWorthJoining || 2 * shortest > bits || 3 * expected > 2 * bits << kMaxCodeLength) {
+    fill_table(code, bits, table.entry, [](u32 s, u32 l) { return u64{s} << 56 | 1u << 8 | l; });
     return;
   }
-  u16 single[kTableEntries];  // symbol, and its length above
-  fill_table(code, bits, single, [](u32 s, u32 l) { return static_cast<u16>(s | l << 8); });
-  const auto first = [&](u32 i) { return u64{single[i] & 255u} << 56 | 1u << 8 | single[i] >> 8; };
-  const auto join = [](u64 a, u64 b) {  // b's symbols go below a's; lengths and counts add
-    return (a & ~u64{0xFFFF}) | (b & ~u64{0xFFFF}) >> (8 * (a >> 8 & 255)) | ((a & 0xFFFF) + (b & 0xFFFF));
-  };
-  for (u32 i = 0; i < size; ++i) {  // two symbols where both fit
-    const u64 a = first(i), b = first(i >> (a & 255));
-    entry[i] = (a & 255) + (b & 255) <= bits ? join(a, b) : a;
-  }
-  if (3 * shortest > bits) return;
-  for (u32 i = size; i-- > 0;) {  // and two such pairs, or one and a half; the pairs below i are still there
-    const u64 a = entry[i];
-    const u32 rest = i >> (a & 255), left = bits - static_cast<u32>(a & 255);
-    const u64 b = entry[rest], c = first(rest);
-    if ((b & 255) <= left) {
-      entry[i] = join(a, b);
-    } else if ((c & 255) <= left) {
-      entry[i] = join(a, c);
-    }
+  table.most = least(bits / shortest, kTableSymbols);
+  if (shortest == 1) {
+    join_tables<true>(code, bits, shortest, table.entry);
+  } else {
+    join_tables<false>(code, bits, shortest, table.entry);
   }
 }
 

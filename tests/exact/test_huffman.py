@@ -139,6 +139,36 @@ def test_rows_come_back(
         assert out.tobytes() == symbols.tobytes()
 
 
+JOINED = {
+    "one bit each": [1, 1],
+    "one bit, and longer and longer": [*range(1, 12), 12, 12],
+    "one bit, and eleven": [1, 2, 3, *[11] * 252, 9],
+    "two bits each": [2] * 4,
+    "two bits, and twelve": [2, 2, 2, *range(3, 13), 12],
+    "as Gaussian weights": [7, 7, 6, 5, 4, 3, 3, 3, 3, 3, 3, 4, 5, 6, 7, 7],
+    "six bits each": [6] * 64,
+    "eight bits each": [8] * 256,
+}
+
+
+@pytest.mark.parametrize("n", [6000, 65_536, 65_537])
+@pytest.mark.parametrize("name", JOINED)
+def test_several_symbols_a_lookup(kernel_set: Kernels, name: str, n: int) -> None:
+    """Long rows, whose tables say as many symbols as fit: of every likelihood, and runs of one symbol."""
+    lengths = np.zeros(256, np.uint8)
+    lengths[: len(JOINED[name])] = JOINED[name]
+    rng = np.random.Generator(np.random.PCG64(n))
+    likely = 0.5 ** lengths[lengths > 0].astype(float)
+    rows = [rng.choice(len(likely), n, p=likely / likely.sum()), rng.integers(0, len(likely), n)]
+    rows += [np.full(n, np.argmin(JOINED[name])), np.repeat(rng.integers(0, len(likely), n), 97)[:n]]
+    record = record_of(lengths)
+    for row in rows:
+        symbols = row.astype(np.uint8)
+        out = np.full(n, 0xAA, np.uint8)
+        kernel_set.decode(record, code(symbols, record, kernel_set), out)
+        assert out.tobytes() == symbols.tobytes()
+
+
 @pytest.mark.parametrize("bits", range(1, 8))
 @given(seed=st.integers(0, 99), n=ROWS)
 def test_packed_rows_come_back(kernel_set: Kernels, pure: Kernels, bits: int, seed: int, n: int) -> None:
