@@ -54,7 +54,8 @@ def trailer(data: bytes) -> tuple[int, int, int]:
 
 KEYS = (
     "must_understand", "may_ignore", "names", "dtypes", "shapes", "nonzeros", "positions", "values", "chunks", "entries",
-    "groups", "codes", "counts", "numbers", "books", "directory", "aliases", "metadata",
+    "groups", "codes", "counts", "numbers", "book_crcs", "book_codes", "book_lengths", "row_nonzeros", "row_fillers",
+    "row_crcs", "row_codes", "row_lengths", "aliases", "metadata",
 )  # fmt: skip
 
 
@@ -70,10 +71,16 @@ def decode_index(stored: bytes, size: int) -> dict:
 
 
 class Column:
-    """A flat list of integers, from which tensor after tensor takes its part."""
+    """A column of integers, from which tensor after tensor takes its part."""
 
-    def __init__(self, name: str, values: list[int]) -> None:
-        self._name, self._values, self._at = name, values, 0
+    def __init__(self, name: str, stored: bytes) -> None:
+        must(isinstance(stored, bytes) and stored[:1] in (b"\1", b"\2", b"\4", b"\x08"), "7.2", f"`{name}` has a width")
+        width, planes = stored[0], stored[1:]
+        count = len(planes) // width
+        must(len(planes) == count * width, "7.2", f"`{name}` has as many bytes in each plane")
+        self._values = [int.from_bytes(planes[i::count], "little") for i in range(count)]
+        must(max(self._values, default=0) >> 4 * width > 0 or width == 1, "7.2", f"`{name}` is no wider than it needs")
+        self._name, self._at = name, 0
 
     def take(self, n: int) -> list[int]:
         """The next n."""
@@ -92,26 +99,30 @@ def tensors(columns: dict) -> Iterator[Tensor]:
     must(len(set(names)) == len(names) and len(set(codes)) == len(codes), "7.2", "names and codes are there once")
     for code in codes:
         check_code(code)
-    counts, numbers, books, directory = (Column(key, columns[key]) for key in ("counts", "numbers", "books", "directory"))
-    keys = ("names", "dtypes", "shapes", "nonzeros", "positions", "values", "chunks", "entries", "groups")
-    must(all(len(columns[key]) == len(names) for key in keys), "7.2", "a column per tensor has an entry for each")
-    for name, dtype, shape, nonzeros, positions, values, chunk, entries, group in zip(*(columns[key] for key in keys)):
+    column = {key: Column(key, columns[key]) for key in KEYS[KEYS.index("nonzeros") : -2] if key != "codes"}
+
+    def take(key: str, n: int) -> list[int]:
+        return column[key].take(n)
+
+    must(len(columns["dtypes"]) == len(columns["shapes"]) == len(names), "7.2", "columns per tensor have an entry for each")
+    for name, dtype, shape in zip(names, columns["dtypes"], columns["shapes"]):
         must(dtype in DTYPES, "3", f"dtype {dtype!r} is unknown")
-        t = Tensor(name, DTYPES[dtype], shape, nonzeros, positions, values, chunk, entries, group)
+        about = [take(key, 1)[0] for key in ("nonzeros", "positions", "values", "chunks", "entries", "groups")]
+        t = Tensor(name, DTYPES[dtype], shape, *about)
         check_tensor(t)
-        if values == CODEBOOK:
-            crc, *pairs = books.take(1 + 2 * t.dtype.word)
-            t.book = crc, [(codes[number], length) for number, length in zip(pairs[::2], pairs[1::2])]
-        t.codes = [[codes[number] for number in numbers.take(n)] for n in counts.take(t.streams)]
+        if t.values == CODEBOOK:
+            (crc,), word = take("book_crcs", 1), t.dtype.word
+            t.book = crc, list(zip((codes[n] for n in take("book_codes", word)), take("book_lengths", word)))
+        t.codes = [[codes[number] for number in take("numbers", n)] for n in take("counts", t.streams)]
         must(all(1 <= len(each) <= 16 for each in t.codes), "5.1", "a stream names 1 to 16 codes")
-        if values == BYTES:
+        if t.values == BYTES:
             must(all(code in ("raw", "zstd") for each in t.codes for code in each), "6", "bytes are raw or zstd")
-        for _ in range(ceil_div(t.words, chunk)):
-            nonzeros, fillers, crc, *pairs = directory.take(3 + 2 * t.streams)
-            t.rows.append(Row(nonzeros, fillers, crc, list(zip(pairs[::2], pairs[1::2]))))
+        for _ in range(ceil_div(t.words, t.chunk)):
+            counts = (take(key, 1)[0] for key in ("row_nonzeros", "row_fillers", "row_crcs"))
+            t.rows.append(Row(*counts, list(zip(take("row_codes", t.streams), take("row_lengths", t.streams)))))
         yield t
-    for column in (counts, numbers, books, directory):
-        column.end()
+    for each in column.values():
+        each.end()
 
 
 # -- 9. The whole

@@ -13,6 +13,9 @@ import os
 MAX_INDEX_STORED = 32 << 20
 MAX_INDEX_BYTES = 32 << 20
 
+# Numbers of the directory: a byte of it can become forty while it is checked. Two million chunks, of half a terabyte.
+MAX_DIRECTORY = 1 << 24
+
 # Lists and maps in it. An empty one is a byte there and sixty-four here; a tensor has about twenty.
 MAX_INDEX_CONTAINERS = 1 << 21
 

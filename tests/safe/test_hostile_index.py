@@ -14,7 +14,7 @@ from dcz import limits
 from dcz.container import trailer
 from dcz.errors import FormatError, LimitError, TruncatedError, UnsupportedError
 from support.arrays import make_array
-from support.forging import compressed, finish, forge, plain_index, segments, with_prelude, with_trailer
+from support.forging import compressed, encoded, finish, forge, plain_index, segments, with_prelude, with_trailer
 from support.layouts import in_layout
 
 TENSORS = {
@@ -88,14 +88,13 @@ LIES: dict[str, tuple[Callable[[dict], object], type[Exception], str]] = {
     "shape whose product overflows": (change("shapes", 0, to=[1 << 32, 1 << 32, 1 << 32]), LimitError, "has more than"),
     "shape that overflows to zero": (change("shapes", 0, to=[1 << 63, 2]), LimitError, "has more than"),
     "empty shape that overflows on the way": (change("shapes", 0, to=[1 << 40, 1 << 40, 0]), LimitError, "has more than"),
-    "nonzeros in a map": (change("nonzeros", to={}), FormatError, "nonzeros: expected a list of integers"),
-    "nonzeros that are text": (change("nonzeros", 0, to="9"), FormatError, "nonzeros: expected a list of integers"),
-    "nonzeros that are true": (change("nonzeros", 0, to=True), FormatError, "nonzeros: expected a list of integers"),
-    "nonzeros missing": (change("nonzeros", to=[11]), FormatError, "nonzeros: expected 2 integers, found 1"),
+    "nonzeros in a map": (change("nonzeros", to={}), FormatError, "nonzeros: expected a column of integers"),
+    "nonzeros in a list": (change("nonzeros", 0, to="9"), FormatError, "nonzeros: expected a column of integers"),
+    "nonzeros missing": (change("nonzeros", to=[11]), FormatError, "nonzeros: expected 2 integers of 1 bytes, found 1"),
     "more nonzeros than weights": (change("nonzeros", 1, to=12), FormatError, "nonzeros: 12, its chunks have 11"),
-    "negative nonzeros": (change("nonzeros", 0, to=-1), FormatError, r"nonzeros\[0\]: expected an integer from 0"),
+    "nonzeros of 64 bits": (change("nonzeros", 0, to=1 << 63), FormatError, r"nonzeros\[0\]: expected an integer from 0"),
     "nonzeros that do not add up": (change("nonzeros", 0, to=3), FormatError, "nonzeros: 3, its chunks have"),
-    "a segment that belongs to nobody": (without(1), FormatError, "expected 1 integers, found 2"),
+    "a segment that belongs to nobody": (without(1), FormatError, "expected 1 integers of 1 bytes, found 2"),
     "aliases in a list": (change("aliases", to=[]), FormatError, "aliases: expected a map"),
     "aliases out of order": (change("aliases", to={"y": "a", "x": "a"}), FormatError, "keys in ascending order"),
     "alias that is bytes": (change("aliases", to={b"x": "a"}), FormatError, "expected a string"),
@@ -194,27 +193,27 @@ LONGER = {
 
 @pytest.mark.parametrize("name", LONGER)
 def test_numbers_and_lengths_in_another_than_the_shortest_form(name: str) -> None:
-    raw = msgpack.packb(plain_index({}), use_bin_type=True).replace(b"may_ignore", b"may_i")
+    raw = encoded(plain_index({})).replace(b"may_ignore", b"may_i")
     short, long = LONGER[name]
     short, long = short.replace(b"\xa9may_i", b"\xaamay_i"), long.replace(b"\x09may_i", b"\x0amay_i")
     header, raw = raw[:3], raw[3:]  # which has zeros of its own
     assert short in raw
     changed = header + raw.replace(short, long, 1).replace(b"may_i", b"may_ignore")
-    assert msgpack.unpackb(changed) == plain_index({})
+    assert msgpack.unpackb(changed) == msgpack.unpackb(encoded(plain_index({})))
     refusal(finish(segments({}), changed), FormatError, "not canonical msgpack")
 
 
 def test_a_short_float() -> None:
     index = plain_index({})
     index["metadata"] = {"x": 1.5}
-    raw = msgpack.packb(index, use_bin_type=True)
+    raw = encoded(index)
     changed = raw.replace(b"\xcb\x3f\xf8" + bytes(6), b"\xca\x3f\xc0\x00\x00")
     assert changed != raw
     refusal(finish(segments({}), changed), FormatError, "not canonical msgpack")
 
 
 def test_a_frame_that_is_no_frame() -> None:
-    raw = msgpack.packb(plain_index({}), use_bin_type=True)
+    raw = encoded(plain_index({}))
     refusal(finish(segments({}), raw, b"\0" * 20), FormatError, "index: ")
     refusal(finish(segments({}), raw, compressed(raw)[:-1]), FormatError, "index: ")
     refusal(finish(segments({}), raw, compressed(raw) + b"\0"), FormatError, "index: ")
@@ -223,7 +222,7 @@ def test_a_frame_that_is_no_frame() -> None:
 
 
 def test_a_frame_of_another_length() -> None:
-    raw = msgpack.packb(plain_index({}), use_bin_type=True)
+    raw = encoded(plain_index({}))
     for other in (raw + b"\0", raw[:-1], b""):
         refusal(finish(segments({}), raw, compressed(other)), FormatError, f"holds {len(other)} bytes, the file says {len(raw)}")
     silent = zstandard.ZstdCompressor(write_content_size=False).compress(raw)

@@ -18,7 +18,8 @@ import pytest
 import dcz
 from dcz import limits
 from dcz.errors import DczError, LimitError
-from support.forging import finish, forge, plain_index, segments
+from dcz.tensor.directory import ROW_KEYS
+from support.forging import encoded, finish, forge, plain_index, segments
 from support.layouts import in_layout
 
 SMALL = {"w": in_layout(np.arange(8, dtype="<f4"), "all", "bytes")}
@@ -59,7 +60,8 @@ def test_a_tensor_that_expands_a_lot() -> None:
 
     def edit(plain: dict) -> None:
         plain["shapes"][0] = [chunks << 20]
-        plain["directory"] *= chunks
+        for key in ROW_KEYS:
+            plain[key] *= chunks
 
     assert zeros.layout.chunk == 1 << 20 and len(zeros.layout.crc32c) == 1
     assert sum(sum(stream.lengths) for stream in zeros.layout.streams) == 0
@@ -72,6 +74,33 @@ def test_a_tensor_that_expands_a_lot() -> None:
         with pytest.raises(LimitError, match="decoding takes"):
             reader["w"]
         assert not reader.get_slice("w")[(1 << 37) + 12345 : (1 << 37) + 12399].any()
+
+
+def test_a_directory_as_large_as_may_be(tmp_path: Path) -> None:
+    """A kilobyte that says two million chunks is opened within bounds; a chunk more is refused before it is."""
+    zeros = in_layout(np.zeros(1 << 20, "<f4"), "bitmap", "codebook")
+    most = limits.MAX_DIRECTORY // (3 + 2 * len(zeros.layout.streams))
+    for chunks in (most, most + 1):
+
+        def edit(plain: dict) -> None:
+            plain["shapes"][0] = [chunks << 20]
+            for key in ROW_KEYS:
+                plain[key] *= chunks
+
+        path = tmp_path / "large.dcz"
+        path.write_bytes(forge({"w": zeros}, edit))
+        assert path.stat().st_size < 4096
+        run = [sys.executable, "-c", OPEN, str(path)]
+        said, memory = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+        assert said == "opened" if chunks == most else "directory: more than" in said
+        assert int(memory) < (1000 if chunks == most else 350) * MEGABYTE
+
+
+def test_the_writer_keeps_to_the_directory_it_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_DIRECTORY", 20)
+    dcz.load(dcz.save({"w": np.arange(3)}))
+    with pytest.raises(LimitError, match="directory: more than 20 numbers; split the model into shards"):
+        dcz.save({"w": np.arange(1 << 20)})
 
 
 def test_max_bytes() -> None:
@@ -131,7 +160,7 @@ print(int(peak) * 1024)
 @pytest.mark.parametrize("name", BOMBS)
 def test_an_index_that_expands_a_lot(name: str, tmp_path: Path) -> None:
     item, count = BOMBS[name]
-    raw = msgpack.packb(plain_index({}) | {"metadata": {"a": 0}}, use_bin_type=True)[:-1]
+    raw = encoded(plain_index({}) | {"metadata": {"a": 0}})[:-1]
     data = finish(segments({}), raw + b"\xdd" + struct.pack(">I", count) + item * count)
     assert len(data) < 4096
     path = tmp_path / "bomb.dcz"

@@ -13,7 +13,7 @@ import zstandard
 from dcz import kernels
 from dcz.container import index, prelude, trailer
 from dcz.container.prelude import Features
-from dcz.tensor import encode, sizing, to_words
+from dcz.tensor import encode, integers, sizing, to_words
 from support.arrays import make_array
 from support.layouts import Stored, encodings, in_layout, stored, with_frames
 
@@ -48,11 +48,21 @@ def finish(front: bytes, raw: bytes, stored_index: bytes | None = None) -> bytes
     return front + stored_index + trailer.Trailer(length, len(stored_index), len(raw), crc(stored_index)).pack()
 
 
+def encoded(plain: dict) -> bytes:
+    """An index as msgpack: columns of integers as the format has them, where they are integers at all."""
+    out = dict(plain)
+    for key in index.INTEGERS & set(plain):
+        column = plain[key]
+        if type(column) is list and all(type(n) is int and 0 <= n < 1 << 64 for n in column):
+            out[key] = integers.pack(column)
+    return msgpack.packb(out, use_bin_type=True)
+
+
 def forge(tensors: Mapping[str, Stored], edit: Callable[[dict], object] = lambda index: None) -> bytes:
     """A file of these tensors, its index changed by `edit`."""
     plain = plain_index(tensors)
     edit(plain)
-    return finish(segments(tensors), msgpack.packb(plain, use_bin_type=True))
+    return finish(segments(tensors), encoded(plain))
 
 
 def with_prelude(data: bytes, **changes: object) -> bytes:

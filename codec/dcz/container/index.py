@@ -16,12 +16,14 @@ from dcz.container.prelude import Features
 from dcz.dtypes import Dtype
 from dcz.entropy import zstd
 from dcz.errors import FormatError, LimitError
-from dcz.tensor import Layout, columns
+from dcz.tensor import Layout, columns, integers
+from dcz.tensor.directory import ROW_HEAD, check_size
 
 # A tensor stored as it is starts on a cache line, so that it can be mapped; small and coded ones need not.
 ALIGNMENT, MAPPED_BYTES = 64, 4096
 
 _KEYS = ("must_understand", "may_ignore", "names", "dtypes", "shapes", "nonzeros", *columns.KEYS, "aliases", "metadata")
+INTEGERS = columns.INTEGERS | {"nonzeros"}
 
 
 def aligned(offset: int, size: int, mappable: bool) -> int:
@@ -72,7 +74,7 @@ class Record:
 
 
 def flatten(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> dict[str, object]:
-    """The index as the map that is stored."""
+    """The index as the map that is stored, its columns of integers as lists."""
     return {
         "must_understand": 0,
         "may_ignore": 0,
@@ -88,12 +90,20 @@ def flatten(records: list[Record], aliases: dict[str, str], metadata: dict[str, 
 
 def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> tuple[bytes, int]:
     """The index as stored, and its length before compression."""
-    raw = msgpack.packb(flatten(records, aliases, metadata), use_bin_type=True)
+    plain = flatten(records, aliases, metadata)
+    check_size(ROW_HEAD * len(plain["row_crcs"]) + 2 * len(plain["row_codes"]))
+    raw = encode(plain)
     if len(raw) > limits.MAX_INDEX_BYTES:
         raise LimitError(f"index: {len(raw)} bytes are more than {limits.MAX_INDEX_BYTES}; split the model into shards")
     _unpack(raw)  # whoever writes a file that no reader takes should know now
     level = 19 if len(raw) < 1 << 20 else 9
     return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(raw), len(raw)
+
+
+def encode(plain: dict[str, object]) -> bytes:
+    """That map as msgpack."""
+    stored = {key: integers.pack(value) if key in INTEGERS else value for key, value in plain.items()}
+    return msgpack.packb(stored, use_bin_type=True)
 
 
 def parse(stored: bytes, size: int, end: int) -> Index:
@@ -107,7 +117,7 @@ def parse(stored: bytes, size: int, end: int) -> Index:
     dtypes_ = _dtypes(plain["dtypes"], names)
     shapes, words = _shapes(plain["shapes"], names, dtypes_)
     found = columns.parse(plain, names, dtypes_, words)
-    nonzeros = columns.integers(plain["nonzeros"], len(names), 0, limits.MAX_WORDS, "nonzeros")
+    nonzeros = integers.unpack(plain["nonzeros"], len(names), 0, limits.MAX_WORDS, "nonzeros")
     _check_nonzeros(nonzeros, found)
     entries = _entries(found, shapes, nonzeros.tolist(), end)
     aliases = _aliases(plain["aliases"], entries)
@@ -208,7 +218,7 @@ def check_shape(shape: object, dtype: Dtype, name: str) -> int:
 def _check_nonzeros(nonzeros: np.ndarray, c: columns.Columns) -> None:
     """At most as many as words; for sparse tensors exactly those of the directory."""
     wrong = np.where(c.positions > 0, nonzeros != c.nonzeros, nonzeros > c.weights)
-    if wrong.any():
+    if np.count_nonzero(wrong):
         t = int(np.flatnonzero(wrong)[0])
         expected = c.nonzeros[t] if c.positions[t] else c.weights[t]
         raise FormatError(f"tensor {c.names[t]!r}: nonzeros: {nonzeros[t]}, its chunks have {expected}")

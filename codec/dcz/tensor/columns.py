@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,18 +13,20 @@ from dcz import kernels, limits
 from dcz.dtypes import Dtype
 from dcz.entropy import Code
 from dcz.entropy.code import MAX_CODES, record_of
-from dcz.errors import FormatError, LimitError
+from dcz.errors import FormatError
 from dcz.kernels import Columns as KernelColumns
+from dcz.tensor.directory import BOOK_KEYS, ROW_HEAD, ROW_KEYS, Refuse, read_books, read_rows, starts
+from dcz.tensor.integers import I64, unpack
 from dcz.tensor.layout import POSITIONS, VALUES, CodebookRecord, Layout, Stream
 from dcz.tensor.sizing import MAX_CHUNK, STEP
 
-I64 = NDArray[np.int64]
-
-KEYS = ("positions", "values", "chunks", "entries", "groups", "codes", "counts", "numbers", "books", "directory")
-ROW_HEAD = 3
+_PER_TENSOR = ("positions", "values", "chunks", "entries", "groups")
+KEYS = (*_PER_TENSOR, "codes", "counts", "numbers", *BOOK_KEYS, *ROW_KEYS)
+# Those of integers, stored as byte planes.
+INTEGERS = frozenset(KEYS) - {"codes"}
 _POSITION_NAMES = {number: name for name, number in POSITIONS.items()}
 _VALUE_NAMES = {number: name for name, number in VALUES.items()}
-_MAX_LENGTH = 1 << 32
+_EMPTY = np.zeros(0, np.int64)
 _UNKNOWN_POSITIONS = np.array([number not in _POSITION_NAMES for number in range(9)])
 
 
@@ -44,13 +46,19 @@ def flatten(layouts: Sequence[Layout]) -> dict[str, list]:
         out["entries"].append(book.entries if book else 0)
         out["groups"].append(book.group if book else 0)
         if book is not None:
-            out["books"].append(book.crc32c)
-            for code, length in zip(book.codes, book.lengths):
-                out["books"] += number(code), length
+            out["book_crcs"].append(book.crc32c)
+            out["book_codes"] += map(number, book.codes)
+            out["book_lengths"] += book.lengths
         for stream in layout.streams:
             out["counts"].append(len(stream.codes))
             out["numbers"] += [number(code) for code in stream.codes]
-        out["directory"] += layout.rows()
+        out["row_nonzeros"] += layout.nonzeros
+        out["row_fillers"] += layout.fillers
+        out["row_crcs"] += layout.crc32c
+        for chunk in range(len(layout.crc32c)):
+            for stream in layout.streams:
+                out["row_codes"].append(stream.use[chunk])
+                out["row_lengths"].append(stream.lengths[chunk])
     out["codes"] = list(known)
     return out
 
@@ -147,37 +155,16 @@ class Columns:
         )
 
 
-def integers(values: object, count: int | None, least: int, most: int, field: str) -> I64:
-    """A column of integers, checked."""
-    if type(values) is not list or not set(map(type, values)) <= {int}:
-        raise FormatError(f"index: {field}: expected a list of integers")
-    if count is not None and len(values) != count:
-        raise FormatError(f"index: {field}: expected {count} integers, found {len(values)}")
-    try:
-        out = np.array(values, np.int64)
-        wrong = bool(values) and (int(out.min()) < least or int(out.max()) > most)
-    except OverflowError:
-        wrong = True
-    if wrong:
-        at = next(i for i, value in enumerate(values) if not least <= value <= most)
-        raise FormatError(f"index: {field}[{at}]: expected an integer from {least} to {most}, found {values[at]}")
-    return out
-
-
-def _starts(sizes: I64) -> I64:
-    return np.cumsum(sizes) - sizes
-
-
 def parse(plain: Mapping[str, object], names: list[str], dtypes: list[Dtype], weights: list[int]) -> Columns:
     """The columns of an index for tensors of these names, dtypes and numbers of words; everything is checked."""
     t = len(names)
     total = np.array(weights, np.int64)
     word = np.array([dtype.word for dtype in dtypes], np.int64)
-    positions = integers(plain["positions"], t, 0, 8, "positions")
-    values = integers(plain["values"], t, 0, 2, "values")
-    chunk = integers(plain["chunks"], t, STEP, MAX_CHUNK, "chunks")
-    entries = integers(plain["entries"], t, 0, 1 << 16, "entries")
-    group = integers(plain["groups"], t, 0, limits.MAX_WORDS, "groups")
+    positions = unpack(plain["positions"], t, 0, 8, "positions")
+    values = unpack(plain["values"], t, 0, 2, "values")
+    chunk = unpack(plain["chunks"], t, STEP, MAX_CHUNK, "chunks")
+    entries = unpack(plain["entries"], t, 0, 1 << 16, "entries")
+    group = unpack(plain["groups"], t, 0, limits.MAX_WORDS, "groups")
     refuse = _Refusals(names)
     sparse, book = positions != 0, values == VALUES["codebook"]
     refuse(_UNKNOWN_POSITIONS[positions], "positions are 0, 1, 4, 5 or 8, found {}", positions)
@@ -195,23 +182,18 @@ def parse(plain: Mapping[str, object], names: list[str], dtypes: list[Dtype], we
     chunks = -(-total // chunk)
 
     records, alphabet = _codes(plain["codes"])
-    counts = integers(plain["counts"], int(streams.sum()), 1, MAX_CODES, "counts")
-    numbers = integers(plain["numbers"], int(counts.sum()), 0, len(alphabet) - 1, "numbers")
-    flat = integers(plain["books"], int((book * (1 + 2 * word)).sum()), 0, _MAX_LENGTH, "books")
+    counts = unpack(plain["counts"], int(streams.sum()), 1, MAX_CODES, "counts")
+    numbers = unpack(plain["numbers"], int(counts.sum()), 0, len(alphabet) - 1, "numbers")
     width = ROW_HEAD + 2 * streams
-    if float(chunks.astype(np.float64) @ width) > limits.MAX_INDEX_BYTES:
-        raise LimitError(f"index: directory: more than {limits.MAX_INDEX_BYTES} numbers; split the file into shards")
-    rows = integers(plain["directory"], int((chunks * width).sum()), 0, _MAX_LENGTH, "directory")
+    nothing = np.zeros(t, np.int64)
     out = Columns(
-        names, dtypes, plain["codes"], KernelColumns(records, counts, numbers, rows, flat),
+        names, dtypes, plain["codes"], KernelColumns(records, counts, numbers, _EMPTY, _EMPTY),
         word, np.array([dtype.rotate for dtype in dtypes], np.int64), total, positions, values, chunk, entries, group,
-        planes, streams, chunks, width, _starts(chunks * width), _starts(streams), np.zeros(t, np.int64),
-        _starts(book * (1 + 2 * word)), books, *(np.zeros(t, np.int64) for _ in range(3)),
+        planes, streams, chunks, width, nothing, starts(streams), nothing, nothing, books, nothing, nothing, nothing,
     )  # fmt: skip
-    per_stream = np.concatenate([_starts(counts), [counts.sum()]])
-    out.number_at = per_stream[out.stream_at]
-    out.head = _check_books(out, book)
-    _check_rows(out, sparse, refuse)
+    out.number_at = np.concatenate([starts(counts), [counts.sum()]])[out.stream_at]
+    read_books(plain, out, book)
+    read_rows(plain, out, sparse, refuse)
     _check_streams(out, book, alphabet, refuse)
     return out
 
@@ -223,7 +205,7 @@ class _Refusals:
         self._names = names
 
     def __call__(self, wrong: NDArray[np.bool_], reason: str, found: I64 | None = None) -> None:
-        if wrong.any():
+        if np.count_nonzero(wrong):  # quicker than any()
             at = int(np.flatnonzero(wrong)[0])
             value = "" if found is None else int(found[at])
             raise FormatError(f"tensor {self._names[at]!r}: {reason.format(value)}")
@@ -246,62 +228,14 @@ def _codes(plain: object) -> tuple[NDArray[np.uint8], I64]:
     return records, np.array([alphabet for _, alphabet in parsed], np.int64)
 
 
-def _check_books(c: Columns, book: NDArray[np.bool_]) -> I64:
-    """Stored bytes of each tensor's codebooks."""
-    head = np.zeros(len(c.names), np.int64)
-    flat, count = c.kernel.books, len(c.plain_codes)
-    zstd = c.plain_codes.index("zstd") if "zstd" in c.plain_codes else -1
-    for word in (2, 4, 8):
-        of = np.flatnonzero(book & (c.word == word))
-        at = c.book_at[of, None] + 1 + 2 * np.arange(word)
-        numbers = flat[at]
-        wrong = (flat[c.book_at[of]] >= _MAX_LENGTH) | (numbers >= count).any(axis=1)
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            raise FormatError(f"tensor {c.names[of[i]]!r}: its codebook names code {numbers[i].max()} of {count}")
-        if (numbers == zstd).any():
-            i = int(np.argmax((numbers == zstd).any(axis=1)))
-            raise FormatError(f"tensor {c.names[of[i]]!r}: a codebook is raw, packed or Huffman-coded, found zstd")
-        head[of] = flat[at + 1].sum(axis=1)
-    return head
-
-
-def _check_rows(c: Columns, sparse: NDArray[np.bool_], refuse: Callable) -> None:
-    """Counts that fit their chunks, codes that are there; sums up what each tensor stores and has."""
-    rows, t = c.kernel.rows, len(c.names)
-    owner = np.repeat(np.arange(t), c.chunks)
-    nth = np.arange(len(owner)) - _starts(c.chunks)[owner]
-    at = c.row_at[owner] + nth * c.width[owner]
-    weights = np.minimum(c.chunk[owner], c.weights[owner] - nth * c.chunk[owner])
-    nonzeros, fillers = rows[at], rows[at + 1]
-
-    def owners(wrong: NDArray[np.bool_], whose: I64) -> NDArray[np.bool_]:
-        return np.bincount(whose[wrong], minlength=t) > 0
-
-    wrong = nonzeros > np.where(sparse[owner], weights, 0)
-    refuse(owners(wrong, owner), "a chunk has more nonzeros than weights")
-    wrong = fillers > np.where(c.positions[owner] >= 4, weights, 0)
-    refuse(owners(wrong, owner), "a chunk has more fillers than it can have")
-    refuse(owners(rows[at + 2] >= _MAX_LENGTH, owner), "a CRC-32C has more than 32 bits")
-    per_row = c.streams[owner]
-    row = np.repeat(np.arange(len(owner)), per_row)
-    nth_stream = np.arange(len(row)) - _starts(per_row)[row]
-    pair, pair_owner = at[row] + ROW_HEAD + 2 * nth_stream, owner[row]
-    wrong = rows[pair] >= c.kernel.counts[c.stream_at[pair_owner] + nth_stream]
-    refuse(owners(wrong, pair_owner), "a chunk uses a code its stream lacks")
-    # Sums in floating point are exact: no tensor stores 2^53 bytes.
-    c.stored = c.head + np.bincount(pair_owner, weights=rows[pair + 1], minlength=t).astype(np.int64)
-    c.nonzeros = np.bincount(owner, weights=nonzeros, minlength=t).astype(np.int64)
-
-
-def _check_streams(c: Columns, book: NDArray[np.bool_], alphabet: I64, refuse: Callable) -> None:
+def _check_streams(c: Columns, book: NDArray[np.bool_], alphabet: I64, refuse: Refuse) -> None:
     """Codes that fit what they code: no cluster beyond the codebook, no counting of bytes as they are."""
     counts, numbers = c.kernel.counts, c.kernel.numbers
     if not len(counts):
         return
     whole = np.zeros(len(alphabet), bool)
     whole[[i for i, plain in enumerate(c.plain_codes) if plain == "raw" or plain == "zstd"]] = True
-    first = _starts(counts)
+    first = starts(counts)
     highest = np.maximum.reduceat(alphabet[numbers], first)
     plain = np.logical_and.reduceat(whole[numbers], first)
     has = c.streams > 0

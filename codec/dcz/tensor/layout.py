@@ -72,12 +72,3 @@ class Layout:
     def mappable(self) -> bool:
         """Whether the segment is the tensor's bytes as they are."""
         return self.values == "bytes" and all(c.kind == "raw" for s in self.streams for c in s.codes)
-
-    def rows(self) -> list[int]:
-        """The directory's rows, one after another."""
-        out: list[int] = []
-        for i, crc in enumerate(self.crc32c):
-            out += self.nonzeros[i], self.fillers[i], crc
-            for stream in self.streams:
-                out += stream.use[i], stream.lengths[i]
-        return out
