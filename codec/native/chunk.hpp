@@ -64,20 +64,30 @@ static Scratch lay_out(const DecodePlan& plan, const i64* rows, usize columns, u
   return s;
 }
 
+// Rounds of decoding that a chunk's streams take together: of the bits that a lookup sees it uses about ten.
+static usize decoding_rounds(const DecodePlan& plan, const i64* row) {
+  usize bytes = 0;
+  const u8* kinds = plan.kinds;
+  for (usize s = 0; s < stream_count(plan); kinds += plan.code_count[s++]) {
+    const i64* const stream = row + kRowHead + 2 * s;
+    if (stream[0] < 0 || stream[0] >= static_cast<i64>(plan.code_count[s])) continue;  // refused when its turn comes
+    if (kinds[stream[0]] >= kHuffman) bytes += static_cast<usize>(stream[1]);
+  }
+  return bytes * 8 / (kLanes * 5 * 10);
+}
+
 // While a chunk is decoded, the one before is written: in steps of as many words as make both end together.
 template <class W>
 struct Meanwhile {
-  static constexpr usize kRounds = 6;
+  static constexpr usize kRounds = 16;  // from step to step: a call costs as much as half of one
   Writing<W>* writing;
   usize step;
 
   DCZ_INLINE usize rounds() const { return kRounds; }
   DCZ_INLINE void operator()() const { writing->advance(step); }
 
-  // `symbols` are those of the chunk to come.
-  static Meanwhile during(usize symbols, Writing<W>& writing) {
-    const usize steps = symbols / (kRounds * 5 * kLanes * 2) + 1;  // about two symbols a lookup
-    return {&writing, most<usize>(aligned((writing.n - writing.at) / steps), 256)};
+  static Meanwhile during(usize rounds, Writing<W>& writing) {
+    return {&writing, most<usize>(aligned((writing.n - writing.at) / (rounds / kRounds + 1)), 256)};
   }
 };
 

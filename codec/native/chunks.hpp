@@ -82,9 +82,8 @@ static Status decode_range(const DecodePlan& plan, const Scratch& layout, const 
     now.stream = plan.stream;
     now.out = out;
     now.n = n;
-    const usize symbols = sparse(plan) ? static_cast<usize>(row[0]) * (1 + plan.planes) : n * plan.planes;
     Chunk<W> chunk{plan, layout, scratch, scratch + (k % 2) * layout.copy, row, data, end,
-                   Meanwhile<W>::during(symbols, before), 0, 0};
+                   Meanwhile<W>::during(decoding_rounds(plan, row), before), 0, 0};
     if (const Status s = decode_chunk<W>(chunk, from, n, palette, now); s != Status::ok) return s;
     before.finish();
     data += bytes;

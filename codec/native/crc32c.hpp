@@ -1,5 +1,6 @@
-// CRC-32C (Castagnoli, RFC 3720): by table, or by the CPU's instruction in three interleaved streams.
+// CRC-32C (Castagnoli, RFC 3720): by table, or by the CPU's instruction in three interleaved streams, or folded.
 #pragma once
+#include "crc32c_avx512.hpp"
 #include "simd.hpp"
 
 namespace dcz {
@@ -56,6 +57,15 @@ static DCZ_INLINE u32 crc_shift(u32 crc) {
 
 static u32 crc32c(const u8* p, usize n, u32 crc) {
   crc = ~crc;
+#if defined(DCZ_CRC_FOLDS)
+  if (n >= kCrcFolds) {
+    const usize folded = n / 256 * 256;
+    const __m128i x = crc_folded(p, folded, crc);
+    crc = crc_word(crc_word(0, static_cast<u64>(_mm_cvtsi128_si64(x))), static_cast<u64>(_mm_extract_epi64(x, 1)));
+    n -= folded;
+    p += folded;
+  }
+#endif
   for (; n >= 3 * kCrcBlock; n -= 3 * kCrcBlock, p += 3 * kCrcBlock) {
     u32 a = crc, b = 0, c = 0;  // three streams hide the instruction's latency of three cycles
     for (usize i = 0; i < kCrcBlock; i += 8) {

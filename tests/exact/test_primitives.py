@@ -28,7 +28,7 @@ WORDS = st.sampled_from([1, 2, 4, 8])
 # Around the block sizes of every kernel: words of 64 bits, vectors, scan blocks, lanes, checksum blocks.
 SIZES = st.one_of(
     st.integers(0, 300),
-    st.sampled_from([511, 512, 513, 1023, 1024, 1025, 2047, 2048, 2049, 3071, 3072, 3073, 4096, 6150, 10_000]),
+    st.sampled_from([511, 512, 513, 767, 768, 1023, 1024, 1025, 2047, 2048, 2049, 3071, 3072, 3073, 4096, 6150, 10_000]),
 )
 
 
