@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -198,15 +199,15 @@ class Store:
         to check `lead` bytes before."""
         t, c = entry.number, self.index.columns
         self.prepare([entry])
-        bounds, chunk_bytes = c.bounds(t), int(c.chunk[t]) * entry.dtype.word
+        bounds, chunk_bytes = c.bounds(t).tolist(), int(c.chunk[t]) * entry.dtype.word
         tasks = []
         at = first
         while at < last:
-            to = int(np.searchsorted(bounds, bounds[at] + self._task_bytes, "right")) - 1
+            to = bisect_right(bounds, bounds[at] + self._task_bytes) - 1
             to = min(max(to, at + 1), last)
             part = out[(at - first) * chunk_bytes : (to - first) * chunk_bytes]
-            start, end = entry.offset + int(bounds[at]), entry.offset + int(bounds[to])
-            skip = lead + int(bounds[0]) if lead and at == 0 else 0
+            start, end = entry.offset + bounds[at], entry.offset + bounds[to]
+            skip = lead + bounds[0] if lead and at == 0 else 0
             tasks.append(Task(start - skip, end - start + skip, (entry,), at, to, (part,), stream, skip))
             at = to
         return tasks
