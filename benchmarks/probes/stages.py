@@ -18,11 +18,11 @@ _KERNELS = "the class of the kernels in use"
 STAGES = (
     ("open, read and parse the index", "dcz.container.store", "Store.__init__"),
     ("allocate", "dcz.numpy", "_arrays"),
-    ("plan the tasks, decode codebooks", "dcz.container.store", "Store.tasks"),
+    ("plan the tasks, decode codebooks", "dcz.numpy", "plan"),
     ("read the file", "dcz.container.sources", "FileSource.read_into"),
     ("checksums, Huffman and expansion (kernels)", _KERNELS, "run_jobs"),
     ("inflate zstd", "dcz.tensor.decode", "Decoder._inflate"),
-    ("around each task", "dcz.container.store", "Store.run"),
+    ("around each task", "dcz.container.tasks", "run"),
 )
 _REST = "everything else"
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from types import ModuleType
+
+from dcz.errors import UnsupportedError
 
 
 def require(module: str, extra: str, what: str) -> None:
@@ -19,4 +23,15 @@ def require(module: str, extra: str, what: str) -> None:
             raise  # it is there, and lacks something of its own
         raise ImportError(
             f"{what} needs {module}, which is not installed: pip install 'dcz[{extra}]'", name=module
+        ) from None
+
+
+def need(module: str, extra: str, path: str | os.PathLike[str]) -> ModuleType:
+    """The library that reads a file; raises `UnsupportedError` that names the file and the extra to install."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        library = module.partition(".")[0]
+        raise UnsupportedError(
+            f"{os.fspath(path)}: needs {library}, which is missing or broken ({error}); pip install 'dcz[{extra}]'"
         ) from None

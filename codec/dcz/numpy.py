@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from dcz.container.index import Entry
 from dcz.container.memory import allocate, target
 from dcz.container.shards import is_shard_index
-from dcz.container.store import Store, Task, check_bytes
+from dcz.container.store import Store, check_bytes
+from dcz.container.tasks import Task, plan, run_all
 from dcz.container.threads import thread_count
 from dcz.container.writer import Writer
 from dcz.errors import DczError
@@ -163,7 +164,7 @@ def load_file(
         total = sum(entry.nbytes for entry in owners.values())
         check_bytes(total, store.source.size, max_bytes)
         arrays, flat = _arrays(entries, out or {})
-        tasks = store.tasks(list(owners.values()), [flat[name] for name in owners])
+        tasks = plan(store, list(owners.values()), [flat[name] for name in owners])
         done = 0
 
         def report(task: Task) -> None:
@@ -172,7 +173,7 @@ def load_file(
             if progress is not None:
                 progress(done, total)
 
-        store.run_all(tasks, count if total >= _WORTH_THREADS else 1, report)
+        run_all(store, tasks, count if total >= _WORTH_THREADS else 1, report)
         if everything:
             store.check_prelude()
         return {name: arrays[entry.name] for name, entry in entries.items()}

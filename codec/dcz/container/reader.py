@@ -14,6 +14,7 @@ from dcz.container.memory import allocate, target
 from dcz.container.slices import TensorSlice
 from dcz.container.sparse import Clusters, clusters, rows
 from dcz.container.store import Store, check_bytes
+from dcz.container.tasks import plan, run_all
 from dcz.extras import require
 from dcz.tensor import Layout
 
@@ -118,7 +119,7 @@ class Reader(Mapping[str, NDArray]):
         entry = self._store.entry(name)
         check_bytes(entry.nbytes, self.size, None)
         array, flat = allocate([entry])[0] if out is None else (out, target(out, entry))
-        self._store.run_all(self._store.tasks([entry], [flat]), 1)
+        run_all(self._store, plan(self._store, [entry], [flat]), 1)
         return array
 
     def get_slice(self, name: str) -> TensorSlice:

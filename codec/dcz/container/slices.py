@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from dcz.container.index import Entry
 from dcz.container.memory import fresh
-from dcz.container.store import Store, check_bytes, streams
+from dcz.container.store import Store, check_bytes
+from dcz.container.tasks import streams
 from dcz.errors import DczError
 
 

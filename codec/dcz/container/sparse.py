@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from dcz import kernels
 from dcz.container.index import Entry
-from dcz.container.memory import fresh
-from dcz.container.sources import read
 from dcz.container.store import Store, check_bytes
 from dcz.errors import DczError, FormatError, UnsupportedError
 from dcz.kernels.interface import I64, SYMBOLS
@@ -130,10 +128,9 @@ def _parts(store: Store, entry: Entry) -> Iterator[Part]:
     c, t = store.index.columns, entry.number
     bounds = c.bounds(t)
     total = 0
-    for task in store.parts(entry, 0, int(c.chunks[t]), fresh(0)):
-        data = read(store.source, task.offset, task.size)
-        for number in range(task.first, task.last):
-            at = int(bounds[number] - bounds[task.first])
+    for first, last, data in store.runs(entry, list(range(c.chunks[t]))):
+        for number in range(first, last):
+            at = int(bounds[number] - bounds[first])
             part = split_chunk(store.decoder, t, number, data[at : at + int(bounds[number + 1] - bounds[number])])
             total += len(part.where)
             yield part

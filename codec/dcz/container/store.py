@@ -1,12 +1,9 @@
-"""An open file: its index, and its tensors' chunks by number. What reader, slices and verify stand on."""
+"""An open file: its index, and its tensors' chunks by number. What tasks, reader, slices and verify stand on."""
 
 from __future__ import annotations
 
 import os
-import threading
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -26,36 +23,12 @@ from dcz.tensor.columns import I64
 # One read that covers trailer and index of most files.
 _TAIL = 64 << 10
 # Stored bytes that one task reads and decodes: few enough to stay in the cache from reading to decoding.
-_TASK_BYTES = 1 << 20
+TASK_BYTES = 1 << 20
 # Tensors that are this near are read at once with what lies between them.
-_READ_THROUGH = 64 << 10
+READ_THROUGH = 64 << 10
 # The same for files that are elsewhere, and how many are read at a time: it is waiting that costs there.
-_REMOTE_TASK_BYTES = 8 << 20
-_REMOTE_TOGETHER = 8
-# Decoded bytes from which on caches cannot hold them, and lines are better written past them.
-_STREAM_BYTES = 16 << 20
-
-_local = threading.local()
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Bytes [offset, offset + size) of the file, to be read and decoded: either `whole` tensors into `out`, or
-    chunks [first, last) of a single one, after `skip` bytes. `stream` says to write past the cache."""
-
-    offset: int
-    size: int
-    whole: tuple[Entry, ...]
-    first: int
-    last: int
-    out: tuple[U8, ...]
-    stream: bool = False
-    skip: int = 0
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes it decodes to."""
-        return sum(map(len, self.out))
+REMOTE_TASK_BYTES = 8 << 20
+TOGETHER = 8
 
 
 class Store:
@@ -65,7 +38,7 @@ class Store:
         self.source: Source = open_source(file, sequential=sequential)
         self._closed = False
         self._checked = False
-        self._task_bytes = _REMOTE_TASK_BYTES if self.source.remote else _TASK_BYTES
+        self.task_bytes = REMOTE_TASK_BYTES if self.source.remote else TASK_BYTES
         try:
             self.index = self._open()
             self.decoder = Decoder(self.index.columns)
@@ -127,42 +100,7 @@ class Store:
             raise KeyError(f"no tensor {name!r} among the {len(entries) + len(self.index.aliases)} of the file: {some}")
         return found
 
-    def tasks(self, entries: list[Entry], out: list[U8]) -> list[Task]:
-        """What it takes to fill `out` with whole tensors, in pieces that threads can share: neighbours that are
-        small together, large ones in parts."""
-        stream = streams(sum(map(len, out)))
-        self.prepare([entry for entry in entries if entry.size > self._task_bytes])
-        tasks: list[Task] = []
-        group: list[tuple[Entry, U8]] = []
-
-        def flush() -> None:
-            if group:
-                entries_, outs = zip(*group)
-                first, last = entries_[0], entries_[-1]
-                start = first.offset - self._lead(first)
-                size = last.offset + last.size - start
-                tasks.append(Task(start, size, entries_, 0, 0, outs, stream))
-                group.clear()
-
-        for entry, flat in sorted(zip(entries, out), key=lambda item: item[0].offset):
-            if entry.words == 0:
-                continue
-            if entry.size > self._task_bytes:
-                flush()
-                chunks = int(self.index.columns.chunks[entry.number])
-                tasks += self.parts(entry, 0, chunks, flat, stream, self._lead(entry))
-                continue
-            if group:
-                start, (last, _) = group[0][0], group[-1]
-                whole = entry.offset + entry.size - start.offset
-                apart = entry.offset - last.offset - last.size > _READ_THROUGH
-                if whole > self._task_bytes or apart:
-                    flush()
-            group.append((entry, flat))
-        flush()
-        return tasks
-
-    def _lead(self, entry: Entry) -> int:
+    def lead(self, entry: Entry) -> int:
         """Bytes in front of a segment that nobody else reads: padding, and the prelude before the first."""
         first = entry.offset - entry.padding == prelude.SIZE and not self._checked
         return entry.padding + (prelude.SIZE if first else 0)
@@ -180,44 +118,26 @@ class Store:
         once, and several at a time."""
         if not self.source.remote:
             return [read(self.source, offset, size) for offset, size in ranges]
-        groups = coalesced(ranges, _READ_THROUGH, self._task_bytes)
+        groups = coalesced(ranges, READ_THROUGH, self.task_bytes)
         found: list[U8] = [np.zeros(0, np.uint8)] * len(groups)
 
         def fetch(number: int) -> None:
             offset, size, _ = groups[number]
             found[number] = read(self.source, offset, size)
 
-        each(fetch, range(len(groups)), _REMOTE_TOGETHER)
+        each(fetch, range(len(groups)), TOGETHER)
         return [
             data[offset - start : offset - start + size]
             for (start, _, members), data in zip(groups, found)
             for offset, size in members
         ]
 
-    def parts(self, entry: Entry, first: int, last: int, out: U8, stream: bool = False, lead: int = 0) -> list[Task]:
-        """What it takes to fill `out` with chunks [first, last) of a tensor, past the cache if it is to `stream`, and
-        to check `lead` bytes before."""
-        t, c = entry.number, self.index.columns
-        self.prepare([entry])
-        bounds, chunk_bytes = c.bounds(t).tolist(), int(c.chunk[t]) * entry.dtype.word
-        tasks = []
-        at = first
-        while at < last:
-            to = bisect_right(bounds, bounds[at] + self._task_bytes) - 1
-            to = min(max(to, at + 1), last)
-            part = out[(at - first) * chunk_bytes : (to - first) * chunk_bytes]
-            start, end = entry.offset + bounds[at], entry.offset + bounds[to]
-            skip = lead + bounds[0] if lead and at == 0 else 0
-            tasks.append(Task(start - skip, end - start + skip, (entry,), at, to, (part,), stream, skip))
-            at = to
-        return tasks
-
     def runs(self, entry: Entry, chunks: list[int]) -> Iterator[tuple[int, int, U8]]:
         """The stored bytes of these chunks of a tensor, in ascending order: runs [first, last) of neighbours."""
         bounds = self.index.columns.bounds(entry.number)
         runs: list[tuple[int, int]] = []
         for chunk in chunks:
-            if runs and runs[-1][1] == chunk and bounds[chunk + 1] - bounds[runs[-1][0]] <= self._task_bytes:
+            if runs and runs[-1][1] == chunk and bounds[chunk + 1] - bounds[runs[-1][0]] <= self.task_bytes:
                 runs[-1] = runs[-1][0], chunk + 1
             else:
                 runs.append((chunk, chunk + 1))
@@ -225,7 +145,7 @@ class Store:
         for run in runs:
             batch.append(run)
             size += int(bounds[run[1]] - bounds[run[0]])
-            if size >= (_REMOTE_TOGETHER * self._task_bytes if self.source.remote else 1) or run is runs[-1]:
+            if size >= (TOGETHER * self.task_bytes if self.source.remote else 1) or run is runs[-1]:
                 yield from self._batch(entry, batch, bounds)
                 batch, size = [], 0
 
@@ -240,47 +160,13 @@ class Store:
         for (first, last), data in zip(batch, found):
             yield first, last, data
 
-    def run_all(self, tasks: list[Task], threads: int, done: Callable[[Task], None] | None = None) -> None:
-        """Runs tasks on so many threads, or on more where they mostly wait; `done` is told of each."""
-
-        def run(task: Task) -> None:
-            self.run(task)
-            if done is not None:
-                done(task)
-
-        each(run, tasks, max(threads, _REMOTE_TOGETHER) if self.source.remote else threads)
-
-    def run(self, task: Task) -> None:
-        """Reads, verifies and decodes one task."""
-        data = _buffer(task.size)
-        self.source.read_into(task.offset, data)
-        if task.offset == 0:
-            self.check_prelude(data[: prelude.SIZE])
-        if task.last:
-            entry = task.whole[0]
-            if task.skip:
-                self._check_padding(entry, data[: entry.offset - task.offset])
-            self.decoder.decode_part(entry.number, task.first, task.last, data[task.skip :], task.out[0], task.stream)
-        else:
-            starts = [entry.offset - task.offset for entry in task.whole]
-            for entry, start in zip(task.whole, starts):
-                self._check_padding(entry, data[:start])
-            numbers = [entry.number for entry in task.whole]
-            self.decoder.decode_whole(numbers, starts, data, list(task.out), task.stream)
-
-    def fill(self, entry: Entry, first: int, last: int, out: U8) -> None:
-        """Chunks [first, last) into `out`."""
-        for task in self.parts(entry, first, last, out, streams(len(out))):
-            self.run(task)
-
-    def check_padding(self, entry: Entry) -> None:
-        """The bytes in front of a segment are zeros."""
-        if entry.padding:
-            self._check_padding(entry, read(self.source, entry.offset - entry.padding, entry.padding))
-
-    @staticmethod
-    def _check_padding(entry: Entry, before: U8) -> None:
-        if entry.padding and before[-entry.padding :].any():
+    def check_padding(self, entry: Entry, before: U8 | None = None) -> None:
+        """The bytes in front of a segment are zeros: those of the file, or those that `before` ends with."""
+        if not entry.padding:
+            return
+        if before is None:
+            before = read(self.source, entry.offset - entry.padding, entry.padding)
+        if before[-entry.padding :].any():
             raise FormatError(f"tensor {entry.name!r}: the padding in front of its segment is not zero")
 
     def close(self) -> None:
@@ -304,21 +190,6 @@ def coalesced(
                 continue
         groups.append((offset, size, [(offset, size)]))
     return groups
-
-
-def streams(nbytes: int) -> bool:
-    """Whether so much output is better written past the cache."""
-    return nbytes >= _STREAM_BYTES
-
-
-def _buffer(size: int) -> U8:
-    """Memory of this thread for stored bytes, reused: fresh pages would cost more than reading into them."""
-    held = getattr(_local, "buffer", None)
-    if held is None or len(held) < size:
-        held = np.empty(max(size, _TASK_BYTES), np.uint8)
-        if size <= 4 * _TASK_BYTES:
-            _local.buffer = held
-    return held[:size]
 
 
 def check_bytes(wanted: int, file_bytes: int, max_bytes: int | None) -> None:

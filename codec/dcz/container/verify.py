@@ -11,6 +11,7 @@ from dcz import kernels
 from dcz.container.index import Entry
 from dcz.container.memory import fresh
 from dcz.container.store import Store
+from dcz.container.tasks import parts, run, streams
 from dcz.container.threads import each, thread_count
 from dcz.errors import FormatError
 
@@ -66,12 +67,13 @@ def _check(store: Store, entry: Entry, threads: int) -> int:
 
     def check(chunk: int) -> None:
         buffer = fresh(min(size, entry.nbytes - chunk * size))
-        store.fill(entry, chunk, chunk + 1, buffer)
+        for task in parts(store, entry, chunk, chunk + 1, buffer, streams(len(buffer))):
+            run(store, task)
         nonzeros[chunk] = kernels.active().bitmap(buffer, entry.dtype.word)[1]
 
     each(check, range(chunks), threads)
     if chunks == 0 and entry.size:  # nothing but an empty tensor's codebook
-        store.parts(entry, 0, 0, fresh(0))
+        store.prepare([entry])
     if sum(nonzeros) != entry.nonzeros:
         raise FormatError(f"tensor {entry.name!r}: nonzeros: {entry.nonzeros}, its values have {sum(nonzeros)}")
     return chunks

@@ -19,10 +19,10 @@ import numpy as np
 
 from dcz import limits
 from dcz.container.sources import FileSource, read
-from dcz.convert.extras import need
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.extras import need
 from dcz.tensor import from_words
 
 _CODES = {

@@ -19,10 +19,10 @@ import numpy as np
 
 from dcz import dtypes
 from dcz.container.publish import PathSink
-from dcz.convert.extras import need
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
+from dcz.extras import need
 from dcz.tensor import from_words, to_words
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ import numpy as np
 
 from dcz import limits
 from dcz.container.sources import FileSource, read
-from dcz.convert.extras import need
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.extras import need
 from dcz.tensor import from_words
 
 if TYPE_CHECKING:

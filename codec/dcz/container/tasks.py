@@ -1,0 +1,142 @@
+"""Tasks: what it takes to fill arrays from an open file, in pieces that threads can share."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dcz.container import prelude
+from dcz.container.index import Entry
+from dcz.container.store import READ_THROUGH, TASK_BYTES, TOGETHER, Store
+from dcz.container.threads import each
+from dcz.kernels.interface import U8
+
+# Decoded bytes from which on caches cannot hold them, and lines are better written past them.
+_STREAM_BYTES = 16 << 20
+
+_local = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Bytes [offset, offset + size) of the file, to be read and decoded: either `whole` tensors into `out`, or
+    chunks [first, last) of a single one, after `skip` bytes. `stream` says to write past the cache."""
+
+    offset: int
+    size: int
+    whole: tuple[Entry, ...]
+    first: int
+    last: int
+    out: tuple[U8, ...]
+    stream: bool = False
+    skip: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it decodes to."""
+        return sum(map(len, self.out))
+
+
+def streams(nbytes: int) -> bool:
+    """Whether so much output is better written past the cache."""
+    return nbytes >= _STREAM_BYTES
+
+
+def plan(store: Store, entries: list[Entry], out: list[U8]) -> list[Task]:
+    """What it takes to fill `out` with whole tensors: neighbours that are small together, large ones in parts."""
+    stream = streams(sum(map(len, out)))
+    store.prepare([entry for entry in entries if entry.size > store.task_bytes])
+    tasks: list[Task] = []
+    group: list[tuple[Entry, U8]] = []
+
+    def flush() -> None:
+        if group:
+            entries_, outs = zip(*group)
+            first, last = entries_[0], entries_[-1]
+            start = first.offset - store.lead(first)
+            size = last.offset + last.size - start
+            tasks.append(Task(start, size, entries_, 0, 0, outs, stream))
+            group.clear()
+
+    for entry, flat in sorted(zip(entries, out), key=lambda item: item[0].offset):
+        if entry.words == 0:
+            continue
+        if entry.size > store.task_bytes:
+            flush()
+            chunks = int(store.index.columns.chunks[entry.number])
+            tasks += parts(store, entry, 0, chunks, flat, stream, store.lead(entry))
+            continue
+        if group:
+            start, (last, _) = group[0][0], group[-1]
+            whole = entry.offset + entry.size - start.offset
+            apart = entry.offset - last.offset - last.size > READ_THROUGH
+            if whole > store.task_bytes or apart:
+                flush()
+        group.append((entry, flat))
+    flush()
+    return tasks
+
+
+def parts(
+    store: Store, entry: Entry, first: int, last: int, out: U8, stream: bool = False, lead: int = 0
+) -> list[Task]:
+    """What it takes to fill `out` with chunks [first, last) of a tensor, past the cache if it is to `stream`, and
+    to check `lead` bytes before."""
+    t, c = entry.number, store.index.columns
+    store.prepare([entry])
+    bounds, chunk_bytes = c.bounds(t).tolist(), int(c.chunk[t]) * entry.dtype.word
+    tasks = []
+    at = first
+    while at < last:
+        to = bisect_right(bounds, bounds[at] + store.task_bytes) - 1
+        to = min(max(to, at + 1), last)
+        part = out[(at - first) * chunk_bytes : (to - first) * chunk_bytes]
+        start, end = entry.offset + bounds[at], entry.offset + bounds[to]
+        skip = lead + bounds[0] if lead and at == 0 else 0
+        tasks.append(Task(start - skip, end - start + skip, (entry,), at, to, (part,), stream, skip))
+        at = to
+    return tasks
+
+
+def run_all(store: Store, tasks: list[Task], threads: int, done: Callable[[Task], None] | None = None) -> None:
+    """Runs tasks on so many threads, or on more where they mostly wait; `done` is told of each."""
+
+    def work(task: Task) -> None:
+        run(store, task)
+        if done is not None:
+            done(task)
+
+    each(work, tasks, max(threads, TOGETHER) if store.source.remote else threads)
+
+
+def run(store: Store, task: Task) -> None:
+    """Reads, verifies and decodes one task."""
+    data = _buffer(task.size)
+    store.source.read_into(task.offset, data)
+    if task.offset == 0:
+        store.check_prelude(data[: prelude.SIZE])
+    if task.last:
+        entry = task.whole[0]
+        if task.skip:
+            store.check_padding(entry, data[: entry.offset - task.offset])
+        store.decoder.decode_part(entry.number, task.first, task.last, data[task.skip :], task.out[0], task.stream)
+    else:
+        starts = [entry.offset - task.offset for entry in task.whole]
+        for entry, start in zip(task.whole, starts):
+            store.check_padding(entry, data[:start])
+        numbers = [entry.number for entry in task.whole]
+        store.decoder.decode_whole(numbers, starts, data, list(task.out), task.stream)
+
+
+def _buffer(size: int) -> U8:
+    """Memory of this thread for stored bytes, reused: fresh pages would cost more than reading into them."""
+    held = getattr(_local, "buffer", None)
+    if held is None or len(held) < size:
+        held = np.empty(max(size, TASK_BYTES), np.uint8)
+        if size <= 4 * TASK_BYTES:
+            _local.buffer = held
+    return held[:size]
