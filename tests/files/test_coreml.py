@@ -14,7 +14,7 @@ import pytest
 
 import dcz
 from dcz.convert import open_model, open_target, transfer
-from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.errors import FormatError, LimitError, TruncatedError, UnsupportedError
 from support.bits import assert_same_bits
 
 logging.getLogger("coremltools").setLevel(logging.CRITICAL)

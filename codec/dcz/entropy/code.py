@@ -75,13 +75,14 @@ class Code:
 RAW_CODE = Code("raw")
 ZSTD_CODE = Code("zstd")
 _NAMED: dict[object, Code] = {code.plain: code for code in (RAW_CODE, ZSTD_CODE, *(Code("packed", bits) for bits in range(1, 8)))}
-_NAMED_RECORDS = {plain: code.record for plain, code in _NAMED.items()}
+# Records, and -1 for symbols as they are: what `record_of` says of them.
+_NAMED_RECORDS = {plain: (code.record, -(code.kind in ("raw", "zstd"))) for plain, code in _NAMED.items()}
 _HUFFMAN_BYTE = bytes((HUFFMAN,))
 
 
 def record_of(plain: object) -> tuple[bytes, int]:
     """The record of a code as it stands in the index, whose lengths may yet be no code; and for a Huffman code
-    one more than its highest symbol."""
+    one more than its highest symbol, for raw and zstd -1, for packed 0."""
     if type(plain) is bytes:
         n = len(plain)
         if not 0 < n <= 128 or plain[-1] == 0:
@@ -91,4 +92,4 @@ def record_of(plain: object) -> tuple[bytes, int]:
     if record is None:
         allowed = ", ".join(map(str, _NAMED))
         raise FormatError(f"index: codes: unknown code {plain!r:.80}; allowed are {allowed} and code lengths")
-    return record, 0
+    return record

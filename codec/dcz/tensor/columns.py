@@ -212,7 +212,7 @@ class _Refusals:
 
 
 def _codes(plain: object) -> tuple[NDArray[np.uint8], I64]:
-    """Records of the file's codes, and of each one more than the highest symbol it can say."""
+    """Records of the file's codes, and of each one more than the highest symbol it can say, as `record_of` has it."""
     if type(plain) is not list:
         raise FormatError("index: codes: expected a list")
     try:
@@ -233,13 +233,9 @@ def _check_streams(c: Columns, book: NDArray[np.bool_], alphabet: I64, refuse: R
     counts, numbers = c.kernel.counts, c.kernel.numbers
     if not len(counts):
         return
-    whole = np.zeros(len(alphabet), bool)
-    whole[[i for i, plain in enumerate(c.plain_codes) if plain == "raw" or plain == "zstd"]] = True
-    first = starts(counts)
-    highest = np.maximum.reduceat(alphabet[numbers], first)
-    plain = np.logical_and.reduceat(whole[numbers], first)
+    highest = np.maximum.reduceat(alphabet[numbers], starts(counts))  # negative where all are raw or zstd
     has = c.streams > 0
     last = np.where(has, c.stream_at + c.streams - 1, 0)
     narrow = book & has & (c.planes == 1)
     refuse(narrow & (highest[last] > c.entries), "a code names a cluster beyond its codebook of {}", c.entries)
-    refuse(has & (c.values == VALUES["bytes"]) & ~plain[last], "values of kind bytes are raw or zstd")
+    refuse(has & (c.values == VALUES["bytes"]) & (highest[last] >= 0), "values of kind bytes are raw or zstd")
