@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -19,19 +19,25 @@ def available() -> dict[str, Kernels]:
     """The kernel sets of this install that this machine runs, by name, the fastest last."""
     from dcz.kernels.pure import PureKernels
 
-    sets: dict[str, Kernels] = {"pure": PureKernels()}
+    sets: list[Kernels] = [PureKernels(), *_native()]
+    return {kernels.name: kernels for kernels in sets}
+
+
+@cache
+def _native() -> Sequence[Kernels]:
     try:
         from dcz.kernels import native
     except ImportError:
-        return sets
-    sets.update((s.name, s) for s in native.sets())
-    return sets
+        return []
+    return native.sets()
 
 
 @cache
 def _chosen() -> Kernels:
-    sets = available()
     wanted = os.environ.get("DCZ_KERNELS")
+    if not wanted and _native():
+        return _native()[-1]  # without importing the pure ones
+    sets = available()
     if wanted:
         if wanted not in sets:
             raise UnsupportedError(
@@ -39,14 +45,13 @@ def _chosen() -> Kernels:
                 "Unset the variable to take the fastest"
             )
         return sets[wanted]
-    if len(sets) == 1:
-        warnings.warn(
-            "dcz was installed without its C++ kernels and runs in pure Python: correct, but slower. "
-            "Install a C++ compiler and reinstall dcz, or set DCZ_KERNELS=pure to silence this",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    return list(sets.values())[-1]
+    warnings.warn(
+        "dcz was installed without its C++ kernels and runs in pure Python: correct, but slower. "
+        "Install a C++ compiler and reinstall dcz, or set DCZ_KERNELS=pure to silence this",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return sets["pure"]
 
 
 def active() -> Kernels:
