@@ -80,14 +80,14 @@ def run(chosen: argparse.Namespace, results: Results, scratch: Path, out: Path |
 
     def save() -> None:
         results.targets = targets.judge(results, extra)
-        results.machine["load_after"] = machine.load()
+        results.machine.update(load_after=machine.load(), stolen_after=machine.stolen())
         if out is not None:
             results.save(out)
 
     try:
-        library = roofline.library(scratch)
+        helper = roofline.library(scratch)
     except CannotCompile as error:
-        library = None
+        helper = None
         say(f"no memory limits: {error}")
     say("start-up, sizes and Huffman alone")
     small = scratch / "small.dcz"
@@ -107,10 +107,10 @@ def run(chosen: argparse.Namespace, results: Results, scratch: Path, out: Path |
         except inputs.Unavailable as error:
             results.missing[name] = str(error)
             continue
-        found = turns.hold(name, chosen.peers, folder, pace, library, say)
+        found = turns.hold(name, chosen.peers, folder, pace, helper, say)
         results.rows += found.rows
-        if limits := found.roofline():
-            results.rooflines[name] = limits
+        if lines := found.roofline():
+            results.rooflines[name] = lines
         alone(name, results, folder, extra, chosen.quick)
         save()
         if out is not None:

@@ -33,6 +33,7 @@ def describe() -> dict[str, object]:
         "kernels": kernels.active().name,
         "commit": _commit(),
         "load": load(),
+        "stolen": stolen(),
     }
 
 
@@ -42,6 +43,12 @@ def load() -> float | None:
         return round(os.getloadavg()[0], 2)
     except OSError:
         return None
+
+
+def stolen() -> float | None:
+    """Seconds since the start that a virtual machine's cores had to wait for those of the machine below."""
+    fields = _first_line("/proc/stat").split()
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK") if len(fields) > 8 else None
 
 
 def _cpu() -> str:

@@ -63,6 +63,8 @@ class Results:
     def _machine(self) -> str:
         m = self.machine
         load = f"{m['load']} before, {m['load_after']} after" if "load_after" in m else f"{m['load']} before"
+        if m.get("stolen") is not None and "stolen_after" in m:
+            load += f"; {m['stolen_after'] - m['stolen']:.1f} s taken from its cores by others of the machine below"
         return "\n".join(
             (
                 f"- {m['date']}, dcz {m['dcz']} at {m['commit']}, kernels {m['kernels']}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks import inputs
@@ -87,12 +87,22 @@ def _fastest_compressed(results: Results) -> Row | None:
 
 
 _ALEXNET = "AlexNet-shaped, fresh memory"
+
+
+def _two_threads(results: Results) -> Target:
+    """Beside it what the copy itself takes on two: no more than that can be had from a second core."""
+    what, copy = f"{_ALEXNET}, two threads against a bare copy on one", _peer(inputs.ALEXNET, "copy")
+    target = _faster(what, 1.2, inputs.ALEXNET, copy, threads=2)(results)
+    both = results.row(inputs.ALEXNET, "copy", 2)
+    if target.met is None or both is None or not both.fresh:
+        return target
+    return replace(target, found=f"{target.found.removesuffix(')')}, on two {1e3 * both.fresh_seconds:.2f} ms)")
+
+
 _SPEED = (
     _faster(f"{_ALEXNET}, against safetensors", 2.5, inputs.ALEXNET, _peer(inputs.ALEXNET, "safetensors")),
     _faster(f"{_ALEXNET}, against a bare copy", 0.8, inputs.ALEXNET, _peer(inputs.ALEXNET, "copy")),
-    _faster(
-        f"{_ALEXNET}, two threads against a bare copy on one", 1.2, inputs.ALEXNET, _peer(inputs.ALEXNET, "copy"), 2
-    ),
+    _two_threads,
     _faster(f"{_ALEXNET}, against the fastest compressed peer", 2, inputs.ALEXNET, _fastest_compressed),
     _of_limit("AlexNet-shaped, warm memory, of the write limit", 0.6, inputs.ALEXNET),
     _faster(
