@@ -6,8 +6,6 @@
 namespace dcz {
 namespace DCZ_TIER {
 
-constexpr u32 kPolynomial = 0x82F63B78;  // reflected
-
 struct CrcTables {
   u32 byte[256];     // one byte into the register
   u32 shift[4][256];  // the register over kCrcBlock zero bytes, by byte of the register
@@ -19,7 +17,7 @@ static constexpr CrcTables make_crc_tables() {
   CrcTables t{};
   for (u32 i = 0; i < 256; ++i) {
     u32 c = i;
-    for (int k = 0; k < 8; ++k) c = c & 1 ? c >> 1 ^ kPolynomial : c >> 1;
+    for (int k = 0; k < 8; ++k) c = c & 1 ? c >> 1 ^ kCrcPolynomial : c >> 1;
     t.byte[i] = c;
   }
   // The register is linear over GF(2): shift each single bit, then combine.

@@ -13,7 +13,7 @@ constexpr usize kCrcFolds = 512;  // bytes from which on it is quicker
 // x^n modulo the polynomial, as a carry-less product of reflected numbers wants it.
 static constexpr u64 crc_power(usize n) {
   u32 r = 0x80000000;  // x^0: reflected, the highest bit is the lowest power
-  for (; n > 0; --n) r = r & 1 ? r >> 1 ^ 0x82F63B78 : r >> 1;
+  for (; n > 0; --n) r = r & 1 ? r >> 1 ^ kCrcPolynomial : r >> 1;
   return u64{r} << 1;
 }
 

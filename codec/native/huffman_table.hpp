@@ -19,17 +19,16 @@ struct Table {
   u32 most;  // symbols of an entry
 };
 
-// One entry for each number of `bits` bits, made from the symbol whose code it begins with. Codes of one length
-// more halve what the shorter ones left open, so the table doubles and theirs overwrite the copies.
-template <class E, class F>
-static DCZ_INLINE void fill_table(const Code& code, u32 bits, E* entry, F&& make) {
+// One entry for each number of `bits` bits: the symbol whose code it begins with. Codes of one length more halve
+// what the shorter ones left open, so the table doubles and theirs overwrite the copies.
+static void fill_table(const Code& code, u32 bits, u64* entry) {
   const u8* next = code.order;
   for (u32 l = 1; l <= bits; ++l) {
     const usize half = usize{1} << (l - 1);
-    std::memcpy(entry + half, entry, half * sizeof(E));
+    std::memcpy(entry + half, entry, half * sizeof *entry);
     for (u32 n = code.count[l]; n > 0; --n) {
       const u32 s = *next++;
-      entry[code.bits[s]] = make(s, l);
+      entry[code.bits[s]] = u64{s} << 56 | 1u << 8 | l;
     }
   }
 }
@@ -80,7 +79,7 @@ static void build_table(const Code& code, usize symbols, Table& table) {
   }
   // Joining symbols takes longer than it saves where there are few of them, or hardly two fit an entry.
   if (symbols < kWorthJoining || 2 * shortest > bits || 3 * expected > 2 * bits << kMaxCodeLength) {
-    fill_table(code, bits, table.entry, [](u32 s, u32 l) { return u64{s} << 56 | 1u << 8 | l; });
+    fill_table(code, bits, table.entry);
     return;
   }
   table.most = least(bits / shortest, kTableSymbols);

@@ -27,6 +27,7 @@ constexpr usize kLaneThreshold = 2048;  // below it a stream has one lane
 constexpr usize kMaxStreams = 9;     // positions and up to eight value planes
 constexpr usize kMaxCodes = 16;      // codes of one stream
 constexpr usize kCodeRecord = 129;   // kind, then 256 code lengths, two a byte, low nibble first
+constexpr u32 kCrcPolynomial = 0x82F63B78;  // of CRC-32C, reflected
 
 // Kinds of a code record's first byte. 1 to 7 is `packed` with that many bits.
 constexpr u8 kRaw = 0;

@@ -82,7 +82,8 @@ class TensorSlice:
             bounds = store.index.columns.bounds(entry.number)
             while first < last:
                 to = first + 1
-                if whole(first):
+                direct = whole(first)
+                if direct:
                     buffer = pieces[first][0].out.reshape(-1).view(np.uint8)
                     while strides == (1,) and to < last and whole(to):
                         to += 1
@@ -93,7 +94,7 @@ class TensorSlice:
                     buffer = fresh(count(first) * item)
                 size = bounds[to] - bounds[first]
                 store.decoder.decode_part(entry.number, first, to, data[:size], buffer, past_cache)
-                if not whole(first):
+                if not direct:
                     for piece in pieces[first]:
                         steps = [step * item for step in piece.strides]
                         piece.out[...] = np.ndarray(piece.out.shape, self.dtype, buffer, piece.start * item, steps)

@@ -20,8 +20,7 @@ from dcz.tensor.integers import I64, unpack
 from dcz.tensor.layout import POSITIONS, VALUES, CodebookRecord, Layout, Stream
 from dcz.tensor.sizing import MAX_CHUNK, STEP
 
-_PER_TENSOR = ("positions", "values", "chunks", "entries", "groups")
-KEYS = (*_PER_TENSOR, "codes", "counts", "numbers", *BOOK_KEYS, *ROW_KEYS)
+KEYS = ("positions", "values", "chunks", "entries", "groups", "codes", "counts", "numbers", *BOOK_KEYS, *ROW_KEYS)
 # Those of integers, stored as byte planes.
 INTEGERS = frozenset(KEYS) - {"codes"}
 _POSITION_NAMES = {number: name for name, number in POSITIONS.items()}
