@@ -85,7 +85,7 @@ def run(chosen: argparse.Namespace, results: Results, scratch: Path, out: Path |
             results.save(out)
 
     try:
-        helper = roofline.library(scratch)
+        helper = roofline.build(scratch)
     except CannotCompile as error:
         helper = None
         say(f"no memory limits: {error}")

@@ -18,7 +18,7 @@ LINES = {
 _ROUNDS = 3
 
 
-def library(folder: Path) -> Path:
+def build(folder: Path) -> Path:
     """The compiled helper in `folder`."""
     return compile_shared(folder / "roofline.so", [NATIVE / "roofline.c"])
 
