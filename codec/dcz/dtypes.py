@@ -30,6 +30,11 @@ class Dtype:
         """Bytes of one element in memory."""
         return self.word * self.words
 
+    @property
+    def in_numpy(self) -> bool:
+        """Whether numpy has this type itself, without `ml_dtypes`."""
+        return self.name not in _EXTENDED
+
     def numpy(self) -> np.dtype:
         """The little-endian numpy type; `ml_dtypes` is imported for those that numpy lacks."""
         return _numpy(self.name)

@@ -30,6 +30,11 @@ def test_any_array(kernel_set: Kernels, array: np.ndarray, profile: str) -> None
     assert array.tobytes() == before and array.flags.writeable == flags
 
 
+@pytest.mark.parametrize("code", DTYPES)
+def test_which_types_are_numpys_own(code: str) -> None:
+    assert DTYPES[code].in_numpy == (DTYPES[code].numpy().type.__module__ == "numpy")
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", LARGE)
 def test_many_chunks(name: str, profile: str) -> None:

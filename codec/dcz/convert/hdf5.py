@@ -237,7 +237,7 @@ class Hdf5Target:
                 raise DczError(f"tensor {name!r:.80}: {min(taken)!r:.80} is a dataset, and cannot be its group, too")
         for tensor in tensors:
             code = tensor.dtype.code
-            if code != "BF16" and not hasattr(np, tensor.dtype.name) and code != "BOOL":
+            if code != "BF16" and not tensor.dtype.in_numpy:
                 raise UnsupportedError(f"tensor {tensor.name!r}: HDF5 cannot hold {code}; write safetensors instead")
         self._tensors = {tensor.name: tensor for tensor in tensors}
         self._aliases = aliases

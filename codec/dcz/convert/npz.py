@@ -22,7 +22,7 @@ from dcz.errors import DczError, FormatError, UnsupportedError
 
 _SUFFIX = ".npy"
 # What numpy's format can name; ml_dtypes' types would come back as raw bytes.
-_STORABLE = frozenset(code for code, dtype in dtypes.DTYPES.items() if hasattr(np, dtype.name) or code == "BOOL")
+_STORABLE = frozenset(code for code, dtype in dtypes.DTYPES.items() if dtype.in_numpy)
 _ERRORS = (
     *(ValueError, EOFError, OSError, KeyError, SyntaxError, TypeError, RuntimeError, struct.error),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),

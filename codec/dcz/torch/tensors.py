@@ -20,7 +20,7 @@ from dcz.framework import Face, Progress, convert_all, save_bytes, save_tensors
 _TORCH = {code: getattr(torch, dtype.name) for code, dtype in DTYPES.items() if hasattr(torch, dtype.name)}
 _CODES = {dtype: code for code, dtype in _TORCH.items()}
 # Those that numpy has too; of the others torch sees the bytes.
-_SHARED = frozenset(DTYPES[code].numpy() for code in _TORCH if hasattr(np, DTYPES[code].name))
+_SHARED = frozenset(DTYPES[code].numpy() for code in _TORCH if DTYPES[code].in_numpy)
 
 
 def save_file(
