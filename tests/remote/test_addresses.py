@@ -109,7 +109,11 @@ def test_what_cannot_be_written() -> None:
     ],
 )
 def test_what_to_install(package: str, url: str, message: str) -> None:
-    program = f"import sys; sys.modules[{package!r}] = None\nimport dcz\ntry: dcz.open({url!r})\nexcept dcz.DczError as e: print(e)"
+    """As if the package were not there: not importable, and announcing nothing to fsspec."""
+    program = (
+        f"import sys, importlib.metadata; sys.modules[{package!r}] = None; importlib.metadata.entry_points = dict\n"
+        f"import dcz\ntry: dcz.open({url!r})\nexcept dcz.DczError as e: print(e)"
+    )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert message in run.stdout
 
