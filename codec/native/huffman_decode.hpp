@@ -25,6 +25,38 @@ struct Nothing {
   DCZ_INLINE void operator()() const {}
 };
 
+#if defined(__x86_64__) && !defined(__LZCNT__)
+// Eight bytes of a lane and how many of their bits are consumed. Where counting leading zeros takes several operations
+// (`bsr` is eight on Zen 3), this is a third faster than the marked window below, elsewhere as fast or slower.
+struct Window {
+  u64 bits = 0;
+  u64 count = 0;  // in the lowest byte; entries are added as they are
+
+  DCZ_INLINE u64 used() const { return count & 255; }
+  DCZ_INLINE u64 next(u64 mask) const { return bits >> (count & 63) & mask; }
+  DCZ_INLINE void consume(u64 entry) { count += entry; }
+  DCZ_INLINE void refill(const u8*& p) {
+    p += used() >> 3;
+    count &= 7;
+    bits = load<u64>(p);
+  }
+};
+#else
+// The bits of a lane that are not consumed, above them a one that counts the consumed.
+struct Window {
+  u64 bits = u64{1} << 63;
+
+  DCZ_INLINE u64 used() const { return static_cast<u64>(leading_zeros(bits)); }
+  DCZ_INLINE u64 next(u64 mask) const { return bits & mask; }
+  DCZ_INLINE void consume(u64 entry) { bits >>= entry & 63; }
+  DCZ_INLINE void refill(const u8*& p) {
+    const u64 count = used();
+    p += count >> 3;
+    bits = (load<u64>(p) | u64{1} << 63) >> (count & 7);
+  }
+};
+#endif
+
 // The rest of one lane: [begin, o) is still to be written, `at` is the next bit. Returns the bit
 // behind the last symbol; a lane that runs past `end` reads zeros there and is caught by its length.
 static u64 decode_tail(const Table& table, const u8* p, u64 at, const u8* end, u8* begin, u8* o) {
@@ -61,11 +93,10 @@ static DCZ_INLINE void decode_lanes(const Table& table, const u8* const (&start)
   const u64 mask = (u64{1} << table.bits) - 1;
   const u64* const entry = table.entry;
   const u8* p[N];
-  u64 window[N];  // bits not yet consumed, above them a one that counts the consumed
+  Window window[N];
   u8* o[N];
   each<N>([&](auto i) {
     p[i] = start[i];
-    window[i] = u64{1} << 63;
     o[i] = finish[i];
   });
   for (;;) {
@@ -77,16 +108,12 @@ static DCZ_INLINE void decode_lanes(const Table& table, const u8* const (&start)
     if (room < most_written + 8 || left < 16) break;
     usize rounds = least(least((room - 8) / most_written, (left - 8) / 8), between.rounds());
     do {
-      each<N>([&](auto i) {
-        const u64 used = static_cast<u64>(leading_zeros(window[i]));
-        p[i] += used >> 3;
-        window[i] = (load<u64>(p[i]) | u64{1} << 63) >> (used & 7);
-      });
+      each<N>([&](auto i) { window[i].refill(p[i]); });
       each<Lookups>([&](auto) {
         each<N>([&](auto i) {
-          const u64 e = entry[window[i] & mask];
+          const u64 e = entry[window[i].next(mask)];
           store(o[i] - 8, e);
-          window[i] >>= e & 63;
+          window[i].consume(e);
           o[i] -= e >> 8 & 255;
         });
       });
@@ -94,7 +121,7 @@ static DCZ_INLINE void decode_lanes(const Table& table, const u8* const (&start)
     between();
   }
   each<N>([&](auto i) {
-    const u64 done = static_cast<u64>(p[i] - start[i]) * 8 + static_cast<u64>(leading_zeros(window[i]));
+    const u64 done = static_cast<u64>(p[i] - start[i]) * 8 + window[i].used();
     at[i] = decode_tail(table, start[i], done, end, begin[i], o[i]);
   });
 }
