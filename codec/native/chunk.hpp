@@ -16,12 +16,17 @@ static DCZ_INLINE bool sparse(const DecodePlan& plan) { return plan.positions !=
 
 static DCZ_INLINE bool one_codebook(const DecodePlan& plan) { return plan.group >= plan.weights; }
 
+// Whether relative indices are turned into places only when values are written.
+static DCZ_INLINE bool scattered(const DecodePlan& plan) {
+  return kScatters && sparse(plan) && plan.positions != Positions::bitmap && one_codebook(plan);
+}
+
 static DCZ_INLINE usize stream_count(const DecodePlan& plan) { return plan.planes + sparse(plan); }
 
 // Where each part of the scratch memory begins. What a chunk leaves to be written is there twice, so that
 // the next one can be decoded meanwhile.
 struct Scratch {
-  usize flags, symbols, bitmap, values, words, size;
+  usize flags, symbols, bitmap, gaps, values, words, size;
   usize value_stride, copy;  // from one plane to the next; from one copy of the doubled parts to the other
 };
 
@@ -51,10 +56,12 @@ static Scratch lay_out(const DecodePlan& plan, const i64* rows, usize columns, u
     at += aligned(n);
     return here;
   };
-  s.flags = take(sparse(plan) ? kGapScratch : 0);
-  s.symbols = take(sparse(plan) ? entries + kSlack : 0);
+  const bool places = sparse(plan) && !scattered(plan);
+  s.flags = take(places ? kGapScratch : 0);
+  s.symbols = take(places ? entries + kSlack : 0);
   const usize doubled = at;
-  s.bitmap = take(sparse(plan) ? span / 8 + kSlack : 0);
+  s.bitmap = take(places ? span / 8 + kSlack : 0);
+  s.gaps = take(scattered(plan) ? entries + kSlack : 0);
   s.value_stride = aligned(values + kSlack) + 64;
   if (s.value_stride % 4096 == 0) s.value_stride += 64;  // where planes would alias in the cache
   s.values = take(plan.values == Values::bytes ? 0 : plan.planes * s.value_stride);
@@ -175,6 +182,20 @@ static Status positions(Chunk<W>& c, usize n, usize nonzeros, u8* bitmap) {
   return gaps_to_bitmap(symbols, entries, nonzeros, bits, n, bitmap, flags, c.meanwhile);
 }
 
+// Positions of a sparse chunk as they are, if they are sound.
+template <class W>
+static Status relative_positions(Chunk<W>& c, usize n, usize nonzeros, Gaps& gaps) {
+  const usize entries = nonzeros + static_cast<usize>(c.row[1]);
+  const int bits = static_cast<int>(c.plan.positions);
+  usize alphabet = 0, fillers = 0;
+  if (const Status s = c.symbols(entries, c.doubled + c.layout.gaps, &gaps.next, &alphabet); s != Status::ok) return s;
+  if (alphabet > usize{1} << bits && !all_below(gaps.next, entries, usize{1} << bits)) return Status::count;
+  if (const Status s = check_gaps(gaps.next, entries, nonzeros, bits, n, &fillers); s != Status::ok) return s;
+  gaps.left = entries;
+  gaps.filler = fillers > 0 ? (1 << bits) - 1 : -1;
+  return Status::ok;
+}
+
 // Runs `body(from, to, codebook)` over the parts of [first, first + n) that share a codebook.
 template <class F>
 static DCZ_INLINE void each_group(const DecodePlan& plan, usize first, usize n, F&& body) {
@@ -195,7 +216,7 @@ static Status narrow_clusters(Chunk<W>& c, usize first, usize n, usize values, c
   usize alphabet = 0;
   if (const Status s = c.symbols(values, c.doubled + c.layout.values, &index, &alphabet); s != Status::ok) return s;
   if (alphabet > plan.entries && !all_below(index, values, plan.entries)) return Status::index;
-  writing.kind = bitmap == nullptr ? Kind::lookup : Kind::expand;
+  writing.kind = sparse(plan) ? Kind::expand : Kind::lookup;
   writing.palette = &palette;
   writing.bitmap = bitmap;
   writing.next = index;
@@ -227,7 +248,7 @@ static Status wide_clusters(Chunk<W>& c, usize first, usize n, usize values, con
   u8* const words = c.doubled + c.layout.words;
   usize rank = 0;
   each_group(plan, first, n, [&](usize from, usize to, const u8* codebook) {
-    if (bitmap == nullptr) {
+    if (!sparse(plan)) {
       lookup_wide<W>(low + from, high + from, to - from, codebook, writing.out + from * sizeof(W));
     } else {
       const usize m = one_codebook(plan) ? values : count_bits(bitmap, from, to);
@@ -235,10 +256,10 @@ static Status wide_clusters(Chunk<W>& c, usize first, usize n, usize values, con
       rank += m;
     }
   });
-  writing.kind = bitmap == nullptr ? Writing<W>::Kind::nothing : Writing<W>::Kind::words;
+  writing.kind = sparse(plan) ? Writing<W>::Kind::words : Writing<W>::Kind::nothing;
   writing.bitmap = bitmap;
   writing.next = words;
-  if (bitmap == nullptr) writing.at = writing.n;
+  if (!sparse(plan)) writing.at = writing.n;
   return Status::ok;
 }
 
@@ -252,7 +273,7 @@ static Status plain(Chunk<W>& c, usize values, const u8* bitmap, Writing<W>& wri
   }
   writing.rotate = c.plan.rotate;
   writing.kind = Kind::merge;
-  if (bitmap == nullptr) return Status::ok;
+  if (!sparse(c.plan)) return Status::ok;
   Writing<W> merged = writing;
   merged.stream = false;
   merged.out = c.doubled + c.layout.words;
@@ -270,8 +291,10 @@ static Status decode_chunk(Chunk<W>& c, usize first, usize n, Palette<W>& palett
   const DecodePlan& plan = c.plan;
   usize values = n;
   u8* bitmap = nullptr;
-  if (sparse(plan)) {
-    values = static_cast<usize>(c.row[0]);
+  if (sparse(plan)) values = static_cast<usize>(c.row[0]);
+  if (scattered(plan)) {
+    if (const Status s = relative_positions<W>(c, n, values, writing.gaps); s != Status::ok) return s;
+  } else if (sparse(plan)) {
     bitmap = c.doubled + c.layout.bitmap;
     if (const Status s = positions<W>(c, n, values, bitmap); s != Status::ok) return s;
   }

@@ -1,9 +1,10 @@
-// The last stage: values to their places. A bitmap is expanded, not scattered: every output line is
-// written once and needs no clearing.
+// The last stage: values to their places. A bitmap is expanded: every output line is written once and needs no
+// clearing.
 #pragma once
 #include "expand_avx2.hpp"
 #include "expand_avx512.hpp"
 #include "kernels.hpp"
+#include "scatter.hpp"
 
 #if defined(__AVX2__)
 #define DCZ_BLOCKS  // this kernel set writes blocks of 64 words
@@ -90,12 +91,14 @@ struct Palette {
 template <class W>
 struct Writing {
   enum class Kind { nothing, lookup, expand, words, merge };
+  static constexpr usize kWindow = 4096 / sizeof(W);
 
   Kind kind = Kind::nothing;
   bool stream = false;  // past the cache
   bool rotate = false;
   const Palette<W>* palette = nullptr;
-  const u8* bitmap = nullptr;
+  const u8* bitmap = nullptr;  // where the values go (expand, words); null: `gaps` says
+  Gaps gaps;
   const u8* next = nullptr;  // indices (lookup: of the first word), or words, of what is not yet written
   const u8* plane[8] = {};
   u8* out = nullptr;
@@ -110,6 +113,12 @@ struct Writing {
   // About `count` words more, a multiple of 64.
   DCZ_NOINLINE void advance(usize count) {
     if (done()) return;
+    if (kScatters && bitmap == nullptr && (kind == Kind::expand || kind == Kind::words)) {
+      const usize end = least(n, at + count), first = at == 0 ? head() : 0;
+      if (first > 0) scatter_window(least(end, first));
+      while (at < end) scatter_window(least(end, at + kWindow));
+      return;
+    }
     if (at == 0) one_by_one(head());
 #if defined(DCZ_BLOCKS)
     const usize end = least(n, at + count);
@@ -169,6 +178,22 @@ struct Writing {
       case Kind::nothing:
         return;
     }
+  }
+
+  // Words [at, end), not more than a window, whose places `gaps` says.
+  void scatter_window(usize end) {
+    alignas(64) u8 window[kWindow * sizeof(W)];
+    u8* const to = out + at * sizeof(W);
+    const usize bytes = (end - at) * sizeof(W);
+    u8* const words = stream ? window : to;
+    std::memset(words, 0, bytes);
+    if (kind == Kind::expand) {
+      scatter_gaps<W, 1>(gaps, at, end, words, next, [book = palette->words](const u8* p) { return book[*p]; });
+    } else {
+      scatter_gaps<W, sizeof(W)>(gaps, at, end, words, next, [](const u8* p) { return load<W>(p); });
+    }
+    at = end;
+    if (stream) write_past_cache(to, window, bytes);
   }
 
   DCZ_INLINE void put(W w) { store(out + at * sizeof(W), w); }

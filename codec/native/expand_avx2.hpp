@@ -142,26 +142,40 @@ static DCZ_INLINE void expand_word_blocks(const u8* bitmap, usize& from, usize e
   next = words;
 }
 
+template <class W>
+static DCZ_INLINE void look_up(const W* book, const u8* index, usize n, W* words) {
+  for (usize i = 0; i < n; i += 4) {
+    words[i] = book[index[i]];
+    words[i + 1] = book[index[i + 1]];
+    words[i + 2] = book[index[i + 2]];
+    words[i + 3] = book[index[i + 3]];
+  }
+}
+
+// A block's words are looked up before the block in front of it is written: a vector that overlaps narrower stores
+// waits until those are in the cache.
 template <class W, bool Stream, bool, class B>
 static DCZ_INLINE void expand_blocks(const B& book, u8, const u8* bitmap, usize& from, usize end, const u8*& next, u8* out) {
-  usize at = from;
   const u8* index = next;
-  W words[64 + 8];
-  for (; at + 64 <= end; at += 64) {
-    u64 bits = bits_at(bitmap, at);
+  W words[2][64 + 8];
+  const auto prepare = [&](usize at) {
+    const u64 bits = bits_at(bitmap, at);
     const usize n = static_cast<usize>(popcount(bits));
-    for (usize i = 0; i < n; i += 4) {
-      words[i] = book.words[index[i]];
-      words[i + 1] = book.words[index[i + 1]];
-      words[i + 2] = book.words[index[i + 2]];
-      words[i + 3] = book.words[index[i + 3]];
-    }
+    look_up(book.words, index, n, words[at / 64 % 2]);
     index += n;
-    const u8* w = reinterpret_cast<const u8*>(words);
+    return bits;
+  };
+  usize at = from;
+  u64 bits = at + 64 <= end ? prepare(at) : 0;
+  while (at + 64 <= end) {
+    const u8* w = reinterpret_cast<const u8*>(words[at / 64 % 2]);
+    const u64 following = at + 128 <= end ? prepare(at + 64) : 0;
     for (usize i = 0; i < 64; i += 8, bits >>= 8) {
       place_eight<W, Stream>(static_cast<u32>(bits & 255), w, out + (at + i) * sizeof(W));
       w += static_cast<usize>(popcount(bits & 255)) * sizeof(W);
     }
+    at += 64;
+    bits = following;
   }
   from = at;
   next = index;

@@ -29,7 +29,6 @@ ARRAYS = {
 }
 
 
-
 @cache
 def cases() -> list[tuple[Stored, bytes]]:
     """Tensors, and each alone in a file."""
@@ -40,6 +39,20 @@ def cases() -> list[tuple[Stored, bytes]]:
             each = stored(array, encoding)
             out.append((each, forge({"w": each})))
     return out
+
+
+@cache
+def with_fillers() -> list[tuple[Stored, bytes]]:
+    """Few weights far apart, over several chunks and many of the windows that are written at a time."""
+    array = make_array(99, "F32", (300_000,), 0.003, 20, "float")
+    array[250_000:] = 0
+    found = []
+    for positions in ("relative4", "relative5", "relative8"):
+        for values in ("codebook", "planes"):
+            each = in_layout(array, positions, values)
+            assert sum(each.layout.fillers) > 0
+            found.append((each, forge({"w": each})))
+    return found
 
 
 CASES = st.integers(0, 10**6).map(lambda number: cases()[number % len(cases())])
@@ -64,6 +77,13 @@ def test_whole_tensors_decode(kernel_set: Kernels) -> None:
         found = outcome(kernel_set, Job.whole(file))
         assert isinstance(found, bytes)
         assert np.count_nonzero(np.frombuffer(found, f"<u{each.dtype.word}")) == each.nonzeros
+
+
+@pytest.mark.parametrize("shift", [0, 4, 8, 16, 33])
+def test_output_past_the_cache_is_the_same_wherever_it_lies(kernel_set: Kernels, shift: int) -> None:
+    for each, file in [*cases(), *with_fillers()]:
+        job = Job.whole(file)
+        assert job.with_fields(stream=1).run(kernel_set, shift) == job.run(kernel_set), each.layout
 
 
 def test_chunks_are_the_parts_of_the_whole(kernel_set: Kernels) -> None:

@@ -78,15 +78,17 @@ class Job:
     def with_columns(self, **columns: np.ndarray) -> Job:
         return replace(self, columns=replace(self.columns, **columns))
 
-    def run(self, kernel_set: Kernels) -> bytes:
-        """What it decodes to. The memory on both sides of the output stays as it was."""
-        memory = np.full(self.size + 256, GUARD, np.uint8)
-        out = memory[128 : 128 + self.size]
+    def run(self, kernel_set: Kernels, shift: int = 0) -> bytes:
+        """What it decodes to, `shift` bytes behind a line of the cache. The memory on both sides of the output stays
+        as it was."""
+        memory = np.full(self.size + 384, GUARD, np.uint8)
+        first = 128 + (shift - memory.ctypes.data) % 64
+        out = memory[first : first + self.size]
         jobs = np.array([[self[field] for field in JOB_FIELDS]], np.int64)
         try:
             kernel_set.run_jobs(jobs, self.columns, self.words, np.frombuffer(self.data, np.uint8), [out])
         finally:
-            assert (memory[:128] == GUARD).all() and (memory[128 + self.size :] == GUARD).all()
+            assert (memory[:first] == GUARD).all() and (memory[first + self.size :] == GUARD).all()
         return out.tobytes()
 
 
