@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import os
 import shutil
 import subprocess
@@ -82,11 +83,7 @@ def test_the_report_has_its_sections(run: tuple[Path, str]) -> None:
 def test_the_stages_of_a_load_are_seen(run: tuple[Path, str]) -> None:
     """Each stage is a function of the package: one that is renamed or no longer called shows here."""
     table = run[1].split("## Where a load spends its time")[1].split("## ")[0]
-    stages = {
-        line.split("|")[1].strip(): float(line.split("|")[2])
-        for line in table.splitlines()
-        if line.count("|") == 4 and "0." in line
-    }
+    stages = {stage: float(fresh) for stage, fresh in re.findall(r"^\| ([^|]+) \| ([\d.]+) \|", table, re.MULTILINE)}
     for stage in (
         "open, read and parse the index",
         "allocate",
