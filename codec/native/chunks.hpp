@@ -62,6 +62,7 @@ static Status decode_range(const DecodePlan& plan, const Scratch& layout, const 
   const usize streams = stream_count(plan);
   u8* const limit = out + out_size;
   u8* touched = out_size < kHugePage ? limit : out;
+  alignas(64) u8 window[kWindowBytes] = {};
   Writing<W> writing[2];  // what this chunk leaves to be written, and what the one before did
   for (usize k = 0; k < count; ++k) {
     *failed = first + k;
@@ -80,6 +81,7 @@ static Status decode_range(const DecodePlan& plan, const Scratch& layout, const 
     Writing<W>& before = writing[(k + 1) % 2];
     Writing<W>& now = writing[k % 2] = Writing<W>{};
     now.stream = plan.stream;
+    now.window = window;
     now.out = out;
     now.n = n;
     Chunk<W> chunk{plan, layout, scratch, scratch + (k % 2) * layout.copy, row, data, end,

@@ -91,7 +91,7 @@ struct Palette {
 template <class W>
 struct Writing {
   enum class Kind { nothing, lookup, expand, words, merge };
-  static constexpr usize kWindow = 4096 / sizeof(W);
+  static constexpr usize kWindow = kWindowBytes / sizeof(W);
 
   Kind kind = Kind::nothing;
   bool stream = false;  // past the cache
@@ -99,6 +99,7 @@ struct Writing {
   const Palette<W>* palette = nullptr;
   const u8* bitmap = nullptr;  // where the values go (expand, words); null: `gaps` says
   Gaps gaps;
+  u8* window = nullptr;  // kWindowBytes for scattering, aligned to a line and zero
   const u8* next = nullptr;  // indices (lookup: of the first word), or words, of what is not yet written
   const u8* plane[8] = {};
   u8* out = nullptr;
@@ -182,18 +183,17 @@ struct Writing {
 
   // Words [at, end), not more than a window, whose places `gaps` says.
   void scatter_window(usize end) {
-    alignas(64) u8 window[kWindow * sizeof(W)];
     u8* const to = out + at * sizeof(W);
     const usize bytes = (end - at) * sizeof(W);
     u8* const words = stream ? window : to;
-    std::memset(words, 0, bytes);
+    if (!stream) std::memset(to, 0, bytes);
     if (kind == Kind::expand) {
       scatter_gaps<W, 1>(gaps, at, end, words, next, [book = palette->words](const u8* p) { return book[*p]; });
     } else {
       scatter_gaps<W, sizeof(W)>(gaps, at, end, words, next, [](const u8* p) { return load<W>(p); });
     }
     at = end;
-    if (stream) write_past_cache(to, window, bytes);
+    if (stream) move_past_cache(to, window, bytes);
   }
 
   DCZ_INLINE void put(W w) { store(out + at * sizeof(W), w); }

@@ -12,6 +12,8 @@ constexpr bool kScatters = false;
 constexpr bool kScatters = true;
 #endif
 
+constexpr usize kWindowBytes = 4096;
+
 // What is left of a chunk's relative indices, which are known to stay within it and to be as many as its values.
 struct Gaps {
   const u8* next = nullptr;
@@ -69,21 +71,26 @@ static DCZ_INLINE void scatter_gaps(Gaps& gaps, usize at, usize end, u8* words, 
                   : scatter_gaps_as<W, Size, true>(gaps, at, end, words, next, value);
 }
 
-// `size` bytes from `window` to `out` past the cache, as far as `out` is aligned.
-static DCZ_INLINE void write_past_cache(u8* out, const u8* window, usize size) {
+// `size` bytes from `window` to `out` past the cache, as far as `out` is aligned; the window is zero again.
+static DCZ_INLINE void move_past_cache(u8* out, u8* window, usize size) {
   usize i = 0;
 #if defined(__AVX2__)
   if (reinterpret_cast<std::uintptr_t>(out) % 32 == 0)
-    for (; i + 32 <= size; i += 32)
-      _mm256_stream_si256(reinterpret_cast<__m256i*>(out + i),
-                          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(window + i)));
+    for (; i + 32 <= size; i += 32) {
+      __m256i* const from = reinterpret_cast<__m256i*>(window + i);
+      _mm256_stream_si256(reinterpret_cast<__m256i*>(out + i), _mm256_load_si256(from));
+      _mm256_store_si256(from, _mm256_setzero_si256());
+    }
 #elif defined(__SSE2__)
   if (reinterpret_cast<std::uintptr_t>(out) % 16 == 0)
-    for (; i + 16 <= size; i += 16)
-      _mm_stream_si128(reinterpret_cast<__m128i*>(out + i),
-                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(window + i)));
+    for (; i + 16 <= size; i += 16) {
+      __m128i* const from = reinterpret_cast<__m128i*>(window + i);
+      _mm_stream_si128(reinterpret_cast<__m128i*>(out + i), _mm_load_si128(from));
+      _mm_store_si128(from, _mm_setzero_si128());
+    }
 #endif
   std::memcpy(out + i, window + i, size - i);
+  std::memset(window + i, 0, size - i);
 }
 
 }  // namespace DCZ_TIER
