@@ -19,20 +19,28 @@ from dcz.tensor import from_words
 _OWN_BYTES = 4 << 20
 _LINE = 64
 _HUGE_PAGE = 2 << 20
+# Memory that malloc may keep when it is freed, 32 MB at most in glibc: its pages need not be cleared for the next load.
+_KEPT_BYTES = 30 << 20
 
 
 def fresh(size: int, spare: int = 0) -> U8:
     """Uninitialised bytes that begin a cache line, on huge pages where they are large: there faults cost more than
     decoding. The last huge page is one only if it wastes no more than `spare` bytes."""
     if size < _OWN_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
-        memory = np.empty(size + _LINE, np.uint8)
-        start = -memory.__array_interface__["data"][0] % _LINE
-        return memory[start : start + size]
+        return _allocated(size, _LINE)
+    if size <= _KEPT_BYTES and _on_huge_pages(size, spare) >= size:
+        return _allocated(size, _HUGE_PAGE)  # numpy asks for huge pages itself, for all of it
     pages = mmap.mmap(-1, size + 2 * _HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     start = -np.frombuffer(pages, np.uint8).__array_interface__["data"][0] % _HUGE_PAGE
     with contextlib.suppress(OSError):  # a kernel without huge pages
         pages.madvise(mmap.MADV_HUGEPAGE, start, _on_huge_pages(size, spare))
     return np.frombuffer(pages, np.uint8, size, start)
+
+
+def _allocated(size: int, alignment: int) -> U8:
+    memory = np.empty(size + alignment, np.uint8)
+    start = -memory.__array_interface__["data"][0] % alignment
+    return memory[start : start + size]
 
 
 def _on_huge_pages(size: int, spare: int) -> int:
