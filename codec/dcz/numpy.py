@@ -157,9 +157,8 @@ def load_file(
     count = thread_count(threads)
     with closing(Store(file)) as store:
         everything = names is None
-        if names is None:
-            names = [*store.index.entries, *store.index.aliases]
-        entries = {name: store.entry(name) for name in names}
+        entries = dict(store.index.entries) if everything else {}
+        entries.update((name, store.entry(name)) for name in (store.index.aliases if names is None else names))
         owners = {entry.name: entry for entry in entries.values()}
         total = sum(entry.nbytes for entry in owners.values())
         check_bytes(total, store.source.size, max_bytes)

@@ -32,8 +32,8 @@ def aligned(offset: int, size: int, mappable: bool) -> int:
 
 
 class Entry(NamedTuple):
-    """One tensor: its `number` in the file, how many of its words are not zero, and its segment with the bytes of
-    padding in front of it."""
+    """One tensor: its `number` in the file, how many of its words are not zero, its bytes when decoded, and its
+    segment with the bytes of padding in front of it."""
 
     number: int
     name: str
@@ -41,14 +41,10 @@ class Entry(NamedTuple):
     shape: tuple[int, ...]
     words: int
     nonzeros: int
+    nbytes: int
     size: int
     offset: int
     padding: int
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the decoded tensor."""
-        return self.words * self.dtype.word
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +159,8 @@ def _names(plain: object) -> list[str]:
     if len(plain) > limits.MAX_TENSORS:
         raise LimitError(f"index: {len(plain)} tensors are more than {limits.MAX_TENSORS}")
     for i, name in enumerate(plain):
-        check_name(name, f"index: names[{i}]", FormatError)
+        if type(name) is not str or not _short(name):
+            check_name(name, f"index: names[{i}]", FormatError)
     if len(set(plain)) != len(plain):
         twice = next(name for name in plain if plain.count(name) > 1)
         raise FormatError(f"index: tensor {twice!r:.200} is there twice")
@@ -173,14 +170,17 @@ def _names(plain: object) -> list[str]:
 def _dtypes(plain: object, names: list[str]) -> list[Dtype]:
     if type(plain) is not list or len(plain) != len(names):
         raise FormatError(f"index: dtypes: expected a list of {len(names)}")
-    return [dtypes.by_code(code, f"tensor {name!r}") for code, name in zip(plain, names)]
+    try:
+        return [dtypes.DTYPES[code] for code in plain]
+    except (KeyError, TypeError):
+        return [dtypes.by_code(code, f"tensor {name!r}") for code, name in zip(plain, names)]
 
 
 def check_name(name: object, where: str, error: type[Exception]) -> None:
     """Names are Unicode of bounded length; what they may not do is decided where they become paths."""
     if type(name) is not str:
         raise error(f"{where}: expected a string, found {name!r:.80}")
-    if len(name) * 4 <= limits.MAX_NAME_BYTES and name.isascii():
+    if _short(name):
         return
     try:
         size = len(name.encode())
@@ -188,6 +188,11 @@ def check_name(name: object, where: str, error: type[Exception]) -> None:
         raise error(f"{where}: {name!r:.80} is no valid Unicode") from None
     if size > limits.MAX_NAME_BYTES:
         raise error(f"{where}: {size} bytes are more than {limits.MAX_NAME_BYTES}")
+
+
+def _short(name: str) -> bool:
+    """Whether a name is short enough and no wrong Unicode at first sight."""
+    return len(name) * 4 <= limits.MAX_NAME_BYTES and name.isascii()
 
 
 def _shapes(plain: object, names: list[str], dtypes_: list[Dtype]) -> tuple[list[tuple[int, ...]], list[int]]:
@@ -233,9 +238,9 @@ def _entries(c: columns.Columns, shapes: list[tuple[int, ...]], nonzeros: list[i
         starts.append(start)
         padding.append(start - offset)
         offset = start + size
-    entries = map(
-        Entry, range(len(sizes)), c.names, c.dtypes, shapes, c.weights.tolist(), nonzeros, sizes, starts, padding
-    )
+    words, nbytes = c.weights.tolist(), (c.weights * c.word).tolist()
+    numbers = range(len(sizes))
+    entries = map(Entry, numbers, c.names, c.dtypes, shapes, words, nonzeros, nbytes, sizes, starts, padding)
     out = dict(zip(c.names, entries))
     if offset != end:
         raise FormatError(f"index: the segments end at byte {offset}, the index begins at {end}")

@@ -58,16 +58,17 @@ def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray, U8]]:
     places: list[tuple[int, int]] = []  # of the tensors: a block, and where in it
     shared = -1
     for entry in entries:
-        size = -(-entry.nbytes // _LINE) * _LINE
-        if size >= _OWN_BYTES:
+        nbytes = entry.nbytes
+        if nbytes >= _OWN_BYTES:
             places.append((len(sizes), 0))
-            sizes.append(entry.nbytes)
+            sizes.append(nbytes)
             continue
         if shared < 0 or sizes[shared] >= 2 * _OWN_BYTES:
             shared = len(sizes)
             sizes.append(0)
-        places.append((shared, sizes[shared]))
-        sizes[shared] += size
+        at = sizes[shared]
+        places.append((shared, at))
+        sizes[shared] = at + -(-nbytes // _LINE) * _LINE
     # Of all that is loaded at once, a 64th may be wasted, or a single page.
     spare = max(sum(sizes) >> 6, _HUGE_PAGE if len(entries) > 1 else 0)
     blocks = []

@@ -127,7 +127,8 @@ def run(store: Store, task: Task) -> None:
     else:
         starts = [entry.offset - task.offset for entry in task.whole]
         for entry, start in zip(task.whole, starts):
-            store.check_padding(entry, data[:start])
+            if entry.padding:
+                store.check_padding(entry, data[:start])
         numbers = [entry.number for entry in task.whole]
         store.decoder.decode_whole(numbers, starts, data, list(task.out), task.stream)
 
