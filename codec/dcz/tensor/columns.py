@@ -26,6 +26,7 @@ INTEGERS = frozenset(KEYS) - {"codes"}
 _POSITION_NAMES = {number: name for name, number in POSITIONS.items()}
 _VALUE_NAMES = {number: name for name, number in VALUES.items()}
 _EMPTY = np.zeros(0, np.int64)
+_NOTHING = np.zeros(1, np.int64)
 _UNKNOWN_POSITIONS = np.array([number not in _POSITION_NAMES for number in range(9)])
 
 
@@ -190,10 +191,11 @@ def parse(plain: Mapping[str, object], names: list[str], dtypes: list[Dtype], we
         word, np.array([dtype.rotate for dtype in dtypes], np.int64), total, positions, values, chunk, entries, group,
         planes, streams, chunks, width, nothing, starts(streams), nothing, nothing, books, nothing, nothing, nothing,
     )  # fmt: skip
-    out.number_at = np.concatenate([starts(counts), [counts.sum()]])[out.stream_at]
-    read_books(plain, out, book)
-    read_rows(plain, out, sparse, refuse)
+    out.number_at = np.concatenate([_NOTHING, counts]).cumsum()[out.stream_at]
+    books_ = read_books(plain, out, book)
+    rows = read_rows(plain, out, sparse, refuse)
     _check_streams(out, book, alphabet, refuse)
+    out.kernel = KernelColumns(records, counts, numbers, rows, books_)
     return out
 
 

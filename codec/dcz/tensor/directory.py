@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,23 +35,23 @@ def check_size(numbers: float) -> None:
         raise LimitError(f"index: directory: more than {limits.MAX_DIRECTORY} numbers; split the model into shards")
 
 
-def read_books(plain: Mapping[str, object], c: Columns, book: NDArray[np.bool_]) -> None:
-    """Puts in the codebooks' records: of each a CRC-32C, then code and length of each byte plane."""
+def read_books(plain: Mapping[str, object], c: Columns, book: NDArray[np.bool_]) -> I64:
+    """The codebooks' records: of each a CRC-32C, then code and length of each byte plane. Puts in what each tensor
+    has of them."""
     of = np.flatnonzero(book)
     word = c.word[of]
     owner = np.repeat(of, word)
     crcs = unpack(plain["book_crcs"], len(of), 0, _CRC, "book_crcs")
     codes = unpack(plain["book_codes"], len(owner), 0, len(c.plain_codes) - 1, "book_codes")
     lengths = unpack(plain["book_lengths"], len(owner), 0, _MAX_LENGTH, "book_lengths")
-    if not len(of):
-        return
-    c.book_at = starts(np.where(book, 1 + 2 * c.word, 0))
     flat = np.empty(len(of) + 2 * len(owner), np.int64)
-    c.kernel = replace(c.kernel, books=flat)
-    at = c.book_at[owner] + 1 + 2 * (np.arange(len(owner)) - np.repeat(starts(word), word))
-    flat[c.book_at[of]] = crcs
-    flat[at] = codes
-    flat[at + 1] = lengths
+    if not len(of):
+        return flat
+    c.book_at = starts(np.where(book, 1 + 2 * c.word, 0))
+    head = np.zeros(len(flat), np.bool_)
+    head[c.book_at[of]] = True
+    flat[head] = crcs
+    flat[~head] = np.stack([codes, lengths], axis=1).reshape(-1)
     if "zstd" in c.plain_codes:
         wrong = codes == c.plain_codes.index("zstd")
         if np.count_nonzero(wrong):
@@ -60,11 +59,12 @@ def read_books(plain: Mapping[str, object], c: Columns, book: NDArray[np.bool_])
             raise FormatError(f"tensor {name!r}: a codebook is raw, packed or Huffman-coded, found zstd")
     # Sums in floating point are exact: no tensor stores 2^53 bytes.
     c.head = np.bincount(owner, weights=lengths, minlength=len(c.names)).astype(np.int64)
+    return flat
 
 
-def read_rows(plain: Mapping[str, object], c: Columns, sparse: NDArray[np.bool_], refuse: Refuse) -> None:
-    """Puts in the directory, with counts that fit their chunks and codes that are there; sums up what each tensor
-    stores and has."""
+def read_rows(plain: Mapping[str, object], c: Columns, sparse: NDArray[np.bool_], refuse: Refuse) -> I64:
+    """The directory, with counts that fit their chunks and codes that are there. Puts in what each tensor stores and
+    has."""
     t = len(c.names)
     check_size(float(c.chunks.astype(np.float64) @ c.width))
     rows, pairs = int(c.chunks.sum()), int(c.chunks @ c.streams)  # nothing is made of them before there are as many
@@ -97,7 +97,6 @@ def read_rows(plain: Mapping[str, object], c: Columns, sparse: NDArray[np.bool_]
     c.row_at = starts(c.chunks * c.width)
     at = ROW_HEAD * np.arange(rows) + 2 * starts(per_row)  # rows are one after another, whosever they are
     flat = np.empty(ROW_HEAD * rows + 2 * pairs, np.int64)
-    c.kernel = replace(c.kernel, rows=flat)
     for i, column in enumerate((nonzeros, fillers, crcs)):
         flat[at + i] = column
     at = at[row] + ROW_HEAD + 2 * stream
@@ -105,3 +104,4 @@ def read_rows(plain: Mapping[str, object], c: Columns, sparse: NDArray[np.bool_]
     flat[at + 1] = lengths
     c.stored = c.head + np.bincount(pair_owner, weights=lengths, minlength=t).astype(np.int64)
     c.nonzeros = np.bincount(owner, weights=nonzeros, minlength=t).astype(np.int64)
+    return flat
