@@ -3,7 +3,7 @@
 #include "expand.hpp"
 #include "gaps.hpp"
 #include "huffman_decode.hpp"
-#include "huffman_encode.hpp"
+#include "packed.hpp"
 
 namespace dcz {
 namespace DCZ_TIER {

@@ -1,5 +1,7 @@
 // Canonical, length-limited Huffman codes (SPEC 5.3): package-merge, canonical numbering, decode table.
 #pragma once
+#include <initializer_list>
+
 #include "kernels.hpp"
 
 namespace dcz {

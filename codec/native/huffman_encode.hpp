@@ -1,6 +1,7 @@
 // Encoding of symbol streams (SPEC 5): raw, packed and Huffman, into places of exactly known size.
 #pragma once
 #include "huffman_code.hpp"
+#include "packed.hpp"
 
 namespace dcz {
 namespace DCZ_TIER {
@@ -58,40 +59,6 @@ static Status huffman_encode(const Code& code, const u32* cell, const u8* symbol
     offset += bytes;
   }
   return Status::ok;
-}
-
-static Status packed_encode(int bits, const u8* symbols, usize n, u8* out, usize room) {
-  if (room < ceil_div(n * static_cast<usize>(bits), 8)) return Status::argument;
-  u32 window = 0;
-  int held = 0;
-  for (usize i = 0; i < n; ++i) {
-    if (symbols[i] >> bits) return Status::index;
-    window |= static_cast<u32>(symbols[i]) << held;
-    held += bits;
-    if (held >= 8) {
-      *out++ = static_cast<u8>(window);
-      window >>= 8;
-      held -= 8;
-    }
-  }
-  if (held > 0) *out = static_cast<u8>(window);
-  return Status::ok;
-}
-
-static Status packed_decode(int bits, const u8* data, usize size, u8* out, usize n) {
-  const u64 total = static_cast<u64>(n) * static_cast<u64>(bits);
-  if (size != ceil_div(total, 8)) return Status::length;
-  const u8* const end = data + size;
-  const u8 mask = static_cast<u8>((1 << bits) - 1);
-  usize i = 0;
-  for (; i + 8 <= n; i += 8, data += bits) {  // eight symbols are `bits` bytes
-    u64 window = load_clipped(data, end);
-    for (usize j = 0; j < 8; ++j, window >>= bits) out[i + j] = static_cast<u8>(window) & mask;
-  }
-  if (i == n) return Status::ok;
-  u64 window = load_clipped(data, end);
-  for (; i < n; ++i, window >>= bits) out[i] = static_cast<u8>(window) & mask;
-  return window != 0 ? Status::padding : Status::ok;
 }
 
 // Bytes of each lane of each row, zeros where the row's code is not Huffman's.

@@ -1,6 +1,7 @@
 // One kernel set. The file that includes this names the set in DCZ_TIER and is compiled for its CPU;
 // everything is static inside the set's namespace, so no set can borrow another's instructions.
 #include "histogram.hpp"
+#include "huffman_encode.hpp"
 #include "jobs.hpp"
 #include "planes.hpp"
 #include "unique.hpp"

@@ -176,10 +176,12 @@ def test_packed_rows_come_back(kernel_set: Kernels, pure: Kernels, bits: int, se
     record = np.zeros(CODE_RECORD, np.uint8)
     record[0] = bits
     bounds, use = np.array([0, n], np.int64), np.zeros(1, np.uint8)
-    out = np.full(-(-n * bits // 8), 0xAA, np.uint8)
-    kernel_set.encode(symbols, bounds, use, record, np.zeros((1, LANES), np.int64), out, np.zeros(1, np.int64))
+    memory = np.full(-(-n * bits // 8) + 16, 0xAA, np.uint8)
+    kernel_set.encode(symbols, bounds, use, record, np.zeros((1, LANES), np.int64), memory, np.zeros(1, np.int64))
+    out = memory[:-16]
     expected = sum(int(s) << (bits * i) for i, s in enumerate(symbols)).to_bytes(len(out), "little")
     assert out.tobytes() == expected  # little-endian, no gaps
+    assert (memory[-16:] == 0xAA).all()  # the next row may be there already
     for reader in (kernel_set, pure):
         found = np.full(n, 0xAA, np.uint8)
         reader.decode(record, out, found)
@@ -213,13 +215,17 @@ def test_places_that_do_not_fit_are_refused(kernel_set: Kernels, n: int, short: 
     assert (memory[size:] == 0xA5).all()
 
 
-def test_a_symbol_too_wide_for_packed_is_refused(kernel_set: Kernels) -> None:
+@pytest.mark.parametrize("bits", range(1, 8))
+@pytest.mark.parametrize(("n", "at"), [(1, 0), (2, 1), (8, 7), (9, 8), (100, 0), (100, 40), (100, 99)])
+def test_a_symbol_too_wide_for_packed_is_refused(kernel_set: Kernels, bits: int, n: int, at: int) -> None:
     record = np.zeros(CODE_RECORD, np.uint8)
-    record[0] = 3
+    record[0] = bits
+    symbols = np.full(n, (1 << bits) - 1, np.uint8)
+    symbols[at] = 1 << bits
     with pytest.raises(KernelError) as refusal:
         kernel_set.encode(
-            np.array([7, 8], np.uint8), np.array([0, 2]), np.zeros(1, np.uint8), record,
-            np.zeros((1, LANES), np.int64), np.zeros(1, np.uint8), np.zeros(1, np.int64),
+            symbols, np.array([0, n]), np.zeros(1, np.uint8), record,
+            np.zeros((1, LANES), np.int64), np.zeros(-(-n * bits // 8), np.uint8), np.zeros(1, np.int64),
         )  # fmt: skip
     assert refusal.value.status is Status.INDEX
 
