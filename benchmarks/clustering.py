@@ -12,17 +12,17 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before numpy and scikit-learn start
     os.environ.setdefault(_name, "1")
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import resource  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
-import warnings  # noqa: E402
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+import warnings
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-import dcz  # noqa: E402
+import dcz
 
 SHAPE = (4096, 9216)  # 38M weights
 QUICK = (512, 1152)
@@ -58,10 +58,16 @@ def memory(shape: tuple[int, int]) -> dict[str, object]:
     """Most memory of a process that clusters, above that of one that has only made the tensor (which is counted)."""
     peaks = []
     for verb in ("make", "cluster"):
-        run = subprocess.run([sys.executable, __file__, "--child", verb, *map(str, shape)], capture_output=True, check=True)
+        run = subprocess.run(
+            [sys.executable, __file__, "--child", verb, *map(str, shape)], capture_output=True, check=True
+        )
         peaks.append(int(run.stdout))
     tensor = 4 * shape[0] * shape[1]
-    return {"tensor_bytes": tensor, "above_the_tensor": (peaks[1] - peaks[0]) / tensor, "in_all": (peaks[1] - peaks[0]) / tensor + 1}
+    return {
+        "tensor_bytes": tensor,
+        "above_the_tensor": (peaks[1] - peaks[0]) / tensor,
+        "in_all": (peaks[1] - peaks[0]) / tensor + 1,
+    }
 
 
 def child(verb: str, shape: tuple[int, int]) -> None:
@@ -131,7 +137,9 @@ def inits(shape: tuple[int, int]) -> list[dict[str, object]]:
     out = []
     for init in ("linear", "density", "random", "kmeans++", "optimal"):
         found, seconds = clustered(w, n_bits=BITS, init=init)
-        out.append({"init": init, "seconds": seconds, "wcss": found.wcss, "bits": found.bits, "iterations": found.iterations})
+        out.append(
+            {"init": init, "seconds": seconds, "wcss": found.wcss, "bits": found.bits, "iterations": found.iterations}
+        )
     return out
 
 
@@ -159,7 +167,12 @@ def main() -> None:
     for title, rows in found.items():
         print(title)
         for row in rows if isinstance(rows, list) else [rows or {"not installed": "pip install scikit-learn"}]:
-            print("  " + ", ".join(f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+            print(
+                "  "
+                + ", ".join(
+                    f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
+                )
+            )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,12 @@ def checkpoint(gigabytes: float) -> dict[str, tuple[int, int]]:
     width = 2048
     shapes = {"model.embed_tokens.weight": (round(gigabytes * 1e9 / 8 / 2 / width), width)}
     left = gigabytes * 1e9 - 2 * width * shapes["model.embed_tokens.weight"][0]
-    block = {"q_proj": (width, width), "k_proj": (width // 4, width), "up_proj": (4 * width, width), "down_proj": (width, 4 * width)}
+    block = {
+        "q_proj": (width, width),
+        "k_proj": (width // 4, width),
+        "up_proj": (4 * width, width),
+        "down_proj": (width, 4 * width),
+    }
     for number in range(round(left / sum(2 * a * b for a, b in block.values()))):
         shapes |= {f"model.layers.{number}.{name}.weight": shape for name, shape in block.items()}
     return dict(sorted(shapes.items()))
@@ -76,7 +81,10 @@ def runs(folder: Path) -> Iterator[tuple[str, tuple[object, ...]]]:
     source, packed = folder / "model.safetensors.index.json", folder / "packed.dcz.index.json"
     yield "shards to one dcz file", ("pack", source, folder / "one.dcz")
     yield "shards to dcz shards", ("pack", source, packed, "--shard-size", "500MB")
-    yield "dcz shards to safetensors shards", ("unpack", packed, "-o", folder / "back.safetensors.index.json", "--shard-size", "500MB")
+    yield (
+        "dcz shards to safetensors shards",
+        ("unpack", packed, "-o", folder / "back.safetensors.index.json", "--shard-size", "500MB"),
+    )
     yield "diff of the first and the last", ("diff", source, folder / "back.safetensors.index.json")
 
 
@@ -88,7 +96,9 @@ def main(gigabytes: float, folder: Path) -> None:
         raise SystemExit("this system does not tell how much memory was resident")
     make(folder / "model.safetensors.index.json", shapes)
     bound = 2 * largest + ALLOWED
-    print(f"{len(shapes)} tensors, {total / 1e9:.2f} GB, the largest {largest / 1e6:.0f} MB; bound {bound / 1e6:.0f} MB")
+    print(
+        f"{len(shapes)} tensors, {total / 1e9:.2f} GB, the largest {largest / 1e6:.0f} MB; bound {bound / 1e6:.0f} MB"
+    )
     results = []
     for label, command in runs(folder):
         seconds, peak = measured(*command)

@@ -31,7 +31,17 @@ RIVALS = (
     ("CSR, 8-bit gaps, Huffman", "relative8+huffman", "bitmap+huffman"),
     ("CSR, 5-bit gaps, Huffman", "relative5+huffman", "bitmap+huffman"),
 )
-SHOWN = ("csr32", "relative5", "relative8", "bitmap", "relative8+huffman", "bitmap+huffman", "palette+huffman", "entropy", "auto")
+SHOWN = (
+    "csr32",
+    "relative5",
+    "relative8",
+    "bitmap",
+    "relative8+huffman",
+    "bitmap+huffman",
+    "palette+huffman",
+    "entropy",
+    "auto",
+)
 
 Mask = Callable[[float, np.random.Generator], np.ndarray]
 
@@ -73,7 +83,9 @@ def measure() -> list[dict[str, object]]:
     for number, (name, mask) in enumerate(MASKS.items()):
         for density in DENSITIES:
             rng = np.random.Generator(np.random.PCG64([151000149, number, int(density * 10_000)]))
-            weights = book[np.clip(np.rint(rng.standard_normal((SIDE, SIDE)) * 5.5 + 15.5), 0, CLUSTERS - 1).astype(int)]
+            weights = book[
+                np.clip(np.rint(rng.standard_normal((SIDE, SIDE)) * 5.5 + 15.5), 0, CLUSTERS - 1).astype(int)
+            ]
             tensor = dcz.compare({"w": np.where(mask(float(density), rng), weights, np.float32(0))})["w"]
             row: dict[str, object] = {"mask": name, "density": tensor.density}
             row |= {key: 8 * tensor.size(key).total / tensor.weights for key in KEYS}
@@ -106,7 +118,11 @@ def tables(found: list[dict]) -> str:
     for density in TABLE:
         row = nearest(found, "independent", density)
         out.append(f"| {100 * row['density']:.1f}% | " + " | ".join(f"{row[key]:.3f}" for key in SHOWN) + " |")
-    out += ["", "The density above which a bitmap takes less than the indices, by mask (values cost both the same):", ""]
+    out += [
+        "",
+        "The density above which a bitmap takes less than the indices, by mask (values cost both the same):",
+        "",
+    ]
     out += ["| CSR against bitmap | " + " | ".join(MASKS) + " |", "|---" + "|--:" * len(MASKS) + "|"]
     for title, csr, bitmap in RIVALS:
         at = [crossing(found, mask, csr, bitmap) for mask in MASKS]
@@ -135,13 +151,22 @@ def figure(found: list[dict], path: Path) -> None:
     for axes, mask in zip(panels.subplots(2, 2, sharex=True, sharey=True).flat, MASKS):
         mine = [row for row in found if row["mask"] == mask]
         for key, colour, style in lines:
-            axes.plot([r["density"] for r in mine], [r[f"{key} positions"] for r in mine], style, color=colour, label=TITLES[key], linewidth=1.3)
+            axes.plot(
+                [r["density"] for r in mine],
+                [r[f"{key} positions"] for r in mine],
+                style,
+                color=colour,
+                label=TITLES[key],
+                linewidth=1.3,
+            )
         at = crossing(found, mask, "relative8+huffman", "bitmap+huffman")
         if at is not None:
             axes.axvline(at, color="gray", linewidth=0.8)
             axes.text(at, 1.3, f" {100 * at:.0f}%", color="gray", fontsize=9)
         axes.set(title=mask, xscale="log", ylim=(0, 1.4))
-        axes.set_xticks([0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.5%", "1%", "2%", "5%", "10%", "20%", "50%", "100%"])
+        axes.set_xticks(
+            [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.5%", "1%", "2%", "5%", "10%", "20%", "50%", "100%"]
+        )
         axes.grid(alpha=0.25)
     panels.axes[0].legend(fontsize=8, framealpha=0.9, loc="upper left")
     panels.supxlabel("density")

@@ -1,6 +1,6 @@
 """How long it takes to open a file of many tensors and to list their names.
 
-    python benchmarks/opening.py [--tensors 10000]
+python benchmarks/opening.py [--tensors 10000]
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def model(tensors: int) -> dict[str, np.ndarray]:
     table = np.zeros(256, np.float32)
     table[:40] = np.repeat(rng.standard_normal(8, np.float32), 5)
     return {
-        f"model.layers.{i // len(_PARTS)}.self_attn.{_PARTS[i % len(_PARTS)]}.weight": table[rng.integers(0, 256, (8, 16))]
+        f"model.layers.{i // len(_PARTS)}.self_attn.{_PARTS[i % len(_PARTS)]}.weight": table[
+            rng.integers(0, 256, (8, 16))
+        ]
         for i in range(tensors)
     }
 

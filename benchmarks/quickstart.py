@@ -1,6 +1,6 @@
 """The main job on weights made here: a pruned and clustered LeNet-300-100, packed, shown, verified and unpacked.
 
-    python benchmarks/quickstart.py [FOLDER]
+python benchmarks/quickstart.py [FOLDER]
 """
 
 from __future__ import annotations

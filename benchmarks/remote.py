@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import dcz
-from dcz.container.trailer import Trailer
+from dcz.format.trailer import Trailer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.http import Web, serving
@@ -56,7 +56,9 @@ def main() -> None:
     array = tensor(rows)
     data = dcz.save({"w": array})
     index = len(data) - Trailer.parse(np.frombuffer(data, np.uint8), len(data)).index_offset
-    print(f"one tensor of {array.nbytes:,} bytes, {len(data):,} stored, index {index:,}; answers after {options.delay} s")
+    print(
+        f"one tensor of {array.nbytes:,} bytes, {len(data):,} stored, index {index:,}; answers after {options.delay} s"
+    )
     print(f"{'':34} {'requests':>9} {'bytes':>13} {'ms':>10}")
     with serving() as web:
         web.files["model.dcz"] = data

@@ -104,7 +104,11 @@ def tensors(columns: dict) -> Iterator[Tensor]:
     def take(key: str, n: int) -> list[int]:
         return column[key].take(n)
 
-    must(len(columns["dtypes"]) == len(columns["shapes"]) == len(names), "7.2", "columns per tensor have an entry for each")
+    must(
+        len(columns["dtypes"]) == len(columns["shapes"]) == len(names),
+        "7.2",
+        "columns per tensor have an entry for each",
+    )
     for name, dtype, shape in zip(names, columns["dtypes"], columns["shapes"]):
         must(dtype in DTYPES, "3", f"dtype {dtype!r} is unknown")
         about = [take(key, 1)[0] for key in ("nonzeros", "positions", "values", "chunks", "entries", "groups")]
@@ -135,7 +139,9 @@ def load(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
     stored = data[begin:-32]
     must(crc == crc32c(stored), "2.4", "the index matches its CRC-32C")
     columns = decode_index(stored, plain)
-    must((columns["must_understand"], columns["may_ignore"]) == features, "7.2", "feature words are those of the prelude")
+    must(
+        (columns["must_understand"], columns["may_ignore"]) == features, "7.2", "feature words are those of the prelude"
+    )
     out: dict[str, np.ndarray] = {}
     at = 64
     for t in tensors(columns):

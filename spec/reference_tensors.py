@@ -143,7 +143,9 @@ class Tensor:
     @property
     def mappable(self) -> bool:
         """2.2: stored as it is."""
-        return self.values == BYTES and all(code == "raw" for codes in self.codes for code in codes) and self.size >= 4096
+        return (
+            self.values == BYTES and all(code == "raw" for codes in self.codes for code in codes) and self.size >= 4096
+        )
 
 
 def stored_positions(t: Tensor, row: Row, n: int, symbols: bytes) -> list[int]:
@@ -241,7 +243,11 @@ def check_tensor(t: Tensor) -> None:
     must(t.values in (CODEBOOK, PLANES, BYTES), "6", "values are 0, 1 or 2")
     must(t.values != BYTES or t.positions == ALL, "6", "bytes go with positions `all`")
     if t.values == CODEBOOK:
-        must(t.dtype.word > 1 and t.entries <= (256 if t.dtype.word == 2 else 65_536), "6.2", "codebooks are not too large")
+        must(
+            t.dtype.word > 1 and t.entries <= (256 if t.dtype.word == 2 else 65_536),
+            "6.2",
+            "codebooks are not too large",
+        )
         must(t.group % 64 == 0, "6.2", "a group is a multiple of 64")
     else:
         must(t.entries == 0 and t.group == 0, "7.2", "entries and groups are zero without codebook")

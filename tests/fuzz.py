@@ -16,10 +16,35 @@ import numpy as np
 
 import dcz
 from dcz import kernels
-from dcz.container.store import Store
+from dcz.container.file import OpenFile
 from dcz.kernels.interface import JOB_FIELDS, KernelError, Kernels
 
-_NUMBERS = (0, 1, 2, 3, 7, 8, 9, 63, 64, 65, 255, 256, 511, 512, 513, 4096, 65535, 65536, 1 << 20, 1 << 31, 1 << 32, 1 << 62, -1, -64)
+_NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    9,
+    63,
+    64,
+    65,
+    255,
+    256,
+    511,
+    512,
+    513,
+    4096,
+    65535,
+    65536,
+    1 << 20,
+    1 << 31,
+    1 << 32,
+    1 << 62,
+    -1,
+    -64,
+)
 
 
 def corpus(seed: int) -> list[bytes]:
@@ -42,7 +67,7 @@ class Case:
     """The jobs of one file, to be changed."""
 
     def __init__(self, file: bytes) -> None:
-        store = Store(file)
+        store = OpenFile(file)
         entry = store.index.entries["t"]
         self.columns = store.index.columns.kernel
         self.jobs = store.decoder._jobs.copy()
@@ -111,7 +136,7 @@ class Case:
             books[job["book"]] = crc(np.ascontiguousarray(self.data[:at]))
         for k in range(min(max(job["count"], 0), 64)):
             start = job["rows"] + k * width
-            row = rows[start : start + width] if 0 <= start else rows[:0]
+            row = rows[start : start + width] if start >= 0 else rows[:0]
             if len(row) < width or width < 5:
                 break
             size = int(np.clip(row[4::2], 0, len(self.data)).sum())

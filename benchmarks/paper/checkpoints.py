@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import dcz
 import numpy as np
+
+import dcz
 
 # Raised when training changes in a way that the keys do not tell.
 _VERSION = 1

@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import dcz
 import numpy as np
-from dcz.report.stored import StoredFile, StoredTensor, stored_file
 
+import dcz
 from benchmarks import models
+from dcz.container.summary import StoredFile, StoredTensor, stored_file
 
 from . import results
 from .accounting import account

@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 import time
 
-import dcz
 import numpy as np
-from dcz.report.stored import stored_file
 
+import dcz
 from benchmarks import models
+from dcz.container.summary import stored_file
 
 from . import published, results
 from .accounting import Layer, Network, account

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import dcz
 import numpy as np
 import torch
+
+import dcz
 
 from . import digits, lenet_page, results
 from .accounting import Network as Accounted

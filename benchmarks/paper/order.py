@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
 
-import dcz
 import numpy as np
 import torch
+
+import dcz
 
 from . import digits, results
 from .accounting import WORD, mean_bits
@@ -63,7 +64,11 @@ def networks(what: Course, data: digits.Digits, seed: int, quick: bool) -> Itera
     yield "order", "Q-P", quantized
     epochs = 1 if quick else _CURVE_EPOCHS
     for bits in _CURVE_BITS[:1] if quick else _CURVE_BITS:
-        yield "Q only", f"{bits} bit{'s' if bits > 1 else ''}", share(reference, schemes(reference, bits), data, epochs, seed=seed)
+        yield (
+            "Q only",
+            f"{bits} bit{'s' if bits > 1 else ''}",
+            share(reference, schemes(reference, bits), data, epochs, seed=seed),
+        )
     levels = [pruned(what, data, seed, number) for number in range(1, len(what.levels) + 1)]
     for densities in _LOWER[:1] if quick else _LOWER:
         levels.append(prune(levels[-1], data, densities, 1 if quick else _LOWER_EPOCHS, seed=seed))

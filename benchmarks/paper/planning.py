@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
 
-import dcz
 import numpy as np
 import torch
 from torch.nn import functional
+
+import dcz
 
 from . import digits, results
 from .courses import COURSES, Course, course, dense, pruned
@@ -48,7 +49,7 @@ def main() -> None:
             write(options.out, data)
 
 
-def score(kind: type[Network], data: digits.Digits):  # noqa: ANN201 - a function from tensors to a float
+def score(kind: type[Network], data: digits.Digits):
     """The loss on images to train on, negative, as `dcz.plan` wants it: larger is better."""
     images, labels = data.images[:_SCORED], data.labels[:_SCORED]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import dcz
-import dcz.torch as face
 import numpy as np
 import torch
-from dcz.report.stored import StoredFile, stored_file
+
+import dcz
+import dcz.torch as face
+from dcz.container.summary import StoredFile, stored_file
 
 from .accounting import Network as Accounted
 from .accounting import network

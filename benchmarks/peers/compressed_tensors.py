@@ -52,7 +52,7 @@ class CompressedTensors(Peer):
         return tensors
 
 
-def _to_torch(array):  # noqa: ANN001, ANN202 - torch is not there when this is read
+def _to_torch(array):
     import torch
 
     array = array.copy() if not array.flags.writeable else array
@@ -61,7 +61,7 @@ def _to_torch(array):  # noqa: ANN001, ANN202 - torch is not there when this is 
     )
 
 
-def _to_numpy(tensor):  # noqa: ANN001, ANN202
+def _to_numpy(tensor):
     import ml_dtypes
     import torch
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.contest.storage import bits
 from benchmarks.inputs import Model
 from benchmarks.peers import frames
 from benchmarks.peers.peer import Peer, Tensors
-from benchmarks.contest.storage import bits
 
 
 class ScipyCsr(Peer):

@@ -13,8 +13,8 @@ import msgpack
 import numpy as np
 
 from benchmarks.clusters import Clustered
-from benchmarks.inputs import Model
 from benchmarks.contest.storage import bits
+from benchmarks.inputs import Model
 
 _DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 Blobs = list[bytes]

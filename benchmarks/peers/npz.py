@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.contest.storage import bits
 from benchmarks.inputs import Model
 from benchmarks.peers.peer import Peer, Tensors
-from benchmarks.contest.storage import bits
 
 
 class Npz(Peer):

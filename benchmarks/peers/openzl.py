@@ -38,26 +38,26 @@ def _decompress(blob: bytes) -> np.ndarray:
     return zl.DCtx().decompress(blob)[0].content.as_nparray()
 
 
-def _tokenize(zl, compressor):  # noqa: ANN001, ANN202 - the binding's own types
+def _tokenize(zl, compressor):
     return zl.nodes.TokenizeNumeric(sort=True)(
-        compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor)
+        compressor, zl.graphs.OpenFile()(compressor), zl.graphs.Entropy()(compressor)
     )
 
 
-def _huffman(zl, compressor):  # noqa: ANN001, ANN202
+def _huffman(zl, compressor):
     return zl.graphs.Huffman()(compressor)
 
 
-def _float32(zl, compressor):  # noqa: ANN001, ANN202
-    return zl.nodes.Float32Deconstruct()(compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor))
+def _float32(zl, compressor):
+    return zl.nodes.Float32Deconstruct()(compressor, zl.graphs.OpenFile()(compressor), zl.graphs.Entropy()(compressor))
 
 
-def _float16(zl, compressor):  # noqa: ANN001, ANN202
-    return zl.nodes.Float16Deconstruct()(compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor))
+def _float16(zl, compressor):
+    return zl.nodes.Float16Deconstruct()(compressor, zl.graphs.OpenFile()(compressor), zl.graphs.Entropy()(compressor))
 
 
-def _bfloat16(zl, compressor):  # noqa: ANN001, ANN202
-    return zl.nodes.BFloat16Deconstruct()(compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor))
+def _bfloat16(zl, compressor):
+    return zl.nodes.BFloat16Deconstruct()(compressor, zl.graphs.OpenFile()(compressor), zl.graphs.Entropy()(compressor))
 
 
 _DECONSTRUCT = {"float32": _float32, "float16": _float16, "bfloat16": _bfloat16}

@@ -197,7 +197,7 @@ def _start_up(results: Results) -> list[Target]:
     if not times:
         return [_unmeasured(what, wanted), _unmeasured(whats, f"below {limit} s")]
     ratio = times["import dcz"] / times["import numpy"]
-    full = times["import dcz, dcz.numpy"] / times["import numpy"]
+    full = times["import dcz, dcz.api"] / times["import numpy"]
     inspect = times["dcz inspect"]
     return [
         Target(what, wanted, f"{ratio:.2f}x ({full:.2f}x with `load_file` looked up)", ratio < 1.5),

@@ -10,10 +10,10 @@ from dcz.errors import ChecksumError, DczError, FormatError, LimitError, Truncat
 from dcz.version import __version__
 
 if TYPE_CHECKING:
+    from dcz.api import load, load_file, save, save_file
     from dcz.container import Reader, TensorInfo, Writer, verify
     from dcz.lossy import cluster, compress, prune
     from dcz.planning import plan, sensitivity
-    from dcz.numpy import load, load_file, save, save_file
     from dcz.report import StorageReport, compare
 
     open = Reader
@@ -27,12 +27,12 @@ _LAZY = {
     "cluster": "dcz.lossy",
     "compare": "dcz.report",
     "compress": "dcz.lossy",
-    "load": "dcz.numpy",
-    "load_file": "dcz.numpy",
+    "load": "dcz.api",
+    "load_file": "dcz.api",
     "plan": "dcz.planning",
     "prune": "dcz.lossy",
-    "save": "dcz.numpy",
-    "save_file": "dcz.numpy",
+    "save": "dcz.api",
+    "save_file": "dcz.api",
     "sensitivity": "dcz.planning",
     "verify": "dcz.container.verify",
 }

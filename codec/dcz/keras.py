@@ -12,17 +12,17 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.adapters import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
+from dcz.api import load_file as load_arrays
 from dcz.container.reader import Reader
 from dcz.dtypes import by_numpy
 from dcz.errors import DczError, UnsupportedError
 from dcz.extras import require
-from dcz.framework import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
-from dcz.numpy import load_file as load_arrays
 
 require("keras", "keras", "dcz.keras")
 
-import keras  # noqa: E402 - after the check that it is there
-from keras.src.saving import saving_lib  # noqa: E402 - what `model.save_weights` walks models with
+import keras
+from keras.src.saving import saving_lib
 
 __all__ = ["load", "load_file", "load_weights", "save", "save_file", "save_weights"]
 

@@ -12,17 +12,17 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.adapters import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
 from dcz.container.reader import Reader
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
 from dcz.extras import require
-from dcz.framework import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
 
 require("mlx.core", "mlx", "dcz.mlx")
 
-import mlx.core as mx  # noqa: E402 - after the check that it is there
-import mlx.nn  # noqa: E402
-from mlx.utils import tree_flatten, tree_unflatten  # noqa: E402
+import mlx.core as mx
+import mlx.nn
+from mlx.utils import tree_flatten, tree_unflatten
 
 __all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]
 

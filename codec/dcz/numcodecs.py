@@ -16,9 +16,9 @@ except ImportError:
     raise ImportError("dcz.numcodecs needs numcodecs; install it: pip install 'dcz[numcodecs]'") from None
 
 from dcz import dtypes
+from dcz.api import save
 from dcz.container import Reader
 from dcz.errors import DczError, FormatError, UnsupportedError
-from dcz.numpy import save
 from dcz.tensor.choose import check_profile
 
 # The one tensor of a chunk: any reader of dcz files opens it.
@@ -84,7 +84,9 @@ def unpack(data: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """The one tensor of a chunk, decoded into the bytes `out` if they are given."""
     with Reader(memoryview(data)) as reader:
         if list(reader) != [NAME]:
-            raise FormatError(f"chunk: expected one tensor named {NAME!r}, found {list(reader)!r:.80}; this is no zarr chunk")
+            raise FormatError(
+                f"chunk: expected one tensor named {NAME!r}, found {list(reader)!r:.80}; this is no zarr chunk"
+            )
         if out is None:
             return reader[NAME]
         info = reader.info(NAME)

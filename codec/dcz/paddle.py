@@ -12,15 +12,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.adapters import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
 from dcz.container.reader import Reader
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
 from dcz.extras import require
-from dcz.framework import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
 
 require("paddle", "paddle", "dcz.paddle")
 
-import paddle  # noqa: E402 - after the check that it is there
+import paddle
 
 __all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from numpy.typing import NDArray
 
 from dcz.container import Reader
+from dcz.container.file import check_bytes
 from dcz.container.shards import ShardIndex
-from dcz.container.store import check_bytes
 from dcz.errors import DczError
 
 Load = Callable[..., dict[str, NDArray]]

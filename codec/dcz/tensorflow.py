@@ -13,16 +13,16 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.adapters import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
+from dcz.api import load_file as load_arrays
 from dcz.container.reader import Reader
 from dcz.dtypes import by_numpy
 from dcz.errors import DczError, UnsupportedError
 from dcz.extras import require
-from dcz.framework import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
-from dcz.numpy import load_file as load_arrays
 
 require("tensorflow", "tensorflow", "dcz.tensorflow")
 
-import tensorflow as tf  # noqa: E402 - after the check that it is there
+import tensorflow as tf
 
 __all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]
 

@@ -47,15 +47,13 @@ static DCZ_INLINE u64 nonzero_bits(const u8* p, usize n) {
       } else if constexpr (sizeof(W) == 2) {
         x = _mm_packs_epi16(at(2 * i), at(2 * i + 1));
       } else if constexpr (sizeof(W) == 4) {
-        x = _mm_packs_epi16(_mm_packs_epi32(at(4 * i), at(4 * i + 1)),
-                            _mm_packs_epi32(at(4 * i + 2), at(4 * i + 3)));
+        x = _mm_packs_epi16(_mm_packs_epi32(at(4 * i), at(4 * i + 1)), _mm_packs_epi32(at(4 * i + 2), at(4 * i + 3)));
       } else {
         const auto pair = [&](usize j) {
           return _mm_packs_epi16(_mm_packs_epi32(at(8 * i + j), at(8 * i + j + 1)),
                                  _mm_packs_epi32(at(8 * i + j + 2), at(8 * i + j + 3)));
         };  // each word gives two equal bytes; keep one
-        x = _mm_packus_epi16(_mm_and_si128(pair(0), _mm_set1_epi16(255)),
-                             _mm_and_si128(pair(4), _mm_set1_epi16(255)));
+        x = _mm_packus_epi16(_mm_and_si128(pair(0), _mm_set1_epi16(255)), _mm_and_si128(pair(4), _mm_set1_epi16(255)));
       }
       zeros |= static_cast<u64>(static_cast<u32>(_mm_movemask_epi8(x))) << (16 * i);
     }
@@ -107,10 +105,14 @@ static usize take_nonzeros(const u8* words, usize n, W* out) {
 
 static usize bitmap(const u8* words, usize n, usize word, u8* out) {
   switch (word) {
-    case 1: return bitmap_words<u8>(words, n, out);
-    case 2: return bitmap_words<u16>(words, n, out);
-    case 4: return bitmap_words<u32>(words, n, out);
-    default: return bitmap_words<u64>(words, n, out);
+    case 1:
+      return bitmap_words<u8>(words, n, out);
+    case 2:
+      return bitmap_words<u16>(words, n, out);
+    case 4:
+      return bitmap_words<u32>(words, n, out);
+    default:
+      return bitmap_words<u64>(words, n, out);
   }
 }
 
@@ -131,10 +133,14 @@ static usize nonzeros_of(const u8* words, usize n, u8* out, usize capacity) {
 // Returns how many there are, or all ones where `capacity` (in words) is too small.
 static usize nonzeros(const u8* words, usize n, usize word, u8* out, usize capacity) {
   switch (word) {
-    case 1: return nonzeros_of<u8>(words, n, out, capacity);
-    case 2: return nonzeros_of<u16>(words, n, out, capacity);
-    case 4: return nonzeros_of<u32>(words, n, out, capacity);
-    default: return nonzeros_of<u64>(words, n, out, capacity);
+    case 1:
+      return nonzeros_of<u8>(words, n, out, capacity);
+    case 2:
+      return nonzeros_of<u16>(words, n, out, capacity);
+    case 4:
+      return nonzeros_of<u32>(words, n, out, capacity);
+    default:
+      return nonzeros_of<u64>(words, n, out, capacity);
   }
 }
 

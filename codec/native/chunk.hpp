@@ -102,8 +102,8 @@ template <class W>
 struct Chunk {
   const DecodePlan& plan;
   const Scratch& layout;
-  u8* scratch;   // the parts that are there once
-  u8* doubled;   // this chunk's copy of the others
+  u8* scratch;  // the parts that are there once
+  u8* doubled;  // this chunk's copy of the others
   const i64* row;
   const u8* data;  // next stream
   const u8* end;   // of everything readable

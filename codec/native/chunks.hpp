@@ -9,13 +9,14 @@ namespace DCZ_TIER {
 // What the kernels' memory safety rests on, whoever filled in the plan.
 static Status check_plan(const DecodePlan& p) {
   const bool word = p.word == 1 || p.word == 2 || p.word == 4 || p.word == 8;
-  const bool relative = p.positions == Positions::relative4 || p.positions == Positions::relative5 ||
-                        p.positions == Positions::relative8;
+  const bool relative =
+      p.positions == Positions::relative4 || p.positions == Positions::relative5 || p.positions == Positions::relative8;
   if (!word || p.chunk == 0 || p.chunk % 64 != 0 || p.chunk > (usize{1} << 32)) return Status::argument;
   if (p.positions != Positions::all && p.positions != Positions::bitmap && !relative) return Status::argument;
   switch (p.values) {
     case Values::codebook:
-      if (p.word == 1 || p.planes < 1 || p.planes > 2 || p.entries > (usize{1} << (8 * p.planes))) return Status::argument;
+      if (p.word == 1 || p.planes < 1 || p.planes > 2 || p.entries > (usize{1} << (8 * p.planes)))
+        return Status::argument;
       return p.group == 0 || (p.group < p.weights && p.group % 64 != 0) ? Status::argument : Status::ok;
     case Values::planes:
       return p.planes == p.word ? Status::ok : Status::argument;
@@ -84,8 +85,9 @@ static Status decode_range(const DecodePlan& plan, const Scratch& layout, const 
     now.window = window;
     now.out = out;
     now.n = n;
-    Chunk<W> chunk{plan, layout, scratch, scratch + (k % 2) * layout.copy, row, data, end,
-                   Meanwhile<W>::during(decoding_rounds(plan, row), before), 0, 0};
+    Chunk<W> chunk{plan, layout, scratch, scratch + (k % 2) * layout.copy,
+                   row,  data,   end,     Meanwhile<W>::during(decoding_rounds(plan, row), before),
+                   0,    0};
     if (const Status s = decode_chunk<W>(chunk, from, n, palette, now); s != Status::ok) return s;
     before.finish();
     data += bytes;
@@ -106,10 +108,14 @@ static Status decode_chunks(const DecodePlan& plan, const i64* rows, usize colum
                                         failed);
   };
   switch (plan.word) {
-    case 1: return run(u8{});
-    case 2: return run(u16{});
-    case 4: return run(u32{});
-    default: return run(u64{});
+    case 1:
+      return run(u8{});
+    case 2:
+      return run(u16{});
+    case 4:
+      return run(u32{});
+    default:
+      return run(u64{});
   }
 }
 

@@ -12,7 +12,8 @@ static Status sum_steps(const u8* planes, usize stride, usize books, usize entri
     for (usize e = 0; e < entries; ++e) {
       const usize i = b * entries + e;
       W step = 0;
-      for (usize j = 0; j < sizeof(W); ++j) step = static_cast<W>(step | static_cast<W>(planes[j * stride + i]) << (8 * j));
+      for (usize j = 0; j < sizeof(W); ++j)
+        step = static_cast<W>(step | static_cast<W>(planes[j * stride + i]) << (8 * j));
       const W next = static_cast<W>(sum + step);
       if (e > 0 && next < sum) return Status::order;
       sum = next;
@@ -42,10 +43,14 @@ static Status decode_codebook(usize word, bool rotate, usize books, usize entrie
     data += size;
   }
   switch (word) {
-    case 2: return sum_steps<u16>(planes, stride, books, entries, rotate, out);
-    case 4: return sum_steps<u32>(planes, stride, books, entries, rotate, out);
-    case 8: return sum_steps<u64>(planes, stride, books, entries, rotate, out);
-    default: return Status::argument;
+    case 2:
+      return sum_steps<u16>(planes, stride, books, entries, rotate, out);
+    case 4:
+      return sum_steps<u32>(planes, stride, books, entries, rotate, out);
+    case 8:
+      return sum_steps<u64>(planes, stride, books, entries, rotate, out);
+    default:
+      return Status::argument;
   }
 }
 

@@ -7,7 +7,7 @@ namespace dcz {
 namespace DCZ_TIER {
 
 struct CrcTables {
-  u32 byte[256];     // one byte into the register
+  u32 byte[256];      // one byte into the register
   u32 shift[4][256];  // the register over kCrcBlock zero bytes, by byte of the register
 };
 

@@ -43,10 +43,10 @@ static DCZ_INLINE __m128i crc_folded(const u8* p, usize n, u32 crc) {
   __m512i sum = x[0];
   for (usize i = 1; i < 4; ++i) sum = crc_fold(sum, line, x[i]);
   // Its first three parts move to the place of the last.
-  const __m512i parts = _mm512_set_epi64(
-      0, 0, static_cast<i64>(crc_power(128 - 32)), static_cast<i64>(crc_power(128 + 32)),
-      static_cast<i64>(crc_power(256 - 32)), static_cast<i64>(crc_power(256 + 32)),
-      static_cast<i64>(crc_power(384 - 32)), static_cast<i64>(crc_power(384 + 32)));
+  const __m512i parts =
+      _mm512_set_epi64(0, 0, static_cast<i64>(crc_power(128 - 32)), static_cast<i64>(crc_power(128 + 32)),
+                       static_cast<i64>(crc_power(256 - 32)), static_cast<i64>(crc_power(256 + 32)),
+                       static_cast<i64>(crc_power(384 - 32)), static_cast<i64>(crc_power(384 + 32)));
   const __m512i last = _mm512_maskz_mov_epi64(0xC0, sum);
   sum = crc_fold(sum, parts, last);
   const __m256i half = _mm256_xor_si256(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64(sum, 1));

@@ -28,7 +28,7 @@ struct Palette {
   alignas(64) W words[kSymbols];
 #if defined(__AVX512VBMI2__)
   alignas(64) u8 plane[sizeof(W)][kSymbols];
-  usize size = 0;      // words that are looked up
+  usize size = 0;       // words that are looked up
   bool masked = false;  // no room for the zero of absent weights behind the entries
   u8 absent = 0;        // its index, otherwise
 #endif
@@ -56,7 +56,9 @@ struct Palette {
   DCZ_INLINE bool in_words() const { return sizeof(W) > 1 && size <= 128 / sizeof(W); }
 
   template <class F>
-  DCZ_INLINE void for_expanding(F&& f) const { with_book(f); }
+  DCZ_INLINE void for_expanding(F&& f) const {
+    with_book(f);
+  }
 
   // Calls f with the smallest book that holds them.
   template <class F>
@@ -82,7 +84,9 @@ struct Palette {
   }
 
   template <class F>
-  DCZ_INLINE void for_expanding(F&& f) const { f(TableBook<W>{words}); }
+  DCZ_INLINE void for_expanding(F&& f) const {
+    f(TableBook<W>{words});
+  }
 #endif
 };
 
@@ -99,7 +103,7 @@ struct Writing {
   const Palette<W>* palette = nullptr;
   const u8* bitmap = nullptr;  // where the values go (expand, words); null: `gaps` says
   Gaps gaps;
-  u8* window = nullptr;  // kWindowBytes for scattering, aligned to a line and zero
+  u8* window = nullptr;      // kWindowBytes for scattering, aligned to a line and zero
   const u8* next = nullptr;  // indices (lookup: of the first word), or words, of what is not yet written
   const u8* plane[8] = {};
   u8* out = nullptr;
@@ -242,10 +246,15 @@ static void merge_words(const u8* planes, usize stride, usize n, bool rotate, u8
 
 static void merge(const u8* planes, usize stride, usize n, usize word, bool rotate, u8* words) {
   switch (word) {
-    case 1: std::memcpy(words, planes, n); return;
-    case 2: return merge_words<u16>(planes, stride, n, rotate, words);
-    case 4: return merge_words<u32>(planes, stride, n, rotate, words);
-    default: return merge_words<u64>(planes, stride, n, rotate, words);
+    case 1:
+      std::memcpy(words, planes, n);
+      return;
+    case 2:
+      return merge_words<u16>(planes, stride, n, rotate, words);
+    case 4:
+      return merge_words<u32>(planes, stride, n, rotate, words);
+    default:
+      return merge_words<u64>(planes, stride, n, rotate, words);
   }
 }
 

@@ -57,7 +57,8 @@ static DCZ_INLINE void place_eight(u32 mask, const u8* words, u8* out) {
     const __m128i rank = _mm_cvtsi64_si128(static_cast<long long>(places));
     const __m128i low = _mm_add_epi8(rank, rank);  // absent places wrap to zero and are set again below
     const __m128i none = _mm_cmplt_epi8(rank, _mm_setzero_si128());
-    const __m128i from = _mm_unpacklo_epi8(_mm_or_si128(low, none), _mm_or_si128(_mm_add_epi8(low, _mm_set1_epi8(1)), none));
+    const __m128i from =
+        _mm_unpacklo_epi8(_mm_or_si128(low, none), _mm_or_si128(_mm_add_epi8(low, _mm_set1_epi8(1)), none));
     const __m128i x = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(words)), from);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), x);
   } else {
@@ -122,7 +123,8 @@ static DCZ_INLINE void put_planes(u8* out, const __m256i* p) {
       __m256i high[4];
       interleave4(p + 4, high);
       for (usize i = 0; i < 4; ++i)
-        put_pair<Word, Stream>(out + 32 * i, _mm256_unpacklo_epi32(low[i], high[i]), _mm256_unpackhi_epi32(low[i], high[i]));
+        put_pair<Word, Stream>(out + 32 * i, _mm256_unpacklo_epi32(low[i], high[i]),
+                               _mm256_unpackhi_epi32(low[i], high[i]));
     }
   }
 }
@@ -155,7 +157,8 @@ static DCZ_INLINE void look_up(const W* book, const u8* index, usize n, W* words
 // A block's words are looked up before the block in front of it is written: a vector that overlaps narrower stores
 // waits until those are in the cache.
 template <class W, bool Stream, bool, class B>
-static DCZ_INLINE void expand_blocks(const B& book, u8, const u8* bitmap, usize& from, usize end, const u8*& next, u8* out) {
+static DCZ_INLINE void expand_blocks(const B& book, u8, const u8* bitmap, usize& from, usize end, const u8*& next,
+                                     u8* out) {
   const u8* index = next;
   W words[2][64 + 8];
   const auto prepare = [&](usize at) {

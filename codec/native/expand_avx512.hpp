@@ -128,7 +128,8 @@ struct WordBook {
     for (usize i = 0; i < sizeof(W); ++i, bits >>= 64 / sizeof(W) % 64) {
       __m512i x;
       if constexpr (sizeof(W) == 2) {
-        x = _mm512_maskz_permutex2var_epi16(Masked ? static_cast<__mmask32>(bits) : ~__mmask32{0}, first, index, second);
+        x = _mm512_maskz_permutex2var_epi16(Masked ? static_cast<__mmask32>(bits) : ~__mmask32{0}, first, index,
+                                            second);
         index = _mm512_srli_epi16(index, 8);
       } else if constexpr (sizeof(W) == 4) {
         x = _mm512_maskz_permutex2var_epi32(Masked ? static_cast<__mmask16>(bits) : 0xFFFF, first, index, second);
@@ -168,8 +169,8 @@ static DCZ_INLINE void expand_blocks_at(const B& book, u8 absent, const u8* bitm
 }
 
 template <class W, bool Stream, bool Masked, class B>
-static DCZ_INLINE void expand_blocks(const B& book, u8 absent, const u8* bitmap, usize& from, usize end, const u8*& next,
-                                     u8* out) {
+static DCZ_INLINE void expand_blocks(const B& book, u8 absent, const u8* bitmap, usize& from, usize end,
+                                     const u8*& next, u8* out) {
   from % 8 ? expand_blocks_at<W, Stream, Masked, false>(book, absent, bitmap, from, end, next, out)
            : expand_blocks_at<W, Stream, Masked, true>(book, absent, bitmap, from, end, next, out);
 }

@@ -7,8 +7,8 @@ namespace dcz {
 namespace DCZ_TIER {
 
 // Bitmap to symbols, chunk by chunk; `entries` receives the symbols of each chunk.
-static Status gaps(const u8* bitmap, usize n, usize chunk, int bits, u8* symbols, usize capacity,
-                   i64* entries, usize* written) {
+static Status gaps(const u8* bitmap, usize n, usize chunk, int bits, u8* symbols, usize capacity, i64* entries,
+                   usize* written) {
   if (bits < 1 || bits > 8 || chunk == 0 || chunk % 64 != 0) return Status::argument;
   const usize filler = (usize{1} << bits) - 1;
   usize total = 0;
@@ -38,7 +38,7 @@ static Status gaps(const u8* bitmap, usize n, usize chunk, int bits, u8* symbols
   return Status::ok;
 }
 
-constexpr usize kGapGroup = 256;                       // symbols at a time
+constexpr usize kGapGroup = 256;                        // symbols at a time
 constexpr usize kGapFlags = kGapGroup * 255 + 64 + 64;  // the most they can advance, and a word's rest
 // One flag byte per weight; the bitmap is read off their bits.
 constexpr usize kGapScratch = (kGapFlags + 63) / 64 * 64;

@@ -39,22 +39,21 @@ static Status encode_lane(const u32* cell, const u8* first, const u8* last, u8* 
 }
 
 // `lanes` holds the bytes of each lane; their sum, and the head of a long stream, make the size.
-static Status huffman_encode(const Code& code, const u32* cell, const u8* symbols, usize n,
-                             const i64* lanes, u8* out, usize room) {
+static Status huffman_encode(const Code& code, const u32* cell, const u8* symbols, usize n, const i64* lanes, u8* out,
+                             usize room) {
   if (n == 0 || code.present == 1) return Status::ok;
   const usize count = n < kLaneThreshold ? 1 : kLanes;
   const usize span = ceil_div(n, count);
   usize offset = count > 1 ? 2 * (count - 1) : 0;
   for (usize i = 0; i < count; ++i) {
-    if (lanes[i] < 0 || offset > room || static_cast<usize>(lanes[i]) > room - offset)
-      return Status::argument;
+    if (lanes[i] < 0 || offset > room || static_cast<usize>(lanes[i]) > room - offset) return Status::argument;
     if (i + 1 < count) {
       if (lanes[i] > 0xFFFF) return Status::argument;
       store(out + 2 * i, static_cast<u16>(lanes[i]));
     }
     const usize bytes = static_cast<usize>(lanes[i]);
-    const Status status = encode_lane(cell, symbols + i * span, symbols + least(n, (i + 1) * span),
-                                      out + offset, out + offset + bytes);
+    const Status status =
+        encode_lane(cell, symbols + i * span, symbols + least(n, (i + 1) * span), out + offset, out + offset + bytes);
     if (status != Status::ok) return status;
     offset += bytes;
   }
@@ -96,9 +95,8 @@ static Status lane_sizes(const u8* symbols, const i64* bounds, usize rows, const
 }
 
 // Rows of symbols, each with the code it names, each to its own offset in `out`.
-static Status encode(const u8* symbols, const i64* bounds, usize rows, const u8* use, const u8* codes,
-                     usize code_count, const i64* lanes, u8* out, usize out_size, const i64* offsets,
-                     usize* failed) {
+static Status encode(const u8* symbols, const i64* bounds, usize rows, const u8* use, const u8* codes, usize code_count,
+                     const i64* lanes, u8* out, usize out_size, const i64* offsets, usize* failed) {
   Code code;
   u32 cell[kSymbols];
   usize current = ~usize{0};

@@ -5,8 +5,8 @@
 namespace dcz {
 namespace DCZ_TIER {
 
-constexpr u32 kTableSymbols = 6;  // symbols of one entry at most
-constexpr int kTableBits = 11;    // 16 KiB: half of a first-level cache. Longer codes take 12
+constexpr u32 kTableSymbols = 6;       // symbols of one entry at most
+constexpr int kTableBits = 11;         // 16 KiB: half of a first-level cache. Longer codes take 12
 constexpr usize kWorthJoining = 6000;  // symbols
 constexpr usize kTableEntries = usize{1} << kMaxCodeLength;
 

@@ -15,8 +15,8 @@ static usize code_total(const Columns& c, const Job& job, usize streams) {
 
 // The plan of a job, or why there is none.
 static Status make_plan(const Columns& c, const Job& job, DecodePlan& p) {
-  const i64 all[] = {job.word, job.planes, job.weights, job.chunk, job.entries, job.group, job.rows,
-                     job.first, job.count, job.streams, job.numbers, job.data, job.size};
+  const i64 all[] = {job.word,  job.planes, job.weights, job.chunk,   job.entries, job.group, job.rows,
+                     job.first, job.count,  job.streams, job.numbers, job.data,    job.size};
   for (const i64 x : all)
     if (x < 0 || x >> 56 != 0) return Status::argument;
   p.positions = static_cast<Positions>(job.positions);
@@ -123,7 +123,8 @@ static Status read_codebook(const Columns& c, i64 where, usize word, bool rotate
   }
   if (static_cast<i64>(crc32c(data, total, 0)) != book[0]) return Status::book_checksum;
   *used = total;
-  const Status s = decode_codebook(word, rotate, books, entries, table, kinds, lengths, data, data + size, planes, words);
+  const Status s =
+      decode_codebook(word, rotate, books, entries, table, kinds, lengths, data, data + size, planes, words);
   return s == Status::ok || s == Status::order ? s : Status::book;
 }
 
@@ -138,7 +139,8 @@ static Status job_codebook(const Columns& c, const Job& job, DecodePlan& p, cons
     return p.entries > 0 && p.codebook_bytes / p.word / p.entries < books ? Status::argument : Status::ok;
   }
   usize used = 0;
-  const Status s = read_codebook(c, job.book, p.word, p.rotate, books, p.entries, data, size, tables, planes, words, &used);
+  const Status s =
+      read_codebook(c, job.book, p.word, p.rotate, books, p.entries, data, size, tables, planes, words, &used);
   p.codebook = words;
   p.codebook_bytes = books * p.entries * p.word;
   data += used;
@@ -166,8 +168,8 @@ static Status codebook(const Columns& c, i64 where, usize word, bool rotate, usi
 }
 
 // Decodes a job's bytes, its codebook first if it has one, to `out`.
-static Status run_job(const Columns& c, const Job& job, const u8* data, usize size, u8* out, usize out_size, u8* scratch,
-                      usize scratch_size, usize* failed) {
+static Status run_job(const Columns& c, const Job& job, const u8* data, usize size, u8* out, usize out_size,
+                      u8* scratch, usize scratch_size, usize* failed) {
   *failed = static_cast<usize>(job.first);
   DecodePlan p{};
   if (const Status s = make_plan(c, job, p); s != Status::ok) return s;
@@ -181,7 +183,8 @@ static Status run_job(const Columns& c, const Job& job, const u8* data, usize si
   u8 kinds[kMaxStreams * kMaxCodes];
   const i64* number = c.numbers + job.numbers;
   for (usize stream = 0, i = 0; stream < streams; ++stream) {
-    const usize symbols = most_symbols(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.count), stream);
+    const usize symbols =
+        most_symbols(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.count), stream);
     const u32 used = used_codes(c, job, kRowHead + 2 * streams, stream);
     for (u32 k = 0; k < p.code_count[stream]; ++k, ++i, ++number) {
       if ((used >> k & 1) == 0) continue;
@@ -191,7 +194,8 @@ static Status run_job(const Columns& c, const Job& job, const u8* data, usize si
   p.kinds = kinds;
   p.tables = reinterpret_cast<const u8*>(tables);
   if (p.values == Values::codebook) {
-    const Status s = job_codebook(c, job, p, data, size, tables + codes, scratch + layout.planes - 64, scratch + layout.words - 64);
+    const Status s =
+        job_codebook(c, job, p, data, size, tables + codes, scratch + layout.planes - 64, scratch + layout.words - 64);
     if (s != Status::ok) return s;
   }
   return decode_chunks(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.first),

@@ -7,26 +7,26 @@ namespace dcz {
 
 enum class Status : int {
   ok = 0,
-  argument = 1,  // a buffer too small or a parameter out of range: a mistake of the caller
-  code = 2,      // code lengths that form no complete prefix code
-  length = 3,    // a stream does not end where the directory says
-  padding = 4,   // bits set behind the last symbol of a stream
-  count = 5,     // positions that do not add up to the directory's nonzeros, or leave the chunk
-  index = 6,     // a cluster index beyond the codebook
-  checksum = 7,  // CRC-32C of a chunk
-  full = 8,      // more distinct values than the limit
-  book = 9,      // a codebook's stream that does not decode
-  order = 10,    // a codebook that does not ascend
+  argument = 1,        // a buffer too small or a parameter out of range: a mistake of the caller
+  code = 2,            // code lengths that form no complete prefix code
+  length = 3,          // a stream does not end where the directory says
+  padding = 4,         // bits set behind the last symbol of a stream
+  count = 5,           // positions that do not add up to the directory's nonzeros, or leave the chunk
+  index = 6,           // a cluster index beyond the codebook
+  checksum = 7,        // CRC-32C of a chunk
+  full = 8,            // more distinct values than the limit
+  book = 9,            // a codebook's stream that does not decode
+  order = 10,          // a codebook that does not ascend
   book_checksum = 11,  // CRC-32C of a codebook
 };
 
-constexpr usize kSymbols = 256;      // an alphabet is at most a byte
-constexpr int kMaxCodeLength = 12;   // SPEC 5.3
-constexpr usize kLanes = 6;          // independent bit streams of a long Huffman stream
-constexpr usize kLaneThreshold = 2048;  // below it a stream has one lane
-constexpr usize kMaxStreams = 9;     // positions and up to eight value planes
-constexpr usize kMaxCodes = 16;      // codes of one stream
-constexpr usize kCodeRecord = 129;   // kind, then 256 code lengths, two a byte, low nibble first
+constexpr usize kSymbols = 256;             // an alphabet is at most a byte
+constexpr int kMaxCodeLength = 12;          // SPEC 5.3
+constexpr usize kLanes = 6;                 // independent bit streams of a long Huffman stream
+constexpr usize kLaneThreshold = 2048;      // below it a stream has one lane
+constexpr usize kMaxStreams = 9;            // positions and up to eight value planes
+constexpr usize kMaxCodes = 16;             // codes of one stream
+constexpr usize kCodeRecord = 129;          // kind, then 256 code lengths, two a byte, low nibble first
 constexpr u32 kCrcPolynomial = 0x82F63B78;  // of CRC-32C, reflected
 
 // Kinds of a code record's first byte. 1 to 7 is `packed` with that many bits.
@@ -40,17 +40,17 @@ enum class Values : int { codebook = 0, planes = 1, bytes = 2 };
 struct DecodePlan {
   Positions positions;
   Values values;
-  usize word;            // bytes per word: 1, 2, 4 or 8
-  bool rotate;           // words were rotated left by one before they were split
-  usize planes;          // streams of values
-  usize weights;         // words of the tensor
-  usize chunk;           // words of a chunk, the last may be shorter
-  const u8* codebook;    // words, `entries` of each codebook, or null
+  usize word;          // bytes per word: 1, 2, 4 or 8
+  bool rotate;         // words were rotated left by one before they were split
+  usize planes;        // streams of values
+  usize weights;       // words of the tensor
+  usize chunk;         // words of a chunk, the last may be shorter
+  const u8* codebook;  // words, `entries` of each codebook, or null
   usize codebook_bytes;
-  usize entries;         // entries of one codebook
-  usize group;           // words that share a codebook; >= weights for one codebook
-  const u8* kinds;       // of the codes, stream after stream
-  const u8* tables;      // their decode tables
+  usize entries;     // entries of one codebook
+  usize group;       // words that share a codebook; >= weights for one codebook
+  const u8* kinds;   // of the codes, stream after stream
+  const u8* tables;  // their decode tables
   u32 code_count[kMaxStreams];
   bool stream;  // write past the cache: for outputs larger than it
 };
@@ -92,20 +92,18 @@ struct Kernels {
   usize (*check_codes)(const u8* records, usize count);
   Status (*lane_sizes)(const u8* symbols, const i64* bounds, usize rows, const u8* use, const u8* codes,
                        usize code_count, i64* out, usize* failed);
-  Status (*encode)(const u8* symbols, const i64* bounds, usize rows, const u8* use, const u8* codes,
-                   usize code_count, const i64* lanes, u8* out, usize out_size, const i64* offsets,
-                   usize* failed);
+  Status (*encode)(const u8* symbols, const i64* bounds, usize rows, const u8* use, const u8* codes, usize code_count,
+                   const i64* lanes, u8* out, usize out_size, const i64* offsets, usize* failed);
   usize table_size;  // bytes of scratch memory that `decode` needs, from a multiple of 64 on
   Status (*decode)(const u8* record, const u8* data, usize size, u8* out, usize n, u8* scratch);
-  Status (*scan)(const u8* words, usize n, usize word, usize limit, u64* keys, usize* key_count,
-                 u32* slots, usize slot_count, u8* bitmap, u8* ids, usize id_bytes, usize id_capacity,
-                 usize* nonzeros);
+  Status (*scan)(const u8* words, usize n, usize word, usize limit, u64* keys, usize* key_count, u32* slots,
+                 usize slot_count, u8* bitmap, u8* ids, usize id_bytes, usize id_capacity, usize* nonzeros);
   usize (*bitmap)(const u8* words, usize n, usize word, u8* bitmap);
   usize (*nonzeros)(const u8* words, usize n, usize word, u8* out, usize capacity);
   void (*split)(const u8* words, usize n, usize word, bool rotate, u8* planes, usize stride);
   void (*merge)(const u8* planes, usize stride, usize n, usize word, bool rotate, u8* words);
-  Status (*gaps)(const u8* bitmap, usize n, usize chunk, int bits, u8* symbols, usize capacity,
-                 i64* entries, usize* written);
+  Status (*gaps)(const u8* bitmap, usize n, usize chunk, int bits, u8* symbols, usize capacity, i64* entries,
+                 usize* written);
   usize (*codebook_scratch)(usize word, usize words);
   Status (*codebook)(const Columns& columns, i64 book, usize word, bool rotate, usize books, usize entries,
                      const u8* data, usize size, u8* out, u8* scratch);

@@ -106,8 +106,8 @@ struct KernelSet {
     return {static_cast<int>(s), failed};
   }
 
-  std::pair<int, usize> encode(In<u8> symbols, In<i64> bounds, In<u8> use, In<u8> codes, In2<i64> lanes,
-                               Out<u8> out, In<i64> offsets) const {
+  std::pair<int, usize> encode(In<u8> symbols, In<i64> bounds, In<u8> use, In<u8> codes, In2<i64> lanes, Out<u8> out,
+                               In<i64> offsets) const {
     const usize rows = use.size();
     check_bounds(bounds, symbols.size());
     require(bounds.size() == rows + 1 && offsets.size() == rows, "bounds, offsets: one entry per row");
@@ -115,9 +115,9 @@ struct KernelSet {
     require(codes.size() % kCodeRecord == 0, "codes: whole records");
     nb::gil_scoped_release release;
     usize failed = 0;
-    const Status s = k->encode(symbols.data(), bounds.data(), rows, use.data(), codes.data(),
-                               codes.size() / kCodeRecord, lanes.data(), out.data(), out.size(),
-                               offsets.data(), &failed);
+    const Status s =
+        k->encode(symbols.data(), bounds.data(), rows, use.data(), codes.data(), codes.size() / kCodeRecord,
+                  lanes.data(), out.data(), out.size(), offsets.data(), &failed);
     return {static_cast<int>(s), failed};
   }
 
@@ -174,8 +174,7 @@ struct KernelSet {
     k->merge(planes.data(), planes.shape(1), planes.shape(1), word, rotate, out.data());
   }
 
-  std::pair<int, usize> gaps(In<u8> bitmap, usize weights, usize chunk, int bits, Out<u8> out,
-                             Out<i64> entries) const {
+  std::pair<int, usize> gaps(In<u8> bitmap, usize weights, usize chunk, int bits, Out<u8> out, Out<i64> entries) const {
     require(chunk > 0 && entries.size() == ceil_div(weights, chunk), "entries: one per chunk");
     require(bitmap.size() >= ceil_div(weights, 8), "bitmap: one bit per weight");
     nb::gil_scoped_release release;
@@ -205,8 +204,12 @@ struct KernelSet {
                                          In<i64> books, In<u8> words, In<u8> data, nb::list out) const {
     require(jobs.shape(1) == kJobFields && out.size() == jobs.shape(0), "jobs: 19 columns and an array each");
     require(records.size() % kCodeRecord == 0, "records: whole records");
-    const Columns columns{records.data(), records.size() / kCodeRecord, counts.data(), counts.size(), numbers.data(),
-                          numbers.size(), rows.data(), rows.size(), books.data(), books.size(), words.data(), words.size()};
+    const Columns columns{records.data(), records.size() / kCodeRecord,
+                          counts.data(),  counts.size(),
+                          numbers.data(), numbers.size(),
+                          rows.data(),    rows.size(),
+                          books.data(),   books.size(),
+                          words.data(),   words.size()};
     std::vector<Out<u8>> outs;
     outs.reserve(out.size());
     for (nb::handle h : out) outs.push_back(nb::cast<Out<u8>>(h));
@@ -239,8 +242,7 @@ NB_MODULE(_native, m) {
       .def("code_lengths", &KernelSet::code_lengths, "histogram"_a, "limit"_a, "out"_a)
       .def("check_codes", &KernelSet::check_codes, "records"_a)
       .def("lane_sizes", &KernelSet::lane_sizes, "symbols"_a, "bounds"_a, "use"_a, "codes"_a, "out"_a)
-      .def("encode", &KernelSet::encode, "symbols"_a, "bounds"_a, "use"_a, "codes"_a, "lanes"_a, "out"_a,
-           "offsets"_a)
+      .def("encode", &KernelSet::encode, "symbols"_a, "bounds"_a, "use"_a, "codes"_a, "lanes"_a, "out"_a, "offsets"_a)
       .def("decode", &KernelSet::decode, "record"_a, "data"_a, "out"_a)
       .def("scan", &KernelSet::scan, "words"_a, "word"_a, "limit"_a, "keys"_a, "slots"_a, "bitmap"_a, "ids"_a,
            "id_bytes"_a)

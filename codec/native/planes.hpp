@@ -16,13 +16,17 @@ static void split_words(const u8* words, usize n, u8* planes, usize stride) {
 
 static void split(const u8* words, usize n, usize word, bool rotate, u8* planes, usize stride) {
   switch (word) {
-    case 1: std::memcpy(planes, words, n); return;
-    case 2: rotate ? split_words<u16, true>(words, n, planes, stride)
-                   : split_words<u16, false>(words, n, planes, stride); return;
-    case 4: rotate ? split_words<u32, true>(words, n, planes, stride)
-                   : split_words<u32, false>(words, n, planes, stride); return;
-    default: rotate ? split_words<u64, true>(words, n, planes, stride)
-                    : split_words<u64, false>(words, n, planes, stride);
+    case 1:
+      std::memcpy(planes, words, n);
+      return;
+    case 2:
+      rotate ? split_words<u16, true>(words, n, planes, stride) : split_words<u16, false>(words, n, planes, stride);
+      return;
+    case 4:
+      rotate ? split_words<u32, true>(words, n, planes, stride) : split_words<u32, false>(words, n, planes, stride);
+      return;
+    default:
+      rotate ? split_words<u64, true>(words, n, planes, stride) : split_words<u64, false>(words, n, planes, stride);
   }
 }
 

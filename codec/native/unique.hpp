@@ -31,8 +31,7 @@ struct KeySet {
 constexpr usize kScanBlock = 2048;  // words at a time: their nonzeros stay in the first-level cache
 
 template <class W, class Id>
-static Status scan_words(const u8* words, usize n, KeySet& set, u8* bitmap, Id* ids, usize capacity,
-                         usize* nonzeros) {
+static Status scan_words(const u8* words, usize n, KeySet& set, u8* bitmap, Id* ids, usize capacity, usize* nonzeros) {
   W block[kScanBlock + kTakeSlack];
   usize total = 0;
   for (usize at = 0; at < n; at += kScanBlock) {
@@ -52,9 +51,8 @@ static Status scan_words(const u8* words, usize n, KeySet& set, u8* bitmap, Id* 
   return Status::ok;
 }
 
-static Status scan(const u8* words, usize n, usize word, usize limit, u64* keys, usize* key_count,
-                   u32* slots, usize slot_count, u8* bitmap, u8* ids, usize id_bytes,
-                   usize id_capacity, usize* nonzeros) {
+static Status scan(const u8* words, usize n, usize word, usize limit, u64* keys, usize* key_count, u32* slots,
+                   usize slot_count, u8* bitmap, u8* ids, usize id_bytes, usize id_capacity, usize* nonzeros) {
   if (limit == 0 || slot_count < 2 * limit || (slot_count & (slot_count - 1)) != 0) return Status::argument;
   if ((id_bytes == 1 && limit > 256) || (id_bytes == 2 && limit > 65536)) return Status::argument;
   std::memset(slots, 0, slot_count * sizeof *slots);

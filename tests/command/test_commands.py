@@ -113,7 +113,9 @@ def test_json_of_odd_files(folder: Path, dcz_: Callable) -> None:
     """No tensors, no bytes, no finite ratio, metadata that JSON lacks: still one JSON document."""
     array = np.arange(3)
     metadata = {"nan": float("nan"), "inf": [float("inf")], "bytes": b"\x00\xff", "ü": 1}
-    dcz.save_file({"empty": np.zeros((0, 3)), "zeros": np.zeros(4096, "<f4"), "a": array, "b": array}, "o.dcz", metadata=metadata)
+    dcz.save_file(
+        {"empty": np.zeros((0, 3)), "zeros": np.zeros(4096, "<f4"), "a": array, "b": array}, "o.dcz", metadata=metadata
+    )
     dcz.save_file({}, "none.dcz")
     for name in ("o.dcz", "none.dcz"):
         for verb in ("inspect", "verify"):
@@ -192,7 +194,9 @@ def test_hostile_names_are_shown_as_text(folder: Path, dcz_: Callable) -> None:
         assert text in table
 
 
-@pytest.mark.parametrize("arguments", [("inspect", "model.dcz"), ("verify", "model.dcz"), ("--help",), ("pack", "--help")])
+@pytest.mark.parametrize(
+    "arguments", [("inspect", "model.dcz"), ("verify", "model.dcz"), ("--help",), ("pack", "--help")]
+)
 def test_piped_output_is_plain(folder: Path, arguments: tuple[str, ...]) -> None:
     """As another program sees it, even where the terminal would have colours."""
     dcz.save_file(TENSORS, "model.dcz")

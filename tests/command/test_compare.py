@@ -120,8 +120,12 @@ def test_page_and_figure(folder: Path, dcz_: Callable) -> None:
     assert run.code == 1 and "r.bmp: the name of a figure ends in one of .png, .pdf, .svg" in run.err
 
 
-@pytest.mark.parametrize(("module", "option", "named"), [("vl_convert", "--html", "r.html"), ("matplotlib", "--png", "r.png")])
-def test_a_missing_library(folder: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch, module: str, option: str, named: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "option", "named"), [("vl_convert", "--html", "r.html"), ("matplotlib", "--png", "r.png")]
+)
+def test_a_missing_library(
+    folder: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch, module: str, option: str, named: str
+) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     run = dcz_("compare", "model.dcz", option, named)
     assert run.code == 1 and run.err.count("\n") == 1 and "pip install 'dcz[plot]'" in run.err

@@ -146,5 +146,10 @@ def test_an_error(folder: Path, dcz_: Callable, name: str) -> None:
     before = names(".")
     arguments, message = ERRORS[name]
     run = dcz_(*arguments)
-    assert run.code == 1 and run.out == "" and run.err.count("\n") == 1 and message in run.err.replace(str(folder) + "/", "")
+    assert (
+        run.code == 1
+        and run.out == ""
+        and run.err.count("\n") == 1
+        and message in run.err.replace(str(folder) + "/", "")
+    )
     assert names(".") == before

@@ -79,31 +79,63 @@ def test_plan_and_pack(folder: Path, dcz_: Callable, suffix: str) -> None:
 
 def test_plan_for_an_error_with_a_plot(folder: Path, dcz_: Callable) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    run = dcz_("plan", "model.safetensors", "--max-rel-error", 0.2, "--names", "fc*", "--entropy", 0.003, "--plot", "p.png", "-q")
+    run = dcz_(
+        "plan",
+        "model.safetensors",
+        "--max-rel-error",
+        0.2,
+        "--names",
+        "fc*",
+        "--entropy",
+        0.003,
+        "--plot",
+        "p.png",
+        "-q",
+    )
     assert (run.code, run.out, run.err) == (0, "", "")
     assert Path("p.png").read_bytes().startswith(b"\x89PNG")
 
 
 RATIO = ("--target-ratio", "5")
 ERRORS = {
-    "empty recipe": (("pack", "model.safetensors", "x.dcz", "--recipe", "empty.json"), 1, "empty.json: recipe: is empty"),
+    "empty recipe": (
+        ("pack", "model.safetensors", "x.dcz", "--recipe", "empty.json"),
+        1,
+        "empty.json: recipe: is empty",
+    ),
     "unknown key": (("pack", "model.safetensors", "x.dcz", "--recipe", "typo.toml"), 1, "did you mean n_bits?"),
     "no match": (("pack", "model.safetensors", "x.dcz", "--recipe", "nothing.toml"), 1, "near it: fc.weight"),
     "broken": (("pack", "model.safetensors", "x.dcz", "--recipe", "broken.toml"), 1, "broken.toml: no TOML"),
     "absent": (("pack", "model.safetensors", "x.dcz", "--recipe", "absent.toml"), 1, "absent.toml: No such file"),
-    "other kind": (("pack", "model.safetensors", "x.dcz", "--recipe", "model.safetensors"), 1, "a recipe is a .toml or .json file"),
+    "other kind": (
+        ("pack", "model.safetensors", "x.dcz", "--recipe", "model.safetensors"),
+        1,
+        "a recipe is a .toml or .json file",
+    ),
     "nan": (("pack", "nan.safetensors", "x.dcz", "--recipe", "r.json"), 1, "tensor 'fc.weight': has NaN or infinity"),
     "keep without recipe": (("pack", "model.safetensors", "x.dcz", "--keep-nonfinite"), 2, "goes with --recipe"),
     "no target": (("plan", "model.safetensors"), 2, "give one of --target-ratio"),
     "two targets": (("plan", "model.safetensors", *RATIO, "--target-bytes", "9"), 2, "give one of --target-ratio"),
-    "out of reach": (("plan", "model.safetensors", "--target-ratio", "1e6", "--n-bits", "2"), 1, "the smallest plan takes"),
+    "out of reach": (
+        ("plan", "model.safetensors", "--target-ratio", "1e6", "--n-bits", "2"),
+        1,
+        "the smallest plan takes",
+    ),
     "no numbers": (("plan", "model.safetensors", *RATIO, "--n-bits", "a"), 2, "--n-bits: expected numbers"),
     "no bits": (("plan", "model.safetensors", *RATIO, "--n-bits", "17"), 1, "n_bits: expected an integer from 1 to 16"),
     "plan of nan": (("plan", "nan.safetensors", *RATIO), 1, "has NaN or infinity"),
     "plan of nothing": (("plan", "model.safetensors", *RATIO, "--names", "nope"), 1, "'nope' matches none"),
-    "plan to other kind": (("plan", "model.safetensors", *RATIO, "-o", "x.yaml"), 1, "a recipe is a .toml or .json file"),
+    "plan to other kind": (
+        ("plan", "model.safetensors", *RATIO, "-o", "x.yaml"),
+        1,
+        "a recipe is a .toml or .json file",
+    ),
     "plan over a file": (("plan", "model.safetensors", *RATIO, "-o", "r.json"), 1, "already exists; use --force"),
-    "plot of other kind": (("plan", "model.safetensors", *RATIO, "--plot", "x.docx"), 1, "a plot is a .png, .svg, .pdf file"),
+    "plot of other kind": (
+        ("plan", "model.safetensors", *RATIO, "--plot", "x.docx"),
+        1,
+        "a plot is a .png, .svg, .pdf file",
+    ),
 }
 
 

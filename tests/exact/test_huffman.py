@@ -117,18 +117,14 @@ def test_canonical_numbers_are_those_of_bitarray() -> None:
     assert not stream[used:].any()
 
 
-ROWS = st.one_of(
-    st.integers(0, 40), st.sampled_from([2046, 2047, 2048, 2049, 2053, 2054, 4095, 4096, 6144, 10_007])
-)
+ROWS = st.one_of(st.integers(0, 40), st.sampled_from([2046, 2047, 2048, 2049, 2053, 2054, 4095, 4096, 6144, 10_007]))
 
 
 @given(seed=st.integers(0, 999), n=ROWS, alphabet=st.sampled_from([1, 2, 3, 16, 255, 256]), skew=st.floats(0.5, 30))
-def test_rows_come_back(
-    kernel_set: Kernels, pure: Kernels, seed: int, n: int, alphabet: int, skew: float
-) -> None:
+def test_rows_come_back(kernel_set: Kernels, pure: Kernels, seed: int, n: int, alphabet: int, skew: float) -> None:
     rng = np.random.Generator(np.random.PCG64(seed))
     symbols = (rng.random(n) ** skew * alphabet).astype(np.uint8)
-    extra = {s: 1 for s in range(alphabet)} if seed % 2 else {}  # symbols of the code that the row does not have
+    extra = dict.fromkeys(range(alphabet), 1) if seed % 2 else {}  # symbols of the code that the row does not have
     counts = extra | {s: c + 1 for s, c in zip(*(a.tolist() for a in np.unique(symbols, return_counts=True)))}
     record = record_of(lengths_of(counts or {0: 1}))
     coded = code(symbols, record, kernel_set)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcz.errors import FormatError
-from dcz.tensor import integers
+from dcz.format import integers
 
 MOST = (1 << 63) - 1
 COLUMNS = st.sampled_from([1, 7, 8, 9, 16, 17, 31, 32, 33, 62, 63]).flatmap(

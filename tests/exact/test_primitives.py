@@ -21,14 +21,19 @@ KNOWN_CHECKSUMS = [
     (b"\xff" * 32, 0x62A8AB43),
     (bytes(range(32)), 0x46DD794E),
     (bytes(range(31, -1, -1)), 0x113FDB5C),
-    (bytes.fromhex("01c00000" + "00" * 12 + "1400000000000400000000140000001828" + "00" * 7 + "02" + "00" * 7), 0xD9963A56),
+    (
+        bytes.fromhex("01c00000" + "00" * 12 + "1400000000000400000000140000001828" + "00" * 7 + "02" + "00" * 7),
+        0xD9963A56,
+    ),
 ]
 
 WORDS = st.sampled_from([1, 2, 4, 8])
 # Around the block sizes of every kernel: words of 64 bits, vectors, scan blocks, lanes, checksum blocks.
 SIZES = st.one_of(
     st.integers(0, 300),
-    st.sampled_from([511, 512, 513, 767, 768, 1023, 1024, 1025, 2047, 2048, 2049, 3071, 3072, 3073, 4096, 6150, 10_000]),
+    st.sampled_from(
+        [511, 512, 513, 767, 768, 1023, 1024, 1025, 2047, 2048, 2049, 3071, 3072, 3073, 4096, 6150, 10_000]
+    ),
 )
 
 
@@ -69,9 +74,7 @@ def test_histograms(kernel_set: Kernels, seed: int, counts: list[int], top: int)
 
 
 @given(seed=st.integers(0, 99), n=SIZES, word=WORDS, density=st.floats(0, 1), pattern=st.sampled_from(PATTERNS))
-def test_bitmap_and_nonzeros(
-    kernel_set: Kernels, seed: int, n: int, word: int, density: float, pattern: str
-) -> None:
+def test_bitmap_and_nonzeros(kernel_set: Kernels, seed: int, n: int, word: int, density: float, pattern: str) -> None:
     data = words_of(seed, n, word, density, 50, pattern)
     values = data.view(f"<u{word}")
     bits, count = kernel_set.bitmap(data, word)
@@ -145,9 +148,7 @@ def test_scan_takes_no_longer_for_words_that_differ_in_few_bits(native_set: Kern
     bits=st.sampled_from([4, 5, 8]),
     chunk=st.sampled_from([512, 1024, 2048, 8192]),
 )
-def test_gaps(
-    kernel_set: Kernels, pure: Kernels, seed: int, n: int, density: float, bits: int, chunk: int
-) -> None:
+def test_gaps(kernel_set: Kernels, pure: Kernels, seed: int, n: int, density: float, bits: int, chunk: int) -> None:
     set_ = np.random.Generator(np.random.PCG64(seed)).random(n) < density
     bitmap = np.packbits(set_, bitorder="little")
     symbols, entries = kernel_set.gaps(bitmap, n, chunk, bits, int(set_.sum()))

@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dcz
-from dcz.container.index import INTEGERS
-from dcz.container.trailer import Trailer
 from dcz.dtypes import DTYPES
-from dcz.tensor import PROFILES, integers
+from dcz.format import integers
+from dcz.format.index import INTEGERS
+from dcz.format.trailer import Trailer
+from dcz.tensor import PROFILES
 from support.arrays import CODES, arrays, make_array
 from support.bits import assert_same_bits
 
@@ -90,7 +91,11 @@ def test_each_way_to_store(way: str) -> None:
 def test_the_ways_are_different() -> None:
     kinds = set()
     for code, shape, density, distinct, pattern, profile in WAYS.values():
-        layout = dcz.open(dcz.save({"w": make_array(3, code, shape, density, distinct, pattern)}, profile=profile)).info("w").layout
+        layout = (
+            dcz.open(dcz.save({"w": make_array(3, code, shape, density, distinct, pattern)}, profile=profile))
+            .info("w")
+            .layout
+        )
         kinds.add((layout.positions, layout.values))
     assert {positions for positions, _ in kinds} >= {"all", "bitmap", "relative8"}
     assert {values for _, values in kinds} == {"codebook", "planes", "bytes"}
@@ -131,7 +136,9 @@ def _edit(data: bytes, edit: Callable[[dict], object]) -> bytes:
 def test_both_refuse_the_same_lies(choice: st.DataObject) -> None:
     """One number of the index changed: both readers take the file, and read the same, or both refuse it."""
     array = make_array(2, "F32", (3000,), choice.draw(st.sampled_from([0.1, 0.5])), 9, "float")
-    data = dcz.save({"w": array, "v": np.arange(40, dtype="<i4")}, profile=choice.draw(st.sampled_from(["auto", "paper", "csr"])))
+    data = dcz.save(
+        {"w": array, "v": np.arange(40, dtype="<i4")}, profile=choice.draw(st.sampled_from(["auto", "paper", "csr"]))
+    )
     key = choice.draw(st.sampled_from(sorted(INTEGERS)))
 
     def edit(columns: dict) -> None:
@@ -160,11 +167,18 @@ def test_the_dtypes_are_the_same() -> None:
     assert set(reference.DTYPES) == set(DTYPES) == set(CODES)
     for code, dtype in DTYPES.items():
         other = reference.DTYPES[code]
-        assert (other.name, other.word, other.words, other.rotated) == (dtype.name, dtype.word, dtype.words, dtype.rotate)
+        assert (other.name, other.word, other.words, other.rotated) == (
+            dtype.name,
+            dtype.word,
+            dtype.words,
+            dtype.rotate,
+        )
 
 
 def test_every_flipped_bit_is_refused() -> None:
-    data = dcz.save({"a": make_array(1, "F32", (40, 9), 0.3, 7, "float"), "b": np.zeros(2048, "<u2")}, metadata={"x": 1})
+    data = dcz.save(
+        {"a": make_array(1, "F32", (40, 9), 0.3, 7, "float"), "b": np.zeros(2048, "<u2")}, metadata={"x": 1}
+    )
     for bit in range(0, 8 * len(data), 5):
         bad = bytearray(data)
         bad[bit // 8] ^= 1 << bit % 8

@@ -84,7 +84,9 @@ def test_shape_and_dtype() -> None:
     assert view.get_dtype() == "BF16" and view.dtype.name == "bfloat16"
 
 
-@pytest.mark.parametrize("name", ["pruned and clustered float32", "very sparse float32", "too many values for a codebook"])
+@pytest.mark.parametrize(
+    "name", ["pruned and clustered float32", "very sparse float32", "too many values for a codebook"]
+)
 @pytest.mark.parametrize("start", [0, 350_000, 699_990])
 def test_only_chunks_that_are_touched_are_read(name: str, start: int) -> None:
     array = large(name).reshape(-1)

@@ -61,7 +61,13 @@ def test_of_many_chunks(name: str, profile: str) -> None:
 @pytest.mark.parametrize("code", CODES)
 def test_of_any_dtype(code: str) -> None:
     for shape in ((48, 60), (1, 700), (700, 1), (0, 5), (5, 0), (1, 1)):
-        for kind in ((0.1, 15, "float"), (0.3, 5000, "random"), (1.0, 3, "counter"), (0.9, 40, "hostile"), (0.0, 1, "random")):
+        for kind in (
+            (0.1, 15, "float"),
+            (0.3, 5000, "random"),
+            (1.0, 3, "counter"),
+            (0.9, 40, "hostile"),
+            (0.0, 1, "random"),
+        ):
             for profile in PROFILES:
                 check(dcz.open(dcz.save({"w": make_array(7, code, shape, *kind)}, profile=profile)))
 
@@ -125,7 +131,9 @@ def test_conversion_for_dtypes_that_scipy_cannot_compute_with() -> None:
 def test_what_has_no_rows_or_clusters_is_refused() -> None:
     reader = dcz.open(dcz.save({"vector": np.ones(3), "conv": np.ones((2, 3, 1, 1)), "complex": np.ones(3, "c8")}))
     for name, shape in (("vector", r"1 \(3,\)"), ("conv", r"4 \(2, 3, 1, 1\)")):
-        with pytest.raises(DczError, match=f"tensor '{name}': compressed sparse rows have two dimensions, it has {shape}"):
+        with pytest.raises(
+            DczError, match=f"tensor '{name}': compressed sparse rows have two dimensions, it has {shape}"
+        ):
             reader.get_csr(name)
     with pytest.raises(UnsupportedError, match="'complex': clusters are of real numbers"):
         reader.get_clusters("complex")

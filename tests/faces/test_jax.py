@@ -24,7 +24,10 @@ def saved(model: object) -> bytes:
 
 
 def test_names_are_paths() -> None:
-    tree = {"params": {"layers": [{"kernel": jnp.ones(2)}, (jnp.zeros(1), jnp.ones(1))], "none": None}, "step": np.int32(3)}
+    tree = {
+        "params": {"layers": [{"kernel": jnp.ones(2)}, (jnp.zeros(1), jnp.ones(1))], "none": None},
+        "step": np.int32(3),
+    }
     assert sorted(dcz_jax.load(dcz_jax.save(tree))) == [
         "params.layers.0.kernel",
         "params.layers.1.0",
@@ -40,7 +43,7 @@ def test_collisions_are_refused() -> None:
         dcz_jax.save({"a.b": jnp.ones(1), "a": {"b": jnp.ones(1)}})
     for names in (["a", "a.b"], ["a.b", "a.b.c"], ["a.b.c", "a.b"]):
         with pytest.raises(DczError, match="nested=False"):
-            dcz_jax.load(dcz.save({name: X for name in names}), nested=True)
+            dcz_jax.load(dcz.save(dict.fromkeys(names, X)), nested=True)
 
 
 def test_linen_variables_onto_an_abstract_tree() -> None:
@@ -94,7 +97,9 @@ def test_training_state_with_an_optimizer() -> None:
     state = {"params": params, "opt": optax.adam(1e-3).init(params)}
     restored = dcz_jax.load_model(jax.eval_shape(lambda: state), saved(state))
     assert jax.tree_util.tree_structure(restored) == jax.tree_util.tree_structure(state)
-    same = jax.tree_util.tree_map(lambda a, b: a.dtype == b.dtype and np.asarray(a).tobytes() == np.asarray(b).tobytes(), restored, state)
+    same = jax.tree_util.tree_map(
+        lambda a, b: a.dtype == b.dtype and np.asarray(a).tobytes() == np.asarray(b).tobytes(), restored, state
+    )
     assert jax.tree_util.tree_all(same)
 
 

@@ -17,7 +17,7 @@ X = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 6)
 def network(name: str, seed: int) -> object:
     if name == "mlx":
         import mlx.core as mx
-        import mlx.nn as nn
+        from mlx import nn
 
         mx.random.seed(seed)
         return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm(5), nn.ReLU(), nn.Linear(5, 4)).eval()

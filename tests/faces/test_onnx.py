@@ -14,7 +14,7 @@ from support.frameworks import face, framework
 
 onnx = framework("onnx")
 dcz_onnx = face("onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper
 
 X = np.random.Generator(np.random.PCG64(5)).standard_normal((2, 3, 12, 12)).astype(np.float32)
 

@@ -19,7 +19,16 @@ FILES = ("test_matrix.py", "test_common.py", "test_missing.py", "test_mlx_paddle
 @pytest.mark.skipif(importlib.util.find_spec("paddle") is None, reason="paddle is not installed")
 def test_paddle_passes_what_all_faces_pass() -> None:
     here = Path(__file__).parent
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "paddle", *(str(here / f) for f in FILES)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "paddle",
+        *(str(here / f) for f in FILES),
+    ]
     found = subprocess.run(
         command, capture_output=True, text=True, cwd=here.parents[1], env={**os.environ, OWN_PROCESS: "1"}
     )

@@ -57,7 +57,9 @@ def test_mismatches_change_nothing() -> None:
         with pytest.raises(DczError, match=words):
             dcz_tensorflow.load_model(model, dcz.save({**tensors, **change}))
     assert model.bias.numpy().tobytes() == before
-    result = dcz_tensorflow.load_model(model, dcz.save({"bias": tensors["bias"], "more": tensors["bias"]}), strict=False)
+    result = dcz_tensorflow.load_model(
+        model, dcz.save({"bias": tensors["bias"], "more": tensors["bias"]}), strict=False
+    )
     assert sorted(result.missing_keys) == ["layers.0.w", "layers.1.w", "tied"] and result.unexpected_keys == ["more"]
     assert model.bias.numpy().tobytes() == tensors["bias"].tobytes()
     with pytest.raises(DczError, match="expected a tf.Module"):

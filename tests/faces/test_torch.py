@@ -176,7 +176,12 @@ def test_decoding_into_tensors_one_has() -> None:
     own = torch.zeros(2, 3)
     found = dcz_torch.load_file(data, out={"w": own})
     assert found["w"] is own and own.tolist() == [[0, 1, 2], [3, 4, 5]]
-    for wrong in (torch.zeros(3, 2).T, torch.zeros(2, 3, dtype=torch.float64), torch.zeros(3, 2), np.zeros((2, 3), "f4")):
+    for wrong in (
+        torch.zeros(3, 2).T,
+        torch.zeros(2, 3, dtype=torch.float64),
+        torch.zeros(3, 2),
+        np.zeros((2, 3), "f4"),
+    ):
         with pytest.raises(DczError, match="w"):
             dcz_torch.load_file(data, out={"w": wrong})
     with pytest.raises(DczError, match="no memory"):

@@ -88,7 +88,10 @@ DENSE = np.eye(9, dtype=np.float32)
 BROKEN = {
     "too few weights": ({"w.compressed": np.ones(8, np.float32)}, "8 weights for 9 bits of its bitmask"),
     "bits behind the end": ({"w.bitmask": np.full((9, 2), 0x82, np.uint8)}, "weights for"),
-    "another mask": ({"w.bitmask": np.zeros((9, 3), np.uint8)}, r"its bitmask should be U8 \(9, 2\), found U8 \(9, 3\)"),
+    "another mask": (
+        {"w.bitmask": np.zeros((9, 3), np.uint8)},
+        r"its bitmask should be U8 \(9, 2\), found U8 \(9, 3\)",
+    ),
     "a mask of words": ({"w.bitmask": np.zeros((9, 2), np.int16)}, "its bitmask should be U8"),
     "a shape of floats": ({"w.shape": np.ones(2)}, "its shape should be a list of int64, found F64"),
     "no shape": ({"w.shape": np.zeros(0, np.int64)}, "its shape should be a list of int64"),

@@ -20,7 +20,9 @@ from support.bits import assert_same_bits
 logging.getLogger("coremltools").setLevel(logging.CRITICAL)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    ct = pytest.importorskip("coremltools", reason="coremltools is not installed, or does not run here (pip install 'dcz[coreml]')")
+    ct = pytest.importorskip(
+        "coremltools", reason="coremltools is not installed, or does not run here (pip install 'dcz[coreml]')"
+    )
     try:
         from coremltools.converters.mil import Builder as mb
         from coremltools.converters.mil.mil import types
@@ -30,7 +32,14 @@ with warnings.catch_warnings():
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 IOS = {16: ct.target.iOS16, 18: ct.target.iOS18}
-UINT = {1: types.np_uint1_dtype, 2: types.np_uint2_dtype, 3: types.np_uint3_dtype, 4: types.np_uint4_dtype, 6: types.np_uint6_dtype, 8: np.uint8}
+UINT = {
+    1: types.np_uint1_dtype,
+    2: types.np_uint2_dtype,
+    3: types.np_uint3_dtype,
+    4: types.np_uint4_dtype,
+    6: types.np_uint6_dtype,
+    8: np.uint8,
+}
 
 
 def package(path: Path, make: object, ios: int = 18) -> Path:
@@ -90,13 +99,17 @@ def sparse16() -> object:
 
 def lut16(bits: int) -> object:
     each = RNG.integers(0, 1 << bits, 64 * 32).astype(np.uint8)
-    packed = np.packbits(np.unpackbits(each[:, None], axis=1, bitorder="little", count=bits).reshape(-1), bitorder="little")
+    packed = np.packbits(
+        np.unpackbits(each[:, None], axis=1, bitorder="little", count=bits).reshape(-1), bitorder="little"
+    )
     return mb.constexpr_lut_to_dense(indices=packed, lut=table(1 << bits), shape=np.uint32([64, 32]))
 
 
 def joint(bits: int, *groups: int) -> object:
     mask, values = mb.constexpr_lut_to_sparse(
-        indices_mask=MASK.astype(UINT[1]), indices_nonzero_data=indices(bits, int(MASK.sum())), lut=table(*groups, 1 << bits, 1)
+        indices_mask=MASK.astype(UINT[1]),
+        indices_nonzero_data=indices(bits, int(MASK.sum())),
+        lut=table(*groups, 1 << bits, 1),
     )
     return mb.constexpr_sparse_to_dense(nonzero_data=values, mask=mask)
 
@@ -196,7 +209,11 @@ def test_manifests_that_lie(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="no Core ML package"):
         open_model(path)
     item = {"itemInfoEntries": {"a": {"path": "../../secret"}}, "rootModelIdentifier": "a"}
-    for text, message in (("{", "names no model"), ("[]", "names no model"), (json.dumps(item), "outside of the package; refused")):
+    for text, message in (
+        ("{", "names no model"),
+        ("[]", "names no model"),
+        (json.dumps(item), "outside of the package; refused"),
+    ):
         (path / "Manifest.json").write_text(text)
         with pytest.raises(FormatError, match=message):
             open_model(path)

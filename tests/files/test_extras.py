@@ -24,7 +24,7 @@ WRITE = {".pt": ("torch", "torch"), ".h5": ("h5py", "hdf5"), ".keras": ("h5py", 
 
 
 @pytest.fixture
-def without(monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201 - a function
+def without(monkeypatch: pytest.MonkeyPatch):
     original = builtins.__import__
 
     def hide(library: str) -> None:
@@ -42,7 +42,7 @@ def without(monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201 - a function
 
 
 @pytest.mark.parametrize("extension", READ)
-def test_reading(tmp_path: Path, without, extension: str) -> None:  # noqa: ANN001
+def test_reading(tmp_path: Path, without, extension: str) -> None:
     library, extra = READ[extension]
     without(library)
     (tmp_path / f"w{extension}").write_bytes(b"PK\3\4")
@@ -51,7 +51,7 @@ def test_reading(tmp_path: Path, without, extension: str) -> None:  # noqa: ANN0
 
 
 @pytest.mark.parametrize("extension", WRITE)
-def test_writing(tmp_path: Path, without, extension: str) -> None:  # noqa: ANN001
+def test_writing(tmp_path: Path, without, extension: str) -> None:
     library, extra = WRITE[extension]
     without(library)
     dcz.save_file({"w": np.zeros(3)}, tmp_path / "a.dcz")

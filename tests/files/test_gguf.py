@@ -16,7 +16,9 @@ from dcz.errors import DczError, FormatError, LimitError, TruncatedError, Unsupp
 from support.arrays import make_array
 from support.bits import assert_same_bits
 
-FLOATS = {f"blk.{code}": make_array(2, code, (4, 64), 0.5, 50) for code in ("F32", "F16", "F64", "I8", "I16", "I32", "I64")}
+FLOATS = {
+    f"blk.{code}": make_array(2, code, (4, 64), 0.5, 50) for code in ("F32", "F16", "F64", "I8", "I16", "I32", "I64")
+}
 
 
 def text(value: str) -> bytes:
@@ -43,12 +45,12 @@ def convert(source: Path, target: Path) -> Path:
 
 
 @pytest.fixture
-def library():  # noqa: ANN201 - a module
+def library():
     return pytest.importorskip("gguf", reason="the gguf library is not installed (pip install gguf)")
 
 
 @pytest.mark.parametrize("alignment", [None, 64])
-def test_what_the_library_writes(tmp_path: Path, library, alignment: int | None) -> None:  # noqa: ANN001
+def test_what_the_library_writes(tmp_path: Path, library, alignment: int | None) -> None:
     kinds = library.GGMLQuantizationType
     writer = library.GGUFWriter(tmp_path / "a.gguf", "llama")
     if alignment:
@@ -87,7 +89,7 @@ def test_what_the_library_writes(tmp_path: Path, library, alignment: int | None)
     assert convert(packed, tmp_path / "b.gguf").read_bytes() == (tmp_path / "a.gguf").read_bytes()
 
 
-def test_every_type_is_as_large_as_the_library_says(library) -> None:  # noqa: ANN001
+def test_every_type_is_as_large_as_the_library_says(library) -> None:
     sizes = {kind.value: (kind.name, *library.GGML_QUANT_SIZES[kind]) for kind in library.GGMLQuantizationType}
     for value, (name, block, size) in own._TYPES.items():
         if value in sizes:
@@ -105,7 +107,10 @@ def test_values_may_change_shapes_may_not(tmp_path: Path) -> None:
     with open_model(convert(tmp_path / "b.dcz", tmp_path / "b.gguf")) as model:
         assert_same_bits(model.read("w"), changed["w"])
     for wrong, message in (
-        ({"w": np.ones((4, 2), np.float32)}, r"tensor 'w' is F32 \(4, 2\), in the header F32 \(2, 4\); they must agree"),
+        (
+            {"w": np.ones((4, 2), np.float32)},
+            r"tensor 'w' is F32 \(4, 2\), in the header F32 \(2, 4\); they must agree",
+        ),
         ({"w": np.ones((2, 4), np.float16)}, "tensor 'w' is F16"),
         ({"v": np.ones(2)}, "only the tensors have 'v'"),
         ({"GGUF.header": arrays["GGUF.header"][:-40]}, "goes beyond the .* bytes of the header"),

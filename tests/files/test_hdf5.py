@@ -74,13 +74,17 @@ def test_attributes_and_second_names_survive(tmp_path: Path) -> None:
         }  # fmt: skip
     back = convert(convert(tmp_path / "a.h5", tmp_path / "a.dcz"), tmp_path / "b.h5")
     with h5py.File(back) as file:
-        assert [np.bytes_(each) for each in file.attrs["layer_names"]] == [b"dense", b"conv"] and file.attrs["version"] == 3
+        assert [np.bytes_(each) for each in file.attrs["layer_names"]] == [b"dense", b"conv"] and file.attrs[
+            "version"
+        ] == 3
         assert file["dense/kernel"].attrs["text"] == "ü" and file["dense/tied"] == file["dense/kernel"]
 
 
 @pytest.fixture
-def keras():  # noqa: ANN201 - a module
-    pytest.importorskip("keras", reason="Keras is not installed (pip install keras)") if "KERAS_BACKEND" in os.environ else None
+def keras():
+    pytest.importorskip(
+        "keras", reason="Keras is not installed (pip install keras)"
+    ) if "KERAS_BACKEND" in os.environ else None
     for backend in ("torch", "jax", "tensorflow"):
         if "KERAS_BACKEND" in os.environ or __import__("importlib.util").util.find_spec(backend):
             os.environ.setdefault("KERAS_BACKEND", backend)
@@ -91,7 +95,7 @@ def keras():  # noqa: ANN201 - a module
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("kind", ["model.keras", "model.weights.h5"])
 @pytest.mark.parametrize("policy", ["float32", "bfloat16"])
-def test_a_keras_model_runs_on_what_was_packed(tmp_path: Path, keras, kind: str, policy: str) -> None:  # noqa: ANN001
+def test_a_keras_model_runs_on_what_was_packed(tmp_path: Path, keras, kind: str, policy: str) -> None:
     def build(seed: int) -> object:
         keras.utils.set_random_seed(seed)
         return keras.Sequential([
@@ -111,7 +115,9 @@ def test_a_keras_model_runs_on_what_was_packed(tmp_path: Path, keras, kind: str,
         other = build(2)
         other.load_weights(back)
     x = np.random.Generator(np.random.PCG64(1)).random((3, 8, 8, 1), np.float32)
-    assert bytes(np.asarray(model.predict(x, verbose=0)).tobytes()) == bytes(np.asarray(other.predict(x, verbose=0)).tobytes())
+    assert bytes(np.asarray(model.predict(x, verbose=0)).tobytes()) == bytes(
+        np.asarray(other.predict(x, verbose=0)).tobytes()
+    )
     for one, two in zip(model.weights, other.weights, strict=True):
         assert keras.ops.convert_to_numpy(one.value).tobytes() == keras.ops.convert_to_numpy(two.value).tobytes()
 

@@ -19,7 +19,11 @@ from support.bits import assert_same_bits
 
 # What numpy's own files can name.
 STORABLE = ("BOOL", "U8", "I8", "I16", "U16", "F16", "I32", "U32", "F32", "C64", "F64", "I64", "U64")
-TENSORS = {f"{code}.{i}": make_array(i, code, shape, 0.5, 30) for code in STORABLE for i, shape in enumerate([(), (0, 4), (5, 7)])}
+TENSORS = {
+    f"{code}.{i}": make_array(i, code, shape, 0.5, 30)
+    for code in STORABLE
+    for i, shape in enumerate([(), (0, 4), (5, 7)])
+}
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -68,7 +72,9 @@ def test_the_same_tensors_the_same_bytes(tmp_path: Path) -> None:
     assert convert(tmp_path / "a.dcz", tmp_path / "b.npz").read_bytes() == first
 
 
-@pytest.mark.parametrize("array", [np.asfortranarray(np.arange(12.0).reshape(3, 4)), np.arange(5, dtype=">f4"), np.float32(3)])
+@pytest.mark.parametrize(
+    "array", [np.asfortranarray(np.arange(12.0).reshape(3, 4)), np.arange(5, dtype=">f4"), np.float32(3)]
+)
 def test_npy(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "weight.npy", array)
     assert list(read(tmp_path / "weight.npy")) == ["weight"]

@@ -102,7 +102,7 @@ def test_bad_chunks() -> None:
 
 
 @pytest.fixture
-def zarr():  # noqa: ANN201 - a module
+def zarr():
     return pytest.importorskip("zarr", minversion="3", reason="needs zarr 3: the extra `test`")
 
 
@@ -110,9 +110,15 @@ WEIGHTS = large("pruned and clustered float32")
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_zarr_format_2(zarr, tmp_path: Path, order: str) -> None:  # noqa: ANN001
+def test_zarr_format_2(zarr, tmp_path: Path, order: str) -> None:
     array = zarr.create_array(
-        tmp_path / "w", shape=WEIGHTS.shape, dtype="<f4", chunks=(500, 300), order=order, zarr_format=2, compressors=Dcz()
+        tmp_path / "w",
+        shape=WEIGHTS.shape,
+        dtype="<f4",
+        chunks=(500, 300),
+        order=order,
+        zarr_format=2,
+        compressors=Dcz(),
     )
     array[:] = WEIGHTS
     found = zarr.open_array(tmp_path / "w")
@@ -125,7 +131,7 @@ def test_zarr_format_2(zarr, tmp_path: Path, order: str) -> None:  # noqa: ANN00
 
 @pytest.mark.parametrize("code", ["F32", "F16", "F64", "I8", "U16", "I64", "BOOL", "C64"])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_zarr_format_3(zarr, tmp_path: Path, code: str, order: str) -> None:  # noqa: ANN001
+def test_zarr_format_3(zarr, tmp_path: Path, code: str, order: str) -> None:
     from dcz.zarr import Dcz as Codec
 
     weights = make_array(5, code, (120, 70), 0.2, 20, "random")
@@ -140,7 +146,7 @@ def test_zarr_format_3(zarr, tmp_path: Path, code: str, order: str) -> None:  # 
     assert found.serializer == Codec("csr")
 
 
-def test_zarr_format_3_finds_its_codec(zarr, tmp_path: Path) -> None:  # noqa: ANN001
+def test_zarr_format_3_finds_its_codec(zarr, tmp_path: Path) -> None:
     from dcz.zarr import Dcz as Codec
 
     zarr.create_array(tmp_path / "w", data=WEIGHTS, chunks=(500, 300), serializer=Codec(), compressors=None)
@@ -149,7 +155,7 @@ def test_zarr_format_3_finds_its_codec(zarr, tmp_path: Path) -> None:  # noqa: A
     assert run.stdout.split() == ["True", str(float(WEIGHTS[3].sum()))]
 
 
-def test_zarr_options_that_are_unknown(zarr) -> None:  # noqa: ANN001
+def test_zarr_options_that_are_unknown(zarr) -> None:
     from dcz.zarr import Dcz as Codec
 
     with pytest.raises(DczError, match="codec dcz: level: unknown"):

@@ -64,7 +64,12 @@ def test_every_dtype_as_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", ["F32", "F64", "I8", "I32", "I64", "U64", "U32", "BOOL", "F16", "BF16", "C64"])
 def test_values_in_lists(tmp_path: Path, code: str) -> None:
     array = array_of(code)
-    proto = onnx.helper.make_tensor("w", KINDS[code], array.shape, array.reshape(-1).tolist() if code not in ("F16", "BF16") else array.reshape(-1).astype(np.float32))
+    proto = onnx.helper.make_tensor(
+        "w",
+        KINDS[code],
+        array.shape,
+        array.reshape(-1).tolist() if code not in ("F16", "BF16") else array.reshape(-1).astype(np.float32),
+    )
     assert not proto.HasField("raw_data")
     assert_same_bits(read(save(tmp_path / "m.onnx", [proto]))["w"], array)
 
@@ -98,8 +103,13 @@ def test_sparse_initializers(tmp_path: Path) -> None:
 
 def test_subgraphs(tmp_path: Path) -> None:
     inner = onnx.helper.make_graph([], "inner", [], [], [raw("inside", "F32", array_of("F32"))])
-    node = onnx.helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=onnx.helper.make_graph([], "e", [], []))
-    assert sorted(read(save(tmp_path / "m.onnx", [raw("outside", "F32", array_of("F32"))], (node,)))) == ["inside", "outside"]
+    node = onnx.helper.make_node(
+        "If", ["c"], ["y"], then_branch=inner, else_branch=onnx.helper.make_graph([], "e", [], [])
+    )
+    assert sorted(read(save(tmp_path / "m.onnx", [raw("outside", "F32", array_of("F32"))], (node,)))) == [
+        "inside",
+        "outside",
+    ]
     save(tmp_path / "n.onnx", [raw("inside", "F32", array_of("F32"))], (node,))
     with pytest.raises(FormatError, match="two initializers have the name 'inside'"):
         open_model(tmp_path / "n.onnx")
@@ -109,7 +119,13 @@ def test_data_in_another_file(tmp_path: Path) -> None:
     """As the library writes it, in a folder of its own, and linked as in the hub's cache."""
     array = make_array(1, "F32", (50, 60), 0.4)
     graph = onnx.helper.make_graph([], "g", [], [], [raw("w", "F32", array), raw("v", "F32", array[:2])])
-    onnx.save(onnx.helper.make_model(graph), tmp_path / "m.onnx", save_as_external_data=True, location="m.onnx_data", size_threshold=0)
+    onnx.save(
+        onnx.helper.make_model(graph),
+        tmp_path / "m.onnx",
+        save_as_external_data=True,
+        location="m.onnx_data",
+        size_threshold=0,
+    )
     assert (tmp_path / "m.onnx").stat().st_size < 1000
     assert_same_bits(read(tmp_path / "m.onnx")["w"], array)
     os.mkdir(tmp_path / "sub")
@@ -122,7 +138,9 @@ def test_data_in_another_file(tmp_path: Path) -> None:
     assert_same_bits(read(tmp_path / "snapshot" / "m.onnx")["w"], array)
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "sub/../../secret", "..", "", "C:\\secret", "..\\secret", "link"])
+@pytest.mark.parametrize(
+    "location", ["../secret", "/etc/hostname", "sub/../../secret", "..", "", "C:\\secret", "..\\secret", "link"]
+)
 def test_data_outside_of_the_folder_are_refused(tmp_path: Path, location: str) -> None:
     (tmp_path / "secret").write_bytes(bytes(40))
     os.makedirs(tmp_path / "model" / "sub")
@@ -134,11 +152,27 @@ def test_data_outside_of_the_folder_are_refused(tmp_path: Path, location: str) -
 
 A = np.zeros(10, np.float32)
 BROKEN = {
-    "data that are cut off": (external("w", A, location="data", offset=8), TruncatedError, "8 bytes short .40 in all.; finish the"),
-    "a length of another shape": (external("w", A, location="data", length=39), FormatError, "39 bytes of data, its shape takes 40"),
+    "data that are cut off": (
+        external("w", A, location="data", offset=8),
+        TruncatedError,
+        "8 bytes short .40 in all.; finish the",
+    ),
+    "a length of another shape": (
+        external("w", A, location="data", length=39),
+        FormatError,
+        "39 bytes of data, its shape takes 40",
+    ),
     "an offset that is none": (external("w", A, location="data", offset="-1"), FormatError, "are no numbers"),
-    "too few values": (T(name="w", data_type=T.FLOAT, dims=[3], float_data=[1, 2]), FormatError, "do not fit its shape"),
-    "bytes of another shape": (T(name="w", data_type=T.FLOAT, dims=[3], raw_data=bytes(11)), FormatError, "11 bytes of data, its"),
+    "too few values": (
+        T(name="w", data_type=T.FLOAT, dims=[3], float_data=[1, 2]),
+        FormatError,
+        "do not fit its shape",
+    ),
+    "bytes of another shape": (
+        T(name="w", data_type=T.FLOAT, dims=[3], raw_data=bytes(11)),
+        FormatError,
+        "11 bytes of data, its",
+    ),
 }
 
 
@@ -172,8 +206,16 @@ def test_sparse_initializers_that_lie(tmp_path: Path) -> None:
     values, index = raw("w", "F32", np.ones(2, np.float32)), raw("i", "I64", np.array([0, 5]))
     for sparse, error, message in (
         (onnx.helper.make_sparse_tensor(values, index, [4]), FormatError, "an index is outside of shape"),
-        (onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.array([1])), [4]), FormatError, "2 values with other indices"),
-        (onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.array([[0, 9], [1, 1]])), [4, 4]), FormatError, "do not fit"),
+        (
+            onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.array([1])), [4]),
+            FormatError,
+            "2 values with other indices",
+        ),
+        (
+            onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.array([[0, 9], [1, 1]])), [4, 4]),
+            FormatError,
+            "do not fit",
+        ),
     ):
         with open_model(save(tmp_path / "m.onnx", [], sparse=(sparse,))) as model, pytest.raises(error, match=message):
             model.read("w")

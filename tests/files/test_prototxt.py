@@ -40,7 +40,10 @@ def test_the_tiny_network() -> None:
         (layer("Pooling", "pooling_param { kernel_size: 3 stride: 2 }"), 3 * 6 * 5),  # rounds up
         (layer("Pooling", "pooling_param { kernel_size: 2 stride: 2 }"), 3 * 6 * 5),
         (layer("Pooling", "pooling_param { global_pooling: true }"), 3),
-        (layer("Convolution", "convolution_param { num_output: 8 kernel_size: 3 stride: 2 }"), 8 * 5 * 4),  # rounds down
+        (
+            layer("Convolution", "convolution_param { num_output: 8 kernel_size: 3 stride: 2 }"),
+            8 * 5 * 4,
+        ),  # rounds down
         (layer("Convolution", "convolution_param { num_output: 8 kernel_size: 3 pad: 1 }"), 8 * 12 * 10),
         (layer("Convolution", "convolution_param { num_output: 8 kernel_size: 3 dilation: 2 }"), 8 * 8 * 6),
         (layer("Convolution", "convolution_param { num_output: 8 kernel_size: 3 kernel_size: 5 }"), 8 * 10 * 6),

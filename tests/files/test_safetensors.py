@@ -201,7 +201,10 @@ def test_garbled_headers(tmp_path_factory: pytest.TempPathFactory, at: int, byte
 def test_names_that_safetensors_cannot_hold(tmp_path: Path) -> None:
     dcz.save_file({"__metadata__": np.zeros(3)}, tmp_path / "w.dcz")
     target = tmp_path / "w.safetensors"
-    with open_model(tmp_path / "w.dcz") as model, pytest.raises(DczError, match="'__metadata__': safetensors keeps this name"):
+    with (
+        open_model(tmp_path / "w.dcz") as model,
+        pytest.raises(DczError, match="'__metadata__': safetensors keeps this name"),
+    ):
         transfer(model, open_target(target))
     assert not target.exists()
 

@@ -16,7 +16,9 @@ from dcz.errors import DczError, FormatError, LimitError, TruncatedError
 from support.arrays import make_array
 from support.bits import assert_same_bits
 
-TENSORS = {f"layer.{i}.{code}": make_array(i, code, (40, 10 + i), 0.3, 20) for i in range(4) for code in ("F32", "F16", "U8")}
+TENSORS = {
+    f"layer.{i}.{code}": make_array(i, code, (40, 10 + i), 0.3, 20) for i in range(4) for code in ("F32", "F16", "U8")
+}
 
 
 def hub(folder: Path, tensors: dict[str, np.ndarray] = TENSORS, parts: int = 3) -> Path:
@@ -129,7 +131,9 @@ def test_names_that_escape(tmp_path: Path, file: str, extension: str) -> None:
 def test_files_that_are_absent(tmp_path: Path) -> None:
     path = hub(tmp_path)
     (tmp_path / "model-00002-of-00003.safetensors").unlink()
-    with pytest.raises(FormatError, match="'model-00002-of-00003.safetensors' of its 3 files not there; finish the down"):
+    with pytest.raises(
+        FormatError, match="'model-00002-of-00003.safetensors' of its 3 files not there; finish the down"
+    ):
         open_model(path)
     (tmp_path / "model-00003-of-00003.safetensors").unlink()
     with pytest.raises(FormatError, match="'model-00002-of-00003.safetensors' and 1 more of its 3 files not there"):
@@ -158,7 +162,9 @@ def test_an_index_of_other_files(tmp_path: Path) -> None:
     path = tmp_path / "m.dcz.index.json"
     path.write_text(json.dumps({"weight_map": {"a": "m-1.dcz", "b": "m-1.dcz", "c": "m-1.dcz"}}))
     for read in (open_model, dcz.load_file):
-        with pytest.raises(FormatError, match="m-1.dcz has no tensor 'b' and 1 more; index and files do not belong tog"):
+        with pytest.raises(
+            FormatError, match="m-1.dcz has no tensor 'b' and 1 more; index and files do not belong tog"
+        ):
             read(path)
 
 
@@ -183,7 +189,10 @@ BAD = {
     "a map of numbers": ('{"weight_map": {"a": 1}}', "weight_map: expected an object of file names"),
     "a name twice": ('{"weight_map": {"a": "x", "a": "y"}}', "a key is there twice"),
     "metadata of text": ('{"weight_map": {}, "metadata": "x"}', "metadata: expected an object"),
-    "sizes of text": ('{"weight_map": {}, "metadata": {"file_sizes": {"a": "1"}}}', "file_sizes: expected an object of sizes"),
+    "sizes of text": (
+        '{"weight_map": {}, "metadata": {"file_sizes": {"a": "1"}}}',
+        "file_sizes: expected an object of sizes",
+    ),
 }
 
 
@@ -224,11 +233,15 @@ def test_files_that_are_there(tmp_path: Path) -> None:
 
 
 def test_a_shard_size_for_one_file(tmp_path: Path) -> None:
-    with pytest.raises(DczError, match="a shard size is for several files; name their index, such as model.dcz.index.json"):
+    with pytest.raises(
+        DczError, match="a shard size is for several files; name their index, such as model.dcz.index.json"
+    ):
         open_target(tmp_path / "m.dcz", shard_size=3)
 
 
-@pytest.mark.parametrize(("text", "size"), [("1", 1), ("500MB", 500_000_000), ("2.5 gb", 2_500_000_000), ("1KiB", 1024)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("1", 1), ("500MB", 500_000_000), ("2.5 gb", 2_500_000_000), ("1KiB", 1024)]
+)
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 

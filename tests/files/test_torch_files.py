@@ -86,10 +86,14 @@ def test_views_and_tied_tensors(tmp_path: Path) -> None:
 
 def test_a_model_loads_what_was_packed(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 3)
+    )
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     back = convert(convert(tmp_path / "pytorch_model.bin", tmp_path / "m.dcz"), tmp_path / "back.bin")
-    other = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    other = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 3)
+    )
     other.load_state_dict(torch.load(back, weights_only=True), strict=True)
     x = torch.randn(2, 1, 4, 4)
     assert torch.equal(model.eval()(x), other.eval()(x))
@@ -139,11 +143,17 @@ class Attack:
 
 @pytest.mark.parametrize("old", [False, True])
 def test_pickled_code_is_refused_and_explained(tmp_path: Path, old: bool) -> None:
-    torch.save({"w": torch.ones(3), "x": Attack(tmp_path / "ran")}, tmp_path / "a.pt", _use_new_zipfile_serialization=not old)
-    with pytest.raises(UnsupportedError, match="refused: it asks for .*mkdir and so to run code .* save its weights: torch.save"):
+    torch.save(
+        {"w": torch.ones(3), "x": Attack(tmp_path / "ran")}, tmp_path / "a.pt", _use_new_zipfile_serialization=not old
+    )
+    with pytest.raises(
+        UnsupportedError, match="refused: it asks for .*mkdir and so to run code .* save its weights: torch.save"
+    ):
         open_model(tmp_path / "a.pt")
     torch.save(torch.nn.Linear(2, 2), tmp_path / "b.pt", _use_new_zipfile_serialization=not old)
-    with pytest.raises(UnsupportedError, match="refused: it asks for torch.nn.modules.linear.Linear and so to run code"):
+    with pytest.raises(
+        UnsupportedError, match="refused: it asks for torch.nn.modules.linear.Linear and so to run code"
+    ):
         open_model(tmp_path / "b.pt")
     (tmp_path / "c.pt").write_bytes(pickle.dumps({"x": Attack(tmp_path / "ran")}))
     with pytest.raises(DczError):
@@ -177,11 +187,19 @@ ERRORS = {
     "text": (b"this is no checkpoint", FormatError, "no PyTorch checkpoint"),
     "half an archive": (WHOLE[:-100], TruncatedError, "the checkpoint ends early; finish the download"),
     "an empty archive": (b"PK\5\6" + bytes(18), DczError, "no PyTorch checkpoint"),
-    "a set": (save({"w": torch.ones(1), "s": {1, 2}}), UnsupportedError, "s: a builtins.set is no tensor, number or text"),
+    "a set": (
+        save({"w": torch.ones(1), "s": {1, 2}}),
+        UnsupportedError,
+        "s: a builtins.set is no tensor, number or text",
+    ),
     "a key that is no name": (save({(1, 2): torch.ones(1)}), UnsupportedError, "makes no name"),
     "one name twice": (save({"a.b": torch.ones(1), "a": {"b": torch.ones(2)}}), FormatError, "have the name 'a.b'"),
     "numbers of one name": (save({"a": {"1": 1, 1: 2}}), FormatError, "have the name 'a.1'"),
-    "complex128": (save({"w": torch.ones(1, dtype=torch.complex128)}), UnsupportedError, "torch.complex128 cannot be stored"),
+    "complex128": (
+        save({"w": torch.ones(1, dtype=torch.complex128)}),
+        UnsupportedError,
+        "torch.complex128 cannot be stored",
+    ),
     "too large": (save({"w": torch.ones(1).expand(1 << 45)}), LimitError, "would take 140737488355328 bytes"),
 }
 

@@ -22,7 +22,10 @@ TENSORS = {"b": make_array(1, "F32", (30, 4), 0.3), "a": make_array(2, "I16", (9
 @pytest.mark.parametrize("target", [".dcz", ".npz", ".safetensors", ".NPZ", ".SafeTensors"])
 def test_every_pair(tmp_path: Path, source: str, target: str) -> None:
     dcz.save_file(TENSORS, tmp_path / "first.dcz")
-    for before, after in ((tmp_path / "first.dcz", tmp_path / f"a{source}"), (tmp_path / f"a{source}", tmp_path / f"b{target}")):
+    for before, after in (
+        (tmp_path / "first.dcz", tmp_path / f"a{source}"),
+        (tmp_path / f"a{source}", tmp_path / f"b{target}"),
+    ):
         calls: list[tuple[int, int]] = []
         with open_model(before) as model:
             moved = transfer(model, open_target(after), progress=lambda *call: calls.append(call))

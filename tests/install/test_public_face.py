@@ -23,7 +23,9 @@ from support.kernel_sets import NATIVE_SETS
 PACKAGE = Path(dcz.__file__).parent
 # Faces of frameworks, which need not be installed: tests/faces has what is tested here of the others.
 FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
-ROOTS = [module for module in pkgutil.iter_modules(dcz.__path__, "dcz.") if module.name.removeprefix("dcz.") not in FACES]
+ROOTS = [
+    module for module in pkgutil.iter_modules(dcz.__path__, "dcz.") if module.name.removeprefix("dcz.") not in FACES
+]
 MODULES = sorted(
     module.name
     for root in ROOTS
@@ -56,13 +58,28 @@ def test_public_names_say_what_they_are(name: str) -> None:
     assert inspect.getdoc(getattr(dcz, name))
 
 
-@pytest.mark.parametrize("function", [dcz.save_file, dcz.save, dcz.load_file, dcz.verify, dcz.Reader, dcz.Writer, dcz.compare])
+@pytest.mark.parametrize(
+    "function", [dcz.save_file, dcz.save, dcz.load_file, dcz.verify, dcz.Reader, dcz.Writer, dcz.compare]
+)
 def test_public_functions_have_an_example(function: object) -> None:
     assert ">>> " in inspect.getdoc(function)
 
 
 def test_public_names() -> None:
-    assert {"save", "save_file", "load", "load_file", "open", "Reader", "Writer", "verify", "prune", "cluster", "compress", "plan"} <= set(dcz.__all__)
+    assert {
+        "save",
+        "save_file",
+        "load",
+        "load_file",
+        "open",
+        "Reader",
+        "Writer",
+        "verify",
+        "prune",
+        "cluster",
+        "compress",
+        "plan",
+    } <= set(dcz.__all__)
     assert all(hasattr(dcz, name) for name in dcz.__all__) and sorted(dcz.__all__) == list(dcz.__all__)
     assert dcz.open is dcz.Reader
 
@@ -133,7 +150,9 @@ def test_modules_are_imported_without_warnings() -> None:
     own = [name for name in MODULES if ".".join(name.split(".")[:2]) not in faces]
     program = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in own)
     environment = {**os.environ, "DCZ_KERNELS": ""}
-    run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, env=environment)
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, env=environment
+    )
     assert (run.returncode, run.stderr) == (0, "")
 
 
@@ -142,13 +161,15 @@ ROOMS = {
     "kernels": set(),
     "entropy": {"kernels"},
     "tensor": {"entropy", "kernels"},
-    "container": {"tensor", "entropy", "kernels"},
-    "report": {"convert", "container", "tensor"},
+    "format": {"tensor", "entropy", "kernels"},
+    "io": set(),
+    "container": {"format", "io", "tensor", "entropy", "kernels"},
+    "report": {"convert", "container", "io", "format", "tensor"},
     "lossy": set(),
-    "planning": {"container", "lossy", "tensor"},
-    "torch": {"container", "lossy"},
-    "convert": {"container", "lossy", "tensor"},
-    "cli": {"planning", "lossy", "report", "convert", "container", "tensor", "kernels"},
+    "planning": {"container", "io", "lossy", "tensor"},
+    "torch": {"container", "io", "lossy"},
+    "convert": {"container", "io", "lossy", "tensor"},
+    "cli": {"planning", "lossy", "report", "convert", "container", "io", "format", "tensor", "kernels"},
 }
 
 

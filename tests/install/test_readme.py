@@ -38,7 +38,13 @@ def test_the_main_job(tmp_path: Path) -> None:
     (command,) = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("pip install .")]
     script = command.split(" && python ")[1]
     said = run(str(ROOT / script), folder=tmp_path)
-    for word in ("ip1.weight", "ip3.bias", "times smaller", "whole", "every loaded weight has the bits that were packed"):
+    for word in (
+        "ip1.weight",
+        "ip3.bias",
+        "times smaller",
+        "whole",
+        "every loaded weight has the bits that were packed",
+    ):
         assert word in said, said
 
 

@@ -128,7 +128,9 @@ def test_fewer_distinct_weights_than_clusters(values: list[float], init: str) ->
 def test_groups_have_codebooks_of_their_own(group_size: int) -> None:
     w = weights((20, 8, 3, 3), 0.6)
     w *= np.exp(np.arange(20)).reshape(20, 1, 1, 1).astype("f4")
-    whole = dcz.cluster({"w": w}, n_bits=3, granularity="per_grouped_channel", group_size=group_size, weight_threshold=0)
+    whole = dcz.cluster(
+        {"w": w}, n_bits=3, granularity="per_grouped_channel", group_size=group_size, weight_threshold=0
+    )
     c = whole.clusters["w"]
     assert c.codebook.shape == (20 // group_size, 8) and c.indices.dtype == np.uint8
     for g in range(20 // group_size):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dcz
-from dcz.lossy.huffman import code_lengths, ideal_lengths, mean_bits
+from dcz.lossy.rate import code_lengths, ideal_lengths, mean_bits
 
 RNG = np.random.Generator(np.random.PCG64(3))
 W = RNG.laplace(size=(300, 1000)).astype("f4")

@@ -55,7 +55,10 @@ def test_an_error() -> None:
     for row in planned.tensors:
         if row.n_bits:  # one step smaller would be too much
             keys = {"n_bits": row.n_bits - 1, **({"density": row.density} if row.density < 1 else {})}
-            assert dcz.compress({"w": TENSORS[row.name]}, keys).done["w"].rel_error > 0.2 or row.n_bits - 1 not in GRID["n_bits"]
+            assert (
+                dcz.compress({"w": TENSORS[row.name]}, keys).done["w"].rel_error > 0.2
+                or row.n_bits - 1 not in GRID["n_bits"]
+            )
     exact = dcz.plan(TENSORS, max_rel_error=0, **GRID)
     assert all(row.rel_error == 0 for row in exact.tensors)
 
@@ -110,7 +113,11 @@ def test_tied_tensors_are_planned_once() -> None:
 def test_recipes_carry_over(tmp_path: Path) -> None:
     base = {"init": "density", "entropy": 0.003, "weight_threshold": 0}
     planned = dcz.plan(TENSORS, target_ratio=8, recipe=base, names=["*a*"], **GRID)
-    assert {key: planned.recipe[key] for key in base} == base and set(planned.recipe["tensors"]) == {"flat", "peaked", "normal"}
+    assert {key: planned.recipe[key] for key in base} == base and set(planned.recipe["tensors"]) == {
+        "flat",
+        "peaked",
+        "normal",
+    }
     planned.save(tmp_path / "r.toml")
     assert dcz.compress(TENSORS, tmp_path / "r.toml").done == dcz.compress(TENSORS, planned.recipe).done
 

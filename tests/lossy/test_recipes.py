@@ -38,7 +38,9 @@ def test_later_patterns_win_and_one_of_a_choice_replaces_the_other() -> None:
     before = {name: array.tobytes() for name, array in TENSORS.items()}
     out = dcz.compress(TENSORS, RECIPE)
     assert {name: array.tobytes() for name, array in TENSORS.items()} == before
-    assert list(out) == list(TENSORS) and all(out[n].dtype == a.dtype and out[n].shape == a.shape for n, a in TENSORS.items())
+    assert list(out) == list(TENSORS) and all(
+        out[n].dtype == a.dtype and out[n].shape == a.shape for n, a in TENSORS.items()
+    )
     assert ((np.abs(TENSORS["conv1.weight"]) > 0.5) == (out["conv1.weight"] != 0)).all()
     assert (out["conv1.weight"] == np.where(out["conv1.weight"] != 0, TENSORS["conv1.weight"], 0)).all()
     assert out.done["conv2.weight"].density == pytest.approx(0.4, abs=1e-3) and distinct(out["conv2.weight"]) == 64
@@ -71,7 +73,9 @@ def test_global_scope_and_importance() -> None:
 def test_leave_and_names() -> None:
     recipe = {"n_bits": 2, "tensors": {"conv*": {"leave": True}, "fc.bias": {}}}
     out = dcz.compress(TENSORS, recipe)
-    assert out["conv1.weight"] is TENSORS["conv1.weight"] and out.done["conv1.weight"].left == "the recipe leaves it alone"
+    assert (
+        out["conv1.weight"] is TENSORS["conv1.weight"] and out.done["conv1.weight"].left == "the recipe leaves it alone"
+    )
     assert distinct(out["fc.bias"]) == 4  # asked for by its very name
 
 
@@ -95,7 +99,9 @@ def test_files(tmp_path: Path, suffix: str) -> None:
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
-        st.fixed_dictionaries({"n_bits": st.integers(1, 16)}, optional={"density": st.floats(0.01, 1), "leave": st.booleans()}),
+        st.fixed_dictionaries(
+            {"n_bits": st.integers(1, 16)}, optional={"density": st.floats(0.01, 1), "leave": st.booleans()}
+        ),
         min_size=1,
         max_size=4,
     )
@@ -168,7 +174,11 @@ def test_nan_and_infinity_are_refused_by_name(value: float) -> None:
 
 
 def test_arguments_of_other_kinds() -> None:
-    for call in (lambda x: dcz.prune(x, density=0.1), lambda x: dcz.cluster(x, n_bits=3), lambda x: dcz.compress(x, {"n_bits": 3})):
+    for call in (
+        lambda x: dcz.prune(x, density=0.1),
+        lambda x: dcz.cluster(x, n_bits=3),
+        lambda x: dcz.compress(x, {"n_bits": 3}),
+    ):
         with pytest.raises(DczError, match="expected a mapping of names to arrays, found ndarray"):
             call(TENSORS["fc.weight"])
         with pytest.raises(DczError, match="tensor 'w': expected a numpy array, found list"):

@@ -21,7 +21,9 @@ def run(marker: str, folder: Path) -> str:
 
 def test_training(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
-    dense, small = map(float, re.fullmatch(r"accuracy ([0-9.]+) dense, ([0-9.]+) small\n", run("training", tmp_path)).groups())
+    dense, small = map(
+        float, re.fullmatch(r"accuracy ([0-9.]+) dense, ([0-9.]+) small\n", run("training", tmp_path)).groups()
+    )
     assert dense > 0.9 and small > dense - 0.02
     assert (tmp_path / "small.dcz").stat().st_size * 12 < 4 * (64 * 256 + 256 + 256 * 10 + 10)
 

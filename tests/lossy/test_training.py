@@ -13,7 +13,7 @@ from dcz.errors import DczError
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
 
-import dcz.torch  # noqa: E402 - after the check that torch is there
+import dcz.torch
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, 0.05),
@@ -279,7 +279,9 @@ def test_what_does_not_work_is_said() -> None:
 
 
 def test_layers_that_torch_cannot_parametrize_are_left_alone() -> None:
-    model = nn.ModuleDict({"rnn": nn.LSTM(64, 64), "embed": nn.Embedding(64, 64, max_norm=1.0), "fc": nn.Linear(64, 64)})
+    model = nn.ModuleDict(
+        {"rnn": nn.LSTM(64, 64), "embed": nn.Embedding(64, 64, max_norm=1.0), "fc": nn.Linear(64, 64)}
+    )
     touched = dcz.torch.prune_(model, density=0.5)
     assert list(touched.density) == ["fc.weight"]
     assert "recurrent" in touched.left["rnn.weight_ih_l0"] and "max_norm" in touched.left["embed.weight"]

@@ -28,7 +28,7 @@ def test_relative_indices_say_where_the_weights_are(positions: set[int], bits: i
     where = np.array(sorted(positions), np.int64)
     gaps, stored = relative(where, bits)
     assert rebuilt(gaps, stored).tolist() == where.tolist()
-    assert not len(gaps) or 0 <= gaps.min() and gaps.max() < 1 << bits
+    assert not len(gaps) or gaps.min() >= 0 and gaps.max() < 1 << bits
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=300))

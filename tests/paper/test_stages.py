@@ -9,12 +9,11 @@ torch = pytest.importorskip(
     "torch", reason="the experiments train with PyTorch: pip install -r benchmarks/paper/requirements.txt"
 )
 
-import dcz  # noqa: E402
-
-from benchmarks.paper import digits, stages  # noqa: E402
-from benchmarks.paper.accounting import account  # noqa: E402
-from benchmarks.paper.networks import LeNet5, LeNet300100, Network, build  # noqa: E402
-from benchmarks.paper.training import train  # noqa: E402
+import dcz
+from benchmarks.paper import digits, stages
+from benchmarks.paper.accounting import account
+from benchmarks.paper.networks import LeNet5, LeNet300100, Network, build
+from benchmarks.paper.training import train
 
 DENSITIES = {"ip1": 0.08, "ip2": 0.09, "ip3": 0.26}
 

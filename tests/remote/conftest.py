@@ -65,14 +65,16 @@ def _s3() -> Iterator[S3]:
         lengths: list[int] = []
 
         def start(status: str, headers: list, *rest: object) -> object:
-            lengths.append(int(dict((name.lower(), value) for name, value in headers).get("content-length", 0)))
+            lengths.append(int({name.lower(): value for name, value in headers}.get("content-length", 0)))
             return start_response(status, headers, *rest)
 
         try:
             return application(environ, start)
         finally:
             asked = environ.get("HTTP_RANGE", "")
-            found.requests.append((environ["REQUEST_METHOD"], environ["PATH_INFO"], asked, lengths[-1] if lengths else 0))
+            found.requests.append(
+                (environ["REQUEST_METHOD"], environ["PATH_INFO"], asked, lengths[-1] if lengths else 0)
+            )
 
     server._server.app = counting
     import s3fs

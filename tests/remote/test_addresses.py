@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import dcz
-from dcz.container.remote import extension
-from dcz.container.sources import is_url
 from dcz.errors import UnsupportedError
+from dcz.io.remote import extension
+from dcz.io.sources import is_url
 from support.arrays import large
 from support.bits import assert_same_bits
 
@@ -102,7 +102,11 @@ def test_what_cannot_be_written() -> None:
 @pytest.mark.parametrize(
     ("package", "url", "message"),
     [
-        ("fsspec", "s3://bucket/model.dcz", "URLs need fsspec, which is not installed; install it: pip install 'dcz[remote]'"),
+        (
+            "fsspec",
+            "s3://bucket/model.dcz",
+            "URLs need fsspec, which is not installed; install it: pip install 'dcz[remote]'",
+        ),
         ("s3fs", "s3://bucket/model.dcz", "s3://bucket/model.dcz: Install s3fs to access S3"),
         ("gcsfs", "gs://bucket/model.dcz", "gs://bucket/model.dcz: Please install gcsfs"),
         ("huggingface_hub", "hf://user/model/model.dcz", "hf://user/model/model.dcz: Install huggingface_hub"),
@@ -121,7 +125,7 @@ def test_what_to_install(package: str, url: str, message: str) -> None:
 def test_nothing_of_it_is_imported_for_local_files(tmp_path: Path) -> None:
     program = (
         "import sys, dcz, numpy; dcz.save_file({'w': numpy.arange(9)}, 'm.dcz'); dcz.load_file('m.dcz'); "
-        "print('fsspec' in sys.modules, 'aiohttp' in sys.modules, 'dcz.container.remote' in sys.modules)"
+        "print('fsspec' in sys.modules, 'aiohttp' in sys.modules, 'dcz.io.remote' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert run.stdout.split() == ["False"] * 3

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import dcz
-from dcz.container.trailer import Trailer
 from dcz.errors import ChecksumError, DczError, FormatError, TruncatedError, UnsupportedError
+from dcz.format.trailer import Trailer
 from support.arrays import large, make_array
 from support.bits import assert_same_bits
 from support.http import Web
@@ -105,7 +105,11 @@ def test_a_row_block_takes_its_chunks(web: Web) -> None:
     """At most the index, the block's chunks and 64 KiB."""
     web.files["model.dcz"] = DATA
     index = len(DATA) - trailer(DATA).index_offset
-    for name, rows in (("b.plain", slice(2100, 2150)), ("a.pruned", slice(0, 30)), ("c.wide codebook", slice(2990, 3000))):
+    for name, rows in (
+        ("b.plain", slice(2100, 2150)),
+        ("a.pruned", slice(0, 30)),
+        ("c.wide codebook", slice(2990, 3000)),
+    ):
         web.forget()
         with dcz.open(web.url("model.dcz")) as reader:
             found = reader.get_slice(name)[rows]
@@ -182,7 +186,10 @@ def test_a_server_that_tells_no_length(web: Web) -> None:
 
 @pytest.mark.parametrize(
     ("manner", "message"),
-    [("drops", "the connection broke while it sent 65536 bytes at .*; try again"), ("truncates", "wanted 65536 bytes at .*, got 32768")],
+    [
+        ("drops", "the connection broke while it sent 65536 bytes at .*; try again"),
+        ("truncates", "wanted 65536 bytes at .*, got 32768"),
+    ],
 )
 def test_a_connection_that_always_breaks(web: Web, manner: str, message: str) -> None:
     web.files["model.dcz"] = DATA
@@ -211,7 +218,8 @@ def test_a_connection_that_breaks_later(web: Web) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [("404", FileNotFoundError), ("403", PermissionError), ("401", PermissionError), ("500", OSError)]
+    ("status", "kind"),
+    [("404", FileNotFoundError), ("403", PermissionError), ("401", PermissionError), ("500", OSError)],
 )
 def test_what_the_server_says(web: Web, status: str, kind: type[OSError]) -> None:
     web.files["model.dcz"] = DATA

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import dcz
-from dcz.container.trailer import Trailer
 from dcz.errors import FormatError, TruncatedError
+from dcz.format.trailer import Trailer
 from support.arrays import large, make_array
 from support.bits import assert_same_bits
 
@@ -24,7 +24,7 @@ INDEX = len(DATA) - Trailer.parse(np.frombuffer(DATA, np.uint8), len(DATA)).inde
 
 
 @pytest.fixture
-def stored(s3):  # noqa: ANN001, ANN201 - the server, with the file in it
+def stored(s3):
     import s3fs
 
     s3fs.S3FileSystem().pipe_file(URL, DATA)
@@ -32,7 +32,7 @@ def stored(s3):  # noqa: ANN001, ANN201 - the server, with the file in it
     return s3
 
 
-def test_opening_takes_one_read(stored) -> None:  # noqa: ANN001
+def test_opening_takes_one_read(stored) -> None:
     assert list(dcz.open(URL)) == list(TENSORS)
     assert [(method, asked) for method, _, asked, _ in stored.requests] == [
         ("HEAD", ""),
@@ -41,7 +41,7 @@ def test_opening_takes_one_read(stored) -> None:  # noqa: ANN001
     assert stored.sent == 65536
 
 
-def test_a_tensor_and_a_slice(stored) -> None:  # noqa: ANN001
+def test_a_tensor_and_a_slice(stored) -> None:
     reader = dcz.open(URL)
     stored.requests.clear()
     assert_same_bits(reader["b.plain"], TENSORS["b.plain"])
@@ -54,7 +54,7 @@ def test_a_tensor_and_a_slice(stored) -> None:  # noqa: ANN001
     assert stored.sent == sum(stream.lengths[chunk] for stream in layout.streams for chunk in touched)
 
 
-def test_everything(stored) -> None:  # noqa: ANN001
+def test_everything(stored) -> None:
     found = dcz.load_file(URL)
     for name, array in TENSORS.items():
         assert_same_bits(found[name], array)
@@ -62,7 +62,7 @@ def test_everything(stored) -> None:  # noqa: ANN001
     assert dcz.verify(URL).stored == len(DATA)
 
 
-def test_writing(s3) -> None:  # noqa: ANN001
+def test_writing(s3) -> None:
     url = "s3://models/written.dcz"
     dcz.save_file(TENSORS, url, metadata={"step": 3})
     assert dcz.open(url).metadata == {"step": 3}
@@ -71,7 +71,7 @@ def test_writing(s3) -> None:  # noqa: ANN001
     assert list(dcz.open(url)) == ["w"]
 
 
-def test_a_failure_leaves_what_was_there(s3) -> None:  # noqa: ANN001
+def test_a_failure_leaves_what_was_there(s3) -> None:
     import s3fs
 
     url, fresh = "s3://models/kept.dcz", "s3://models/never.dcz"
@@ -86,7 +86,7 @@ def test_a_failure_leaves_what_was_there(s3) -> None:  # noqa: ANN001
     assert s3fs.S3FileSystem().call_s3("list_multipart_uploads", Bucket="models").get("Uploads", []) == []
 
 
-def test_what_is_missing(s3) -> None:  # noqa: ANN001
+def test_what_is_missing(s3) -> None:
     for url in ("s3://models/missing.dcz", "s3://no-such-bucket/model.dcz"):
         with pytest.raises(FileNotFoundError) as raised:
             dcz.open(url)
@@ -95,7 +95,7 @@ def test_what_is_missing(s3) -> None:  # noqa: ANN001
         dcz.save_file({"w": np.zeros(3)}, "s3://no-such-bucket/model.dcz")
 
 
-def test_damaged_files(s3) -> None:  # noqa: ANN001
+def test_damaged_files(s3) -> None:
     import s3fs
 
     s3fs.S3FileSystem().pipe_file(URL, DATA[:-500])
@@ -106,13 +106,13 @@ def test_damaged_files(s3) -> None:  # noqa: ANN001
         dcz.open(URL)
 
 
-def test_inspect_reads_only_the_index(stored, dcz_: Callable) -> None:  # noqa: ANN001
+def test_inspect_reads_only_the_index(stored, dcz_: Callable) -> None:
     run = dcz_("inspect", URL)
     assert (run.code, run.err) == (0, "") and "b.plain" in run.out and "3 tensors" in run.out
     assert len(stored.gets) == 1 and stored.sent == 65536 >= INDEX
 
 
-def test_the_command_line(stored, dcz_: Callable, tmp_path) -> None:  # noqa: ANN001
+def test_the_command_line(stored, dcz_: Callable, tmp_path) -> None:
     assert "whole; 3 tensors" in dcz_("verify", URL).out
     target = tmp_path / "model.safetensors"
     run = dcz_("unpack", URL, "-o", target, "--json")
@@ -122,7 +122,10 @@ def test_the_command_line(stored, dcz_: Callable, tmp_path) -> None:  # noqa: AN
     assert_same_bits(dcz.load_file(packed)["b.plain"], TENSORS["b.plain"])
     for arguments, message in (
         (("pack", target, packed), "already exists; use --force to replace it"),
-        (("pack", "s3://models/model.safetensors", tmp_path / "x.dcz"), "reading .safetensors files at URLs is not supported"),
+        (
+            ("pack", "s3://models/model.safetensors", tmp_path / "x.dcz"),
+            "reading .safetensors files at URLs is not supported",
+        ),
         (("unpack", packed, "-o", "s3://models/x.npz"), "writing .npz files at URLs is not supported; copy the file"),
         (("inspect", "s3://models/missing.dcz"), "s3://models/missing.dcz: No such file"),
         (("inspect", "nope://models/missing.dcz"), "nope://models/missing.dcz: Protocol not known: nope"),

@@ -18,7 +18,9 @@ from support.arrays import make_array
 pytest.importorskip("vl_convert", reason="pages need the plot extra")
 webdriver = pytest.importorskip("selenium.webdriver", reason="driving a browser needs selenium")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-in_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on this machine (Debian: chromium-driver)")
+in_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on this machine (Debian: chromium-driver)"
+)
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\u202e\n"
 TENSORS = {
@@ -90,7 +92,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @in_browser
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
-def test_it_draws_without_errors_and_without_the_network(browser: object, written: Path, width: int, dark: bool) -> None:
+def test_it_draws_without_errors_and_without_the_network(
+    browser: object, written: Path, width: int, dark: bool
+) -> None:
     shown(browser, written, width, dark)
     wait(browser, "return document.querySelectorAll('.chart svg').length >= 6")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
@@ -128,7 +132,9 @@ def test_the_table_sorts_and_filters_and_tensors_can_be_picked(browser: object, 
     browser.find_element("css selector", "#theme").click()
     assert browser.execute_script("return document.documentElement.dataset.theme") == "dark"
     for i in range(len(TENSORS)):  # every kind of tensor, from the list
-        browser.execute_script(f"const s = document.getElementById('pick'); s.value = {i}; s.dispatchEvent(new Event('change'))")
+        browser.execute_script(
+            f"const s = document.getElementById('pick'); s.value = {i}; s.dispatchEvent(new Event('change'))"
+        )
         assert browser.find_element("css selector", "#one-text").text
     time.sleep(0.3)
     assert {entry["message"] for entry in browser.get_log("browser")} == set()
@@ -143,10 +149,14 @@ def test_a_packed_file_shows_its_chunks_and_checksums(browser: object, tmp_path:
         layout = reader.info("conv.weight").layout
     shown(browser, tmp_path / "m.html")
     row = [i for i, name in enumerate(sorted(TENSORS)) if name == "conv.weight"][0]
-    browser.execute_script(f"const s = document.getElementById('pick'); s.value = {row}; s.dispatchEvent(new Event('change'))")
+    browser.execute_script(
+        f"const s = document.getElementById('pick'); s.value = {row}; s.dispatchEvent(new Event('change'))"
+    )
     text = browser.find_element("css selector", "#chunks").text
     assert f"Chunks in the file: {len(layout.crc32c)} of {layout.chunk} weights" in text
-    assert all(f"{crc:08x}" in text for crc in layout.crc32c) and f"{data.stat().st_size:,} bytes" in browser.page_source
+    assert (
+        all(f"{crc:08x}" in text for crc in layout.crc32c) and f"{data.stat().st_size:,} bytes" in browser.page_source
+    )
     assert browser.get_log("browser") == []
 
 
@@ -173,7 +183,7 @@ def test_a_thousand_tensors_take_less_than_five_megabytes(large: Path) -> None:
 
 @in_browser
 def test_a_thousand_tensors_are_there_within_a_second(browser: object, large: Path) -> None:
-    ready: Callable[[], int] = lambda: shown(browser, large)  # noqa: E731
+    ready: Callable[[], int] = lambda: shown(browser, large)
     assert min(ready() for _ in range(3)) < 1000  # the machine may be busy: the best of three
     assert len(names(browser)) == 1000
     assert browser.get_log("browser") == []

@@ -12,11 +12,12 @@ from hypothesis import given
 
 import dcz
 from dcz import kernels
+from dcz.report import crossover
+from dcz.report.sizes import KINDS, Size
 from dcz.report.storage import KEYS, StorageReport
-from dcz.tensor import PROFILES, choose, expected, to_words
-from dcz.tensor.analysis import Analysis
+from dcz.tensor import PROFILES, choose, to_words
 from dcz.tensor.encode import write
-from dcz.tensor.sizes import KINDS, Size
+from dcz.tensor.streams import Analysis
 from support.arrays import LARGE, arrays, large, make_array
 
 DATA = os.environ.get("DCZ_DATA", "")
@@ -31,7 +32,11 @@ def check(tensors: dict[str, np.ndarray], report: StorageReport) -> None:
             assert sum(reader.info(name).stored for name in tensors) == report.profile(profile)
             for tensor in report.tensors:
                 info, told = reader.info(tensor.name), tensor.sizes.profiles[profile]
-                assert (told.size.total, told.positions, told.values) == (info.stored, info.layout.positions, info.layout.values)
+                assert (told.size.total, told.positions, told.values) == (
+                    info.stored,
+                    info.layout.positions,
+                    info.layout.values,
+                )
                 book = info.layout.codebook.stored if info.layout.codebook else 0
                 assert told.size.codebook == book and told.size.fillers == sum(info.layout.fillers)
                 assert (tensor.weights, tensor.nonzeros, tensor.dense) == (info.words, info.nonzeros, info.nbytes)
@@ -49,7 +54,9 @@ def test_large_arrays_take_what_the_report_says(name: str) -> None:
     check({"w": large(name)}, dcz.compare({"w": large(name)}))
 
 
-@pytest.mark.parametrize("name", ["pruned and clustered float32", "dense palette float32", "sparse bfloat16", "sparse bytes"])
+@pytest.mark.parametrize(
+    "name", ["pruned and clustered float32", "dense palette float32", "sparse bfloat16", "sparse bytes"]
+)
 def test_every_coded_layout_takes_what_the_report_says(name: str) -> None:
     """Not only those a profile takes: the smallest of each kind of positions, written."""
     array = large(name)
@@ -87,7 +94,9 @@ def test_entropy_is_that_of_position_and_value() -> None:
     p = np.unique(words, return_counts=True)[1] / words.size  # zero is one more symbol: the same by the chain rule
     whole = -(p * np.log2(p)).sum() * words.size / 8
     assert abs(tensor.size("entropy").total - whole) <= 2
-    assert tensor.size("entropy").total <= min(tensor.size(f"{kind}+huffman").total for kind in ("relative8", "bitmap", "palette"))
+    assert tensor.size("entropy").total <= min(
+        tensor.size(f"{kind}+huffman").total for kind in ("relative8", "bitmap", "palette")
+    )
 
 
 @pytest.mark.parametrize(("density", "rho"), [(0.05, 0.0), (0.3, 0.0), (0.1, 0.5), (0.6, 0.2), (0.4, -0.3)])
@@ -101,25 +110,25 @@ def test_expected_positions_are_those_of_such_masks(density: float, rho: float) 
         mask[i] = state
     tensor = dcz.compare({"w": mask.astype("<f4")})["w"]
     assert abs(tensor.correlation - rho) < 0.02 and abs(tensor.density - density) < 0.02
-    nearest = int(np.abs(expected.DENSITIES - tensor.density).argmin())
+    nearest = int(np.abs(crossover.DENSITIES - tensor.density).argmin())
     curves = tensor.curves
     for kind in ("relative4", "relative5", "relative8", "bitmap"):
-        told = np.interp(tensor.density, expected.DENSITIES, curves.huffman[kind])
+        told = np.interp(tensor.density, crossover.DENSITIES, curves.huffman[kind])
         assert abs(8 * tensor.sizes.huffman[kind].positions / tensor.weights / told - 1) < 0.03, kind
-        fixed = np.interp(tensor.density, expected.DENSITIES, curves.fixed[kind])
+        fixed = np.interp(tensor.density, crossover.DENSITIES, curves.fixed[kind])
         assert abs(8 * tensor.sizes.fixed[kind].positions / tensor.weights / fixed - 1) < 0.03, kind
     assert curves.entropy[nearest] <= min(curves.huffman[kind][nearest] for kind in curves.huffman) + 1e-9
 
 
 def test_the_crossover_separates_csr_from_bitmap() -> None:
-    at = expected.curves(0.0).crossover()
+    at = crossover.curves(0.0).crossover()
     assert at is not None and 0.05 < at < 0.3
     rng = np.random.Generator(np.random.PCG64(12))
     for density, smaller, larger in ((at / 2, "relative8", "bitmap"), (2 * at, "bitmap", "relative8")):
         tensor = dcz.compare({"w": (rng.random(300_000) < density).astype("<f4")})["w"]
         assert tensor.sizes.huffman[smaller].positions < tensor.sizes.huffman[larger].positions
         assert abs((tensor.crossover or 0) - at) < 0.03
-    assert abs((expected.curves(0.0).crossover(coded=False) or 0) - 1 / 8) < 0.001  # eight bits against one a weight
+    assert abs((crossover.curves(0.0).crossover(coded=False) or 0) - 1 / 8) < 0.001  # eight bits against one a weight
 
 
 @pytest.mark.parametrize(
@@ -204,7 +213,11 @@ def test_alexnet_takes_less_than_two_seconds_of_one_core(monkeypatch: pytest.Mon
         n = int(np.prod(layer.shape))
         weights = np.zeros(n, "<f4")
         where = np.flatnonzero(rng.random(n, np.float32) < layer.density)
-        index = np.clip(np.rint(rng.standard_normal(where.size, np.float32) * (1 << layer.bits) / 6), -(1 << layer.bits - 1), (1 << layer.bits - 1) - 1)
+        index = np.clip(
+            np.rint(rng.standard_normal(where.size, np.float32) * (1 << layer.bits) / 6),
+            -(1 << layer.bits - 1),
+            (1 << layer.bits - 1) - 1,
+        )
         weights[where] = index + np.float32(0.5)
         tensors[layer.name] = weights.reshape(layer.shape)
     start = time.process_time()

@@ -189,7 +189,13 @@ PLACES = st.sampled_from(["rows", "first", "count", "streams", "numbers", "book"
 
 
 @pytest.mark.skipif(not NATIVE_SETS, reason="this install has no compiled kernels")
-@given(case=CASES, whole=st.booleans(), field=st.one_of(FIELDS, PLACES), number=NUMBERS, size=st.sampled_from([0, 1, 64, 100_000]))
+@given(
+    case=CASES,
+    whole=st.booleans(),
+    field=st.one_of(FIELDS, PLACES),
+    number=NUMBERS,
+    size=st.sampled_from([0, 1, 64, 100_000]),
+)
 def test_jobs_that_make_no_sense(case: tuple[Stored, bytes], whole: bool, field: str, number: int, size: int) -> None:
     """The compiled kernels check what their memory safety rests on, whoever filled in the job."""
     job = Job.whole(case[1]) if whole else Job.chunk(case[1], 0)

@@ -11,8 +11,8 @@ import zstandard
 
 import dcz
 from dcz import limits
-from dcz.container import trailer
 from dcz.errors import FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.format import trailer
 from support.arrays import make_array
 from support.forging import compressed, encoded, finish, forge, plain_index, segments, with_prelude, with_trailer
 from support.layouts import in_layout
@@ -224,7 +224,11 @@ def test_a_frame_that_is_no_frame() -> None:
 def test_a_frame_of_another_length() -> None:
     raw = encoded(plain_index({}))
     for other in (raw + b"\0", raw[:-1], b""):
-        refusal(finish(segments({}), raw, compressed(other)), FormatError, f"holds {len(other)} bytes, the file says {len(raw)}")
+        refusal(
+            finish(segments({}), raw, compressed(other)),
+            FormatError,
+            f"holds {len(other)} bytes, the file says {len(raw)}",
+        )
     silent = zstandard.ZstdCompressor(write_content_size=False).compress(raw)
     refusal(finish(segments({}), raw, silent), FormatError, "does not say how much it holds")
 

@@ -59,8 +59,10 @@ def book(name: str, column: str, to: object) -> Callable[[dict], None]:
     """Sets a number of a tensor's codebook, or of the lowest byte plane there."""
 
     def edit(index: dict) -> None:
-        has = lambda each: each.layout.codebook is not None  # noqa: E731
-        per_book = (lambda each: int(has(each))) if column == "book_crcs" else (lambda each: each.dtype.word * has(each))
+        has = lambda each: each.layout.codebook is not None
+        per_book = (
+            (lambda each: int(has(each))) if column == "book_crcs" else (lambda each: each.dtype.word * has(each))
+        )
         index[column][before(name, per_book)] = to
 
     return edit
@@ -208,7 +210,7 @@ def test_a_codebook_where_there_is_none_for_bytes() -> None:
 def test_a_layout_for_no_elements(positions: int, values: int) -> None:
     empty = zoo()["empty"]
     assert dcz.load(forge({"w": empty}))["w"].shape == (0, 3)
-    edit = lambda index: index.update(positions=[positions], values=[values], book_crcs=[0] if values == 0 else [])  # noqa: E731
+    edit = lambda index: index.update(positions=[positions], values=[values], book_crcs=[0] if values == 0 else [])
     refusal(forge({"w": empty}, edit), "a tensor of no elements has positions all, values bytes")
 
 

@@ -17,7 +17,7 @@ import pytest
 import dcz
 from dcz import limits
 from dcz.errors import DczError, LimitError
-from dcz.tensor.directory import ROW_KEYS
+from dcz.format.directory import ROW_KEYS
 from support.forging import encoded, finish, forge, plain_index, segments
 from support.layouts import in_layout
 
@@ -67,7 +67,9 @@ def test_a_tensor_that_expands_a_lot() -> None:
     data = forge({"w": zeros}, edit)
     assert len(data) < 20_000
     with at_most(128 * MEGABYTE):
-        with pytest.raises(LimitError, match="decoding takes 1099511627776 bytes, allowed are .*max_bytes=1099511627776"):
+        with pytest.raises(
+            LimitError, match="decoding takes 1099511627776 bytes, allowed are .*max_bytes=1099511627776"
+        ):
             dcz.load(data)
         reader = dcz.open(data)
         with pytest.raises(LimitError, match="decoding takes"):

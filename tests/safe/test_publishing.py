@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import dcz
-from dcz.container import publish
 from dcz.errors import DczError
+from dcz.io import sinks
 
 GOOD = {"a": np.arange(100), "b": np.ones(3)}
 BAD = {**GOOD, "z": np.array(["text"])}
@@ -95,17 +95,17 @@ def test_an_interrupt(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("number", range(8))
 def test_a_write_that_fails(old: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """The n-th write finds the disk full: prelude, segments, padding, index, trailer."""
-    whole = publish.PathSink.write
+    whole = sinks.PathSink.write
     calls = 0
 
-    def write(self: publish.PathSink, data: bytes) -> None:
+    def write(self: sinks.PathSink, data: bytes) -> None:
         nonlocal calls
         calls += 1
         if calls > number:
             raise OSError(28, "No space left on device")
         whole(self, data)
 
-    monkeypatch.setattr(publish.PathSink, "write", write)
+    monkeypatch.setattr(sinks.PathSink, "write", write)
     try:
         dcz.save_file(GOOD, old)
     except OSError as error:

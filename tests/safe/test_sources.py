@@ -108,7 +108,10 @@ def test_what_is_no_file(file: object) -> None:
 
 
 def test_text(path: Path) -> None:
-    with open(path, encoding="latin-1") as file, pytest.raises(DczError, match="opened as text; open it in binary mode"):
+    with (
+        open(path, encoding="latin-1") as file,
+        pytest.raises(DczError, match="opened as text; open it in binary mode"),
+    ):
         dcz.load_file(file)
     with pytest.raises(DczError, match="opened as text"):
         dcz.load_file(io.StringIO("text"))

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcz.tensor import choose, to_words
-from dcz.tensor.analysis import Analysis
 from dcz.tensor.choose import PROFILES, Encoding
 from dcz.tensor.encode import write
+from dcz.tensor.streams import Analysis
 from support.arrays import CODES, LARGE, WIDE_CODES, arrays, large, make_array
 from support.layouts import encodings
 

@@ -22,7 +22,17 @@ def hostile_words(word: int) -> np.ndarray:
     top = np.uint64(1) << np.uint64(8 * word - 1)
     ones = np.uint64((1 << (8 * word)) - 1)
     exponent = {1: 0x78, 2: 0x7C00, 4: 0x7F800000, 8: 0x7FF0000000000000}[word]
-    patterns = [top, ones, ones - top, 1, top | np.uint64(1), exponent, exponent | 1, exponent | int(top), exponent | int(top) | 2]
+    patterns = [
+        top,
+        ones,
+        ones - top,
+        1,
+        top | np.uint64(1),
+        exponent,
+        exponent | 1,
+        exponent | int(top),
+        exponent | int(top) | 2,
+    ]
     if word == 2:
         patterns += [0x7F80, 0x7F81, 0xFF80, 0xFFC1, 0x0080]  # bfloat16's infinities and NaNs
     return np.array([int(p) for p in patterns], np.uint64).astype(f"<u{word}")

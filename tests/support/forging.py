@@ -11,9 +11,9 @@ import numpy as np
 import zstandard
 
 from dcz import kernels
-from dcz.container import index, prelude, trailer
-from dcz.container.prelude import Features
-from dcz.tensor import encode, integers, sizing, to_words
+from dcz.format import index, integers, prelude, trailer
+from dcz.format.prelude import Features
+from dcz.tensor import encode, to_words
 from support.arrays import make_array
 from support.layouts import Stored, encodings, in_layout, stored, with_frames
 
@@ -98,7 +98,7 @@ def zoo() -> dict[str, Stored]:
         if (encoding.positions, encoding.values) in (("bitmap", "codebook"), ("all", "bytes")):
             each = stored(frames, with_frames(encoding))
             out[f"frames, {each.kind}"] = each
-    with patch.object(sizing, "TARGET_SYMBOLS", 8):  # several chunks, with fillers
+    with patch.object(chunking, "TARGET_SYMBOLS", 8):  # several chunks, with fillers
         out["rows"] = in_layout(make_array(5, "F32", (1100,), 0.02, 3, "float"), "relative4", "codebook")
     out["wide"] = in_layout(np.arange(257, dtype="<u4"), "all", "codebook")
     out["complex"] = in_layout(make_array(2, "C64", (3, 5), 0.5, 4, "hostile"), "bitmap", "planes")

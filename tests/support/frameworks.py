@@ -46,7 +46,9 @@ def framework(face: str) -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     module = FACES[face]
     if face == "paddle" and not os.environ.get(OWN_PROCESS):
-        pytest.skip("Paddle crashes beside TensorFlow: test_paddle.py runs it in a process of its own", allow_module_level=True)
+        pytest.skip(
+            "Paddle crashes beside TensorFlow: test_paddle.py runs it in a process of its own", allow_module_level=True
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -106,7 +108,9 @@ def bits(name: str, tensor: object) -> tuple[str, tuple[int, ...], bytes]:
     if name == "torch":
         import torch
 
-        raw = torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor).reshape(-1).view(torch.uint8).numpy().tobytes()
+        raw = (
+            torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor).reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
         return str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), raw
     if name == "onnx":
         from onnx import numpy_helper

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dcz import kernels
-from dcz.container.store import Store
+from dcz.container.file import OpenFile
 from dcz.kernels import Kernels
 from dcz.kernels.interface import JOB_FIELDS, Columns
 
@@ -28,7 +28,7 @@ class Job:
     @classmethod
     def whole(cls, file: bytes, name: str = "w") -> Job:
         """A whole tensor of a file, with its codebook in front."""
-        store = Store(file)
+        store = OpenFile(file)
         entry = store.index.entries[name]
         fields = dict(zip(JOB_FIELDS, store.decoder._jobs[entry.number].tolist()))
         data = file[entry.offset : entry.offset + entry.size]
@@ -37,7 +37,7 @@ class Job:
     @classmethod
     def chunk(cls, file: bytes, number: int, name: str = "w") -> Job:
         """Chunk `number` of a tensor, its codebook decoded; the directory is its row alone."""
-        job, store = cls.whole(file, name), Store(file)
+        job, store = cls.whole(file, name), OpenFile(file)
         entry = store.index.entries[name]
         t, columns = entry.number, store.index.columns
         head = int(columns.head[t])

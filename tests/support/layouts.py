@@ -11,10 +11,10 @@ from dcz.entropy import coding, zstd
 from dcz.entropy.code import ZSTD_CODE
 from dcz.kernels.interface import U8
 from dcz.tensor import Layout, to_words
-from dcz.tensor.analysis import Analysis
 from dcz.tensor.choose import Encoding, as_it_is, candidates
 from dcz.tensor.encode import write
 from dcz.tensor.layout import POSITIONS
+from dcz.tensor.streams import Analysis
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def with_frames(encoding: Encoding) -> Encoding:
         use = np.zeros(len(frames), np.uint8)
         encoding.streams[i] = coding.Coding(each.symbols, [ZSTD_CODE], use, sizes, each.lanes, frames)
     return encoding
+
 
 def in_layout(array: np.ndarray, positions: str, values: str) -> Stored:
     """An array in the layout of these two."""

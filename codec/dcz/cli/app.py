@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from dcz.cli import compare, diff, inspect, pack, plan, unpack, verify
-from dcz.cli.common import plain
+from dcz.text import printable
 
 app = typer.Typer(
     name="dcz",
@@ -33,7 +33,7 @@ app.command()(compare.compare)
 def _version(value: bool) -> None:
     if value:
         from dcz import kernels
-        from dcz.container.prelude import FORMAT_VERSION
+        from dcz.format.prelude import FORMAT_VERSION
         from dcz.version import __version__
 
         print(f"dcz {__version__}, format version {FORMAT_VERSION}, kernels {kernels.active().name}")
@@ -85,5 +85,5 @@ def _run() -> int:
 
 def _fail(message: str, code: int) -> int:
     if message:
-        print("dcz: " + plain(" ".join(message.split())), file=sys.stderr)
+        print("dcz: " + printable(" ".join(message.split())), file=sys.stderr)
     return code

@@ -11,8 +11,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from dcz.container.sources import is_url, open_source
 from dcz.errors import DczError
+from dcz.io.sources import is_url, open_source
 
 Threads = Annotated[
     Optional[int], typer.Option("--threads", min=1, help="Threads to use; by default all cores.", show_default=False)
@@ -56,15 +56,10 @@ def size(n: float) -> str:
     return f"{n:.3g} PB"
 
 
-def plain(name: str) -> str:
-    """A name as one line without control characters: names are a stranger's, and terminals obey."""
-    return name if name.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-
-
 def check_output(path: str, force: bool) -> None:
     """Refuses to replace a file unasked; the error names the way out."""
     if is_url(path):
-        from dcz.container.remote import exists
+        from dcz.io.remote import exists
 
         if not force and exists(path):
             raise DczError(f"{path}: already exists; use --force to replace it")
@@ -111,7 +106,12 @@ def progress(label: str, quiet: bool, bytes_: bool = True) -> Iterator[Callable[
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(label), BarColumn(), DownloadColumn() if bytes_ else MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn(label),
+        BarColumn(),
+        DownloadColumn() if bytes_ else MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -18,7 +18,9 @@ def compare(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to compare: any that dcz pack reads.")],
     view: Annotated[str, typer.Option("--show", help="layouts, tensors, stages, bars, or all.")] = "",
     sort: Annotated[str, typer.Option(help="name, bytes, dense, density, ratio or bits.")] = "name",
-    pattern: Annotated[Optional[str], typer.Option("--filter", help="Only tensors whose names match, as in 'conv*'.")] = None,
+    pattern: Annotated[
+        Optional[str], typer.Option("--filter", help="Only tensors whose names match, as in 'conv*'.")
+    ] = None,
     top: Annotated[Optional[int], typer.Option(min=1, help="Only the first N tensors after sorting.")] = None,
     shapes: Annotated[
         Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")

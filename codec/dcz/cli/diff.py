@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from dcz.cli import folders
-from dcz.cli.common import Json, check_input, plain, print_json, progress, show
+from dcz.cli.common import Json, check_input, print_json, progress, show
+from dcz.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -72,7 +73,7 @@ def diff(
         raise typer.Exit(1)
 
 
-def _open(path: str, shapes: Path | None):  # noqa: ANN202 - a model
+def _open(path: str, shapes: Path | None):
     from dcz.convert import open_model
 
     if folders.is_folder(path):
@@ -96,7 +97,7 @@ def table(found: list[Difference]) -> Table:
         errors = ("", "", "") if d.status == "same" else map(_number, (d.max_error, d.relative_error, d.cosine))
         count = "" if d.elements is None or d.status == "same" else str(d.elements)
         shape = _both(_shape(d.shape_a), _shape(d.shape_b))
-        cells = (plain(d.name), shape, _both(d.dtype_a, d.dtype_b), d.status, count, *errors)
+        cells = (printable(d.name), shape, _both(d.dtype_a, d.dtype_b), d.status, count, *errors)
         out.add_row(*map(Text, cells))  # no markup: names may hold brackets
     return out
 

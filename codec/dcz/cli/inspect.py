@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dcz.cli.common import Json, Quiet, check_input, check_output, plain, print_json, progress, show, size
+from dcz.cli.common import Json, Quiet, check_input, check_output, print_json, progress, show, size
+from dcz.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -106,10 +107,10 @@ def table(found: StoredFile) -> Table:
 def _cells(t: StoredTensor) -> tuple[str, ...]:
     shape = "x".join(map(str, t.shape)) or "scalar"
     if t.alias_of is not None:
-        return (plain(t.name), shape, t.dtype, "", "", f"= {plain(t.alias_of)}", *[""] * 7)
+        return (printable(t.name), shape, t.dtype, "", "", f"= {printable(t.alias_of)}", *[""] * 7)
     share = [f"{100 * part / t.stored:.0f}" if t.stored else "" for part in (t.positions, t.indices, t.codebook)]
     return (
-        plain(t.name),
+        printable(t.name),
         shape,
         t.dtype,
         f"{100 * t.density:.1f}%",

@@ -12,8 +12,19 @@ import typer
 
 from dcz.cli import folders
 from dcz.cli.common import (
-    Force, Json, Quiet, ShardSize, Threads, check_input, check_output, file_bytes, plain, print_json, progress, size,
+    Force,
+    Json,
+    Quiet,
+    ShardSize,
+    Threads,
+    check_input,
+    check_output,
+    file_bytes,
+    print_json,
+    progress,
+    size,
 )  # fmt: skip
+from dcz.text import printable
 
 if TYPE_CHECKING:
     from dcz.lossy import Done
@@ -21,7 +32,8 @@ if TYPE_CHECKING:
 
 def pack(
     src: Annotated[
-        str, typer.Argument(help="The file to pack (README lists the formats), or a model's folder of the hub's layout.")
+        str,
+        typer.Argument(help="The file to pack (README lists the formats), or a model's folder of the hub's layout."),
     ],
     dst: Annotated[
         str, typer.Argument(help="The .dcz file to write; .dcz.index.json for several; a folder where SRC is one.")
@@ -33,7 +45,8 @@ def pack(
         Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
     ] = None,
     recipe: Annotated[
-        Optional[str], typer.Option(help="Prune and cluster by this .toml or .json recipe; without, nothing is rounded.")
+        Optional[str],
+        typer.Option(help="Prune and cluster by this .toml or .json recipe; without, nothing is rounded."),
     ] = None,
     keep_nonfinite: Annotated[
         bool, typer.Option("--keep-nonfinite", help="With --recipe: leave tensors with NaN or infinity alone.")
@@ -104,11 +117,11 @@ def said(done: Mapping[str, Done]) -> str:
     reasons: dict[str, list[str]] = {}
     for name, each in done.items():
         if each.left is not None:
-            reasons.setdefault(each.left, []).append(plain(name))
+            reasons.setdefault(each.left, []).append(printable(name))
     worst = max(touched.items(), key=lambda item: item[1].rel_error, default=None)
     lines = [f"{len(touched)} tensors pruned or clustered"]
     if worst is not None:
-        lines[0] += f"; largest relative error {worst[1].rel_error:.4f} ({plain(worst[0])})"
+        lines[0] += f"; largest relative error {worst[1].rel_error:.4f} ({printable(worst[0])})"
     for reason, names in reasons.items():
         some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         lines.append(f"left alone, as {reason}: {some}")

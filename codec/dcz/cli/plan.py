@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dcz.cli.common import Force, Json, Quiet, check_input, check_output, plain, print_json, progress, show, size
+from dcz.cli.common import Force, Json, Quiet, check_input, check_output, print_json, progress, show, size
+from dcz.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,7 +29,9 @@ def plan(
         Optional[list[str]], typer.Option("--names", help="Only tensors whose names match; may be given again.")
     ] = None,
     weight_threshold: Annotated[int, typer.Option(min=0, help="Leave smaller tensors alone.")] = 2048,
-    densities: Annotated[Optional[str], typer.Option(help="Densities to try, as in 1,0.3,0.1; 1 is no pruning.")] = None,
+    densities: Annotated[
+        Optional[str], typer.Option(help="Densities to try, as in 1,0.3,0.1; 1 is no pruning.")
+    ] = None,
     n_bits: Annotated[Optional[str], typer.Option(help="Bit-widths to try, as in 3,4,5.")] = None,
     init: Annotated[str, typer.Option(help="linear, density, random, kmeans++ or optimal.")] = "linear",
     entropy: Annotated[float, typer.Option(help="Lambda of entropy-constrained clustering; 0 is without.")] = 0.0,
@@ -36,7 +39,9 @@ def plan(
     plot: Annotated[
         Optional[str], typer.Option(help="Draw each tensor's error at each bit-width and density (.png, .svg, .pdf).")
     ] = None,
-    keep_nonfinite: Annotated[bool, typer.Option("--keep-nonfinite", help="Leave tensors with NaN or infinity alone.")] = False,
+    keep_nonfinite: Annotated[
+        bool, typer.Option("--keep-nonfinite", help="Leave tensors with NaN or infinity alone.")
+    ] = False,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -73,7 +78,14 @@ def plan(
         recipe["entropy"] = entropy
     with progress("measuring", quiet or json, bytes_=False) as report:
         planned = planning.plan(
-            tensors, recipe=recipe, names=names, profile=profile, keep_nonfinite=keep_nonfinite, progress=report, **targets, **grid
+            tensors,
+            recipe=recipe,
+            names=names,
+            profile=profile,
+            keep_nonfinite=keep_nonfinite,
+            progress=report,
+            **targets,
+            **grid,
         )
     if plot is not None:
         chosen = [tensor.name for tensor in planned.tensors if tensor.left is None]
@@ -87,11 +99,11 @@ def plan(
     elif not quiet:
         show(table(planned))
         print(
-            f"{plain(src)}: {size(planned.dense)} of arrays to a file of {size(planned.file_bytes)} ({planned.file_bytes} bytes), "
+            f"{printable(src)}: {size(planned.dense)} of arrays to a file of {size(planned.file_bytes)} ({planned.file_bytes} bytes), "
             f"{planned.ratio:.2f} times smaller; largest relative error {planned.rel_error:.4f}"
         )
         if output is not None:
-            print(f"{output}: written; dcz pack {plain(src)} model.dcz --recipe {output}")
+            print(f"{output}: written; dcz pack {printable(src)} model.dcz --recipe {output}")
 
 
 def _numbers(text: str, option: str, kind: type) -> list:
@@ -132,7 +144,7 @@ def table(planned: Planned) -> Table:
     out.add_column("left alone because", overflow="fold")
     for t in planned.tensors:
         cells = (
-            plain(t.name),
+            printable(t.name),
             "x".join(map(str, t.shape)) or "scalar",
             "" if t.density is None else f"{100 * t.density:.1f}%",
             "" if t.n_bits is None else str(t.n_bits),

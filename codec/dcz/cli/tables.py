@@ -6,15 +6,21 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dcz.cli.common import plain, size
+from dcz.cli.common import size
 from dcz.report.storage import LAYOUTS, StorageReport, TensorStorage
+from dcz.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
 # Parts of a bar: style, and the letter it has without colour.
-_PARTS = {"positions": ("cyan", "p"), "indices": ("green", "i"), "codebooks": ("yellow", "c"), "dense": ("magenta", "d")}
+_PARTS = {
+    "positions": ("cyan", "p"),
+    "indices": ("green", "i"),
+    "codebooks": ("yellow", "c"),
+    "dense": ("magenta", "d"),
+}
 _BAR = 24
 
 
@@ -22,7 +28,9 @@ def _table(title: str, *columns: str, fold: bool = True) -> Table:
     from rich import box
     from rich.table import Table
 
-    out = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    out = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False
+    )
     out.add_column(columns[0], overflow="fold" if fold else "ellipsis", min_width=12)
     for column in columns[1:]:
         left = column.startswith("<")
@@ -34,7 +42,9 @@ def layouts(report: StorageReport) -> Table:
     """Every layout's bytes, and a bar of what they are spent on, against CSR with 8-bit gaps."""
     from rich.text import Text
 
-    out = _table("what the model takes in each layout", "layout", "bytes", "of dense", "<positions, indices, codebooks, dense")
+    out = _table(
+        "what the model takes in each layout", "layout", "bytes", "of dense", "<positions, indices, codebooks, dense"
+    )
     dense = report.total("dense").total
     longest = max((report.total(key).total for key, _, _ in LAYOUTS if key not in ("dense", "csr32")), default=0)
     for key, title, _ in LAYOUTS:
@@ -49,9 +59,21 @@ def tensors(report: StorageReport) -> Table:
     """What `auto` takes of each tensor and why, beside CSR, bitmap and the entropy, in bits a weight."""
     from rich.text import Text
 
-    out = _table("bits a weight, and what auto takes", "tensor", "nonzero", "CSR+H", "bitmap+H", "entropy", "auto", "<taken, and why")
+    out = _table(
+        "bits a weight, and what auto takes",
+        "tensor",
+        "nonzero",
+        "CSR+H",
+        "bitmap+H",
+        "entropy",
+        "auto",
+        "<taken, and why",
+    )
     for t in report.tensors:
-        bits = [8 * t.size(key).total / t.weights if t.weights else 0 for key in ("relative8+huffman", "bitmap+huffman", "entropy")]
+        bits = [
+            8 * t.size(key).total / t.weights if t.weights else 0
+            for key in ("relative8+huffman", "bitmap+huffman", "entropy")
+        ]
         out.add_row(
             Text(name(t)), f"{100 * t.density:.1f}%", *(f"{b:.2f}" for b in bits), f"{t.bits_per_weight:.2f}",
             Text(f"{t.auto_layout.removesuffix(' x codebook')}: {t.reason}"),
@@ -65,7 +87,18 @@ def stages(report: StorageReport) -> Table:
 
     out = _table(
         "stages of the paper: pruned (P), clustered (P+Q), Huffman-coded (P+Q+H)",
-        *("tensor", "weights", "kept", "w bits\nP+Q", "w bits\nP+Q+H", "i bits\nP+Q", "i bits\nP+Q+H", "P\n%", "P+Q\n%", "P+Q+H\n%"),
+        *(
+            "tensor",
+            "weights",
+            "kept",
+            "w bits\nP+Q",
+            "w bits\nP+Q+H",
+            "i bits\nP+Q",
+            "i bits\nP+Q+H",
+            "P\n%",
+            "P+Q\n%",
+            "P+Q+H\n%",
+        ),
     )
 
     def row(label: str, weights: int, nonzeros: int, dense: int, found: dict) -> None:
@@ -95,7 +128,12 @@ def bars(report: StorageReport) -> Table:
     return out
 
 
-VIEWS: dict[str, Callable[[StorageReport], object]] = {"layouts": layouts, "tensors": tensors, "stages": stages, "bars": bars}
+VIEWS: dict[str, Callable[[StorageReport], object]] = {
+    "layouts": layouts,
+    "tensors": tensors,
+    "stages": stages,
+    "bars": bars,
+}
 
 
 def conclusion(report: StorageReport) -> str:
@@ -103,17 +141,19 @@ def conclusion(report: StorageReport) -> str:
     csr, bitmap, auto = (report.total(key).total for key in ("relative8+huffman", "bitmap+huffman", "auto"))
     dense = report.total("dense").total
     small, large, word = (csr, bitmap, "CSR") if csr <= bitmap else (bitmap, csr, "bitmap")
-    by = f"{100 * (1 - small / large):.1f}% smaller than {'bitmap' if word == 'CSR' else 'CSR'}" if large else "the same"
+    by = (
+        f"{100 * (1 - small / large):.1f}% smaller than {'bitmap' if word == 'CSR' else 'CSR'}" if large else "the same"
+    )
     ratio = f", {dense / auto:.2f} times smaller than dense" if auto else ""
     return (
-        f"{plain(report.source)}: {len(report)} tensors, {count(report.weights)} weights; Huffman-coded, {word} is {by} overall\n"
+        f"{printable(report.source)}: {len(report)} tensors, {count(report.weights)} weights; Huffman-coded, {word} is {by} overall\n"
         f"auto takes {size(auto)} ({auto} bytes){ratio}; the index of a file comes on top"
     )
 
 
 def name(t: TensorStorage) -> str:
     """A tensor's name, its middle left out where it would fill the screen."""
-    shown = plain(t.name)
+    shown = printable(t.name)
     return shown if len(shown) <= 60 else f"{shown[:28]}...{shown[-29:]}"
 
 

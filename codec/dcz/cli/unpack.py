@@ -9,7 +9,17 @@ import typer
 
 from dcz.cli import folders
 from dcz.cli.common import (
-    Force, Json, Quiet, ShardSize, Threads, check_input, check_output, file_bytes, print_json, progress, size,
+    Force,
+    Json,
+    Quiet,
+    ShardSize,
+    Threads,
+    check_input,
+    check_output,
+    file_bytes,
+    print_json,
+    progress,
+    size,
 )  # fmt: skip
 
 
@@ -18,7 +28,8 @@ def unpack(
         str, typer.Argument(help="The .dcz file or its URL, the .dcz.index.json of several, or a folder with them.")
     ],
     output: Annotated[
-        str, typer.Option("--output", "-o", help="The file to write: .safetensors, .npz, ...; a folder where SRC is one.")
+        str,
+        typer.Option("--output", "-o", help="The file to write: .safetensors, .npz, ...; a folder where SRC is one."),
     ],
     shapes: Annotated[Optional[Path], typer.Option(help="For .net files.", hidden=True)] = None,
     shard_size: ShardSize = None,

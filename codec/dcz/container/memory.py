@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.container.index import Entry
 from dcz.errors import DczError
+from dcz.format.index import Entry
 from dcz.kernels.interface import U8
 from dcz.tensor import from_words
-
 
 # From here on a tensor gets pages of its own; smaller ones share blocks, each full when it has twice as much.
 _OWN_BYTES = 4 << 20

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from numpy.typing import DTypeLike, NDArray
 
+from dcz.container.file import OpenFile, check_bytes
 from dcz.container.memory import allocate, target
 from dcz.container.slices import TensorSlice
 from dcz.container.sparse import Clusters, clusters, rows
-from dcz.container.store import Store, check_bytes
 from dcz.container.tasks import plan, run_all
 from dcz.extras import require
 from dcz.tensor import Layout
@@ -58,7 +58,7 @@ class Reader(Mapping[str, NDArray]):
     """
 
     def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> None:
-        self._store = Store(file, sequential=sequential)
+        self._store = OpenFile(file, sequential=sequential)
         self._index = self._store.index
 
     # -- a mapping
@@ -182,6 +182,6 @@ class Reader(Mapping[str, NDArray]):
         return f"<dcz.Reader {self._store.source.name}: {len(self)} tensors, {self.size} bytes>"
 
     def _repr_html_(self) -> str:
-        from importlib import import_module  # a room above this one, and only in notebooks
+        from dcz.container.html import reader_table
 
-        return import_module("dcz.report.notebook").reader(self)
+        return reader_table(self)

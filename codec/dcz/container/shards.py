@@ -14,8 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from dcz import limits
-from dcz.container.sources import open_source, read
 from dcz.errors import FormatError, LimitError, TruncatedError
+from dcz.io.sources import open_source, read
 
 SUFFIX = ".index.json"
 

@@ -8,17 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.container.index import Entry
+from dcz.container.file import OpenFile, check_bytes
 from dcz.container.memory import fresh
-from dcz.container.store import Store, check_bytes
 from dcz.container.tasks import streams
 from dcz.errors import DczError
+from dcz.format.index import Entry
 
 
 class TensorSlice:
     """A tensor that is not read yet. Index it with integers, slices, `...` and `None`, as numpy does."""
 
-    def __init__(self, store: Store, entry: Entry) -> None:
+    def __init__(self, store: OpenFile, entry: Entry) -> None:
         self._store, self._entry = store, entry
 
     @property

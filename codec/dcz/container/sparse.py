@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
-from dcz.container.index import Entry
-from dcz.container.store import Store, check_bytes
+from dcz.container.file import OpenFile, check_bytes
+from dcz.container.nonzeros import Part, split_chunk
 from dcz.errors import DczError, FormatError, UnsupportedError
+from dcz.format.index import Entry
 from dcz.kernels.interface import I64, SYMBOLS
-from dcz.tensor import Part, split_chunk
 from dcz.tensor.layout import VALUES
 
 # A codebook has this many entries at most, and indices two bytes.
@@ -51,7 +51,7 @@ class Clusters:
         return out
 
 
-def rows(store: Store, entry: Entry) -> Rows:
+def rows(store: OpenFile, entry: Entry) -> Rows:
     """The nonzero elements of a matrix; memory for them and for one chunk is all it takes.
 
     An element is stored if any bit of it is set, so -0.0 is. Raises `DczError` for other than two dimensions."""
@@ -81,7 +81,7 @@ def rows(store: Store, entry: Entry) -> Rows:
     return Rows(starts, columns[:at], values[:at], (height, width))
 
 
-def clusters(store: Store, entry: Entry) -> Clusters:
+def clusters(store: OpenFile, entry: Entry) -> Clusters:
     """The clusters a tensor is stored in, or if it is stored without codebook, those its elements make.
 
     Raises `UnsupportedError` for more than 65,536 of them, and for complex numbers."""
@@ -123,7 +123,7 @@ def _distinct(entry: Entry, words: NDArray) -> tuple[NDArray, NDArray]:
     )
 
 
-def _parts(store: Store, entry: Entry) -> Iterator[Part]:
+def _parts(store: OpenFile, entry: Entry) -> Iterator[Part]:
     """The tensor's chunks in their parts; what the index says of their number is checked."""
     c, t = store.index.columns, entry.number
     bounds = c.bounds(t)
@@ -142,7 +142,7 @@ def _wrong_count(entry: Entry, found: int) -> FormatError:
     return FormatError(f"tensor {entry.name!r}: nonzeros: {entry.nonzeros}, its values have {found}")
 
 
-def _elements(store: Store, entry: Entry) -> Iterator[tuple[I64, NDArray]]:
+def _elements(store: OpenFile, entry: Entry) -> Iterator[tuple[I64, NDArray]]:
     """Positions and values of elements of which any word is not zero."""
     dtype, width = entry.dtype.numpy(), entry.dtype.words
     for part in _parts(store, entry):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcz.container import prelude
-from dcz.container.index import Entry
-from dcz.container.store import READ_THROUGH, TASK_BYTES, TOGETHER, Store
+from dcz.container.file import READ_THROUGH, TASK_BYTES, TOGETHER, OpenFile
 from dcz.container.threads import each
+from dcz.format import prelude
+from dcz.format.index import Entry
 from dcz.kernels.interface import U8
 
 # Decoded bytes from which on caches cannot hold them, and lines are better written past them.
@@ -46,7 +46,7 @@ def streams(nbytes: int) -> bool:
     return nbytes >= _STREAM_BYTES
 
 
-def plan(store: Store, entries: list[Entry], out: list[U8]) -> list[Task]:
+def plan(store: OpenFile, entries: list[Entry], out: list[U8]) -> list[Task]:
     """What it takes to fill `out` with whole tensors: neighbours that are small together, large ones in parts."""
     stream = streams(sum(map(len, out)))
     store.prepare([entry for entry in entries if entry.size > store.task_bytes])
@@ -82,7 +82,7 @@ def plan(store: Store, entries: list[Entry], out: list[U8]) -> list[Task]:
 
 
 def parts(
-    store: Store, entry: Entry, first: int, last: int, out: U8, stream: bool = False, lead: int = 0
+    store: OpenFile, entry: Entry, first: int, last: int, out: U8, stream: bool = False, lead: int = 0
 ) -> list[Task]:
     """What it takes to fill `out` with chunks [first, last) of a tensor, past the cache if it is to `stream`, and
     to check `lead` bytes before."""
@@ -102,7 +102,7 @@ def parts(
     return tasks
 
 
-def run_all(store: Store, tasks: list[Task], threads: int, done: Callable[[Task], None] | None = None) -> None:
+def run_all(store: OpenFile, tasks: list[Task], threads: int, done: Callable[[Task], None] | None = None) -> None:
     """Runs tasks on so many threads, or on more where they mostly wait; `done` is told of each."""
 
     def work(task: Task) -> None:
@@ -113,7 +113,7 @@ def run_all(store: Store, tasks: list[Task], threads: int, done: Callable[[Task]
     each(work, tasks, max(threads, TOGETHER) if store.source.remote else threads)
 
 
-def run(store: Store, task: Task) -> None:
+def run(store: OpenFile, task: Task) -> None:
     """Reads, verifies and decodes one task."""
     data = _buffer(task.size)
     store.source.read_into(task.offset, data)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from dcz import kernels
-from dcz.container.index import Entry
+from dcz.container.file import OpenFile
 from dcz.container.memory import fresh
-from dcz.container.store import Store
 from dcz.container.tasks import parts, run, streams
 from dcz.container.threads import each, thread_count
 from dcz.errors import FormatError
+from dcz.format.index import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def verify(
     """
     count = thread_count(threads)
     chunks = decoded = 0
-    store = Store(file, sequential=True)
+    store = OpenFile(file, sequential=True)
     try:
         store.check_prelude()
         entries = list(store.index.entries.values())
@@ -59,7 +59,7 @@ def verify(
         store.close()
 
 
-def _check(store: Store, entry: Entry, threads: int) -> int:
+def _check(store: OpenFile, entry: Entry, threads: int) -> int:
     """Decodes every chunk of a tensor on its own; returns how many there are."""
     c = store.index.columns
     size, chunks = int(c.chunk[entry.number]) * entry.dtype.word, int(c.chunks[entry.number])

@@ -11,14 +11,14 @@ from typing import BinaryIO
 import numpy as np
 
 from dcz import kernels
-from dcz.container import index, prelude
-from dcz.container import metadata as typed
-from dcz.container.prelude import Features
-from dcz.container.publish import open_sink
 from dcz.container.threads import pool, thread_count
-from dcz.container.trailer import SIZE as TRAILER_SIZE
-from dcz.container.trailer import Trailer
 from dcz.errors import DczError
+from dcz.format import index, prelude
+from dcz.format import metadata as typed
+from dcz.format.prelude import Features
+from dcz.format.trailer import SIZE as TRAILER_SIZE
+from dcz.format.trailer import Trailer
+from dcz.io.sinks import open_sink
 from dcz.kernels.interface import U8
 from dcz.tensor import Layout, encode, to_words
 from dcz.tensor.choose import check_profile
@@ -158,4 +158,3 @@ class Writer:
         index.check_name(name, "name", DczError)
         if name in self._tensors or name in self._aliases:
             raise DczError(f"tensor {name!r} is already there; names are unique in a file")
-

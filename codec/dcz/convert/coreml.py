@@ -18,11 +18,11 @@ from math import prod
 import numpy as np
 
 from dcz import limits
-from dcz.container.sources import FileSource, read
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.extras import need
+from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words
 
 _CODES = {
@@ -104,7 +104,7 @@ class CoremlModel:
             for output in op.outputs:
                 self._outputs[output.name] = op
             if op.type == "const":
-                value = op.attributes["val"] if "val" in op.attributes else None
+                value = op.attributes.get("val", None)
                 if value is not None and self._is_weight(value):
                     yield prefix + op.outputs[0].name, ("value", value), value.type
             elif op.type in _DENSE and op.outputs and self._computable(op):
@@ -138,7 +138,9 @@ class CoremlModel:
     def _used_by_dense(self, block: object, op: object) -> bool:
         names = {output.name for output in op.outputs}
         users = [o for o in block.operations for i in o.inputs.values() for a in i.arguments if a.name in names]
-        return bool(users) and all(user.type == "constexpr_sparse_to_dense" and self._computable(user) for user in users)
+        return bool(users) and all(
+            user.type == "constexpr_sparse_to_dense" and self._computable(user) for user in users
+        )
 
     def _kind(self, kind: object) -> str:
         return self._types.DataType.Name(kind.tensorType.dataType)
@@ -247,7 +249,9 @@ class CoremlModel:
         start = int(head[16:24].view("<u8")[0])
         if start + size > source.size:
             short = start + size - source.size
-            raise TruncatedError(f"{where}: {source.name} is {short} bytes short ({source.size} in all); finish the download")
+            raise TruncatedError(
+                f"{where}: {source.name} is {short} bytes short ({source.size} in all); finish the download"
+            )
         return read(source, start, size)
 
     def _weight_file(self, name: str, where: str) -> FileSource:
@@ -269,7 +273,7 @@ class CoremlModel:
             source.close()
 
 
-def _protos(path: str | os.PathLike[str]):  # noqa: ANN202 - two modules
+def _protos(path: str | os.PathLike[str]):
     """coremltools' message types; what it says of libraries beside it is not for our users."""
     logger = logging.getLogger("coremltools")
     level = logger.level
@@ -277,7 +281,9 @@ def _protos(path: str | os.PathLike[str]):  # noqa: ANN202 - two modules
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return need("coremltools.proto.Model_pb2", "coreml", path), need("coremltools.proto.MIL_pb2", "coreml", path)
+            return need("coremltools.proto.Model_pb2", "coreml", path), need(
+                "coremltools.proto.MIL_pb2", "coreml", path
+            )
     finally:
         logger.setLevel(level)
 
@@ -309,7 +315,9 @@ def _bits(data: np.ndarray, bits: int, count: int) -> np.ndarray:
         return np.zeros(count, np.uint8)
     if len(data) != -(-count * bits // 8):
         raise ValueError(f"{len(data)} bytes for {count} numbers of {bits} bits")
-    each = np.unpackbits(np.ascontiguousarray(data).view(np.uint8), bitorder="little", count=count * bits).reshape(count, bits)
+    each = np.unpackbits(np.ascontiguousarray(data).view(np.uint8), bitorder="little", count=count * bits).reshape(
+        count, bits
+    )
     return np.packbits(each, axis=1, bitorder="little").reshape(-1) if count else np.zeros(0, np.uint8)
 
 

@@ -37,9 +37,7 @@ class Difference:
     cosine: float | None = None
 
 
-def differences(
-    a: Model, b: Model, *, progress: Callable[[int, int], None] | None = None
-) -> Iterator[Difference]:
+def differences(a: Model, b: Model, *, progress: Callable[[int, int], None] | None = None) -> Iterator[Difference]:
     """The tensors of both by name, second names of tied ones included; one tensor of each is in memory.
 
     `progress` is called with (bytes done, bytes in all) of A."""

@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dcz.container.publish import sync_folder
 from dcz.container.shards import SUFFIX, ShardIndex
 from dcz.convert.formats import open_model, open_target
 from dcz.convert.shards import SHARD_SIZE
 from dcz.convert.transfer import Transfer, transfer
 from dcz.errors import DczError
+from dcz.io.sinks import sync_folder
 
 # In this order: of weights that are there in several formats, the first is taken.
 _WEIGHTS = (".dcz", ".safetensors", ".bin", ".pth", ".pt")

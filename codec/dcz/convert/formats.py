@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from dcz.container.sources import is_url
 from dcz.container.shards import SUFFIX
 from dcz.convert.bitmask import with_dense_bitmasks
 from dcz.convert.coreml import CoremlModel
@@ -20,6 +19,7 @@ from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
 from dcz.convert.shards import ShardedModel, ShardedTarget
 from dcz.convert.torch import TorchModel, TorchTarget
 from dcz.errors import DczError, UnsupportedError
+from dcz.io.sources import is_url
 
 
 def _sharded(path: str | os.PathLike[str]) -> Model:
@@ -95,7 +95,7 @@ def _extension(path: str | os.PathLike[str], known: tuple[str, ...], what: str) 
 
 def _remote_extension(url: str, what: str) -> str:
     """Of a URL; only dcz files are read and written where they are."""
-    from dcz.container.remote import extension
+    from dcz.io.remote import extension
 
     found = extension(url)
     if found != ".dcz":

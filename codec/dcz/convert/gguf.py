@@ -14,11 +14,11 @@ from math import prod
 
 import numpy as np
 
-from dcz.container.publish import PathSink
-from dcz.container.sources import FileSource, read
 from dcz.convert.model import Tensor, resolved
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.io.sinks import PathSink
+from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words, to_words
 
 HEADER = "GGUF.header"  # capitals come first, and the header is needed first
@@ -52,7 +52,9 @@ class Header:
         self._at = 4
         (version,) = self._take("I")
         if version not in (2, 3):
-            raise UnsupportedError(f"{name}: GGUF version {version}; 2 and 3 are read (of a big-endian file: convert it)")
+            raise UnsupportedError(
+                f"{name}: GGUF version {version}; 2 and 3 are read (of a big-endian file: convert it)"
+            )
         count, pairs = self._take("QQ")
         for _ in range(pairs):
             key = self._string("a key")
@@ -122,7 +124,9 @@ class Header:
         if kind not in _TYPES:
             raise UnsupportedError(f"{where}: type {kind} is not known; update dcz")
         if name in self.types or name == HEADER:
-            raise FormatError(f"{where}: the name is there twice" if name in self.types else f"{where}: dcz keeps this name")
+            raise FormatError(
+                f"{where}: the name is there twice" if name in self.types else f"{where}: dcz keeps this name"
+            )
         code, block, size = _TYPES[kind]
         if prod(lengths) * size >= 1 << 56 or offset >= 1 << 56:
             raise FormatError(f"{where}: {lengths} at {offset} is beyond measure")
@@ -150,7 +154,9 @@ class GgufModel:
             self._header = self._read_header()
             end, size = self._header.end, self._source.size
             if end > size:
-                raise TruncatedError(f"{self._source.name}: {end - size} bytes short ({size} of {end}); finish the download")
+                raise TruncatedError(
+                    f"{self._source.name}: {end - size} bytes short ({size} of {end}); finish the download"
+                )
         except BaseException:
             self._source.close()
             raise

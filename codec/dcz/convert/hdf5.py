@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from dcz import dtypes
-from dcz.container.publish import PathSink
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
 from dcz.extras import need
+from dcz.io.sinks import PathSink
 from dcz.tensor import from_words, to_words
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ class Hdf5Model:
         self._datasets[name] = item, DTYPES["BF16"] if opaque else dtypes.by_numpy(item.dtype, where)
 
     def _keep_attributes(self, item: h5py.HLObject, name: str) -> None:
-        found = {key: _plain(item.attrs[key], f"{self._path}: attribute {key!r:.80} of {name!r:.80}") for key in item.attrs}
+        found = {
+            key: _plain(item.attrs[key], f"{self._path}: attribute {key!r:.80} of {name!r:.80}") for key in item.attrs
+        }
         if found:
             self._attributes[name] = found
 
@@ -166,7 +168,9 @@ class KerasModel(Hdf5Model):
             member.read(1)  # puts the archive's file at the member's bytes
             file.seek(info.header_offset + 26)
             lengths = file.read(4)
-            start = info.header_offset + 30 + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+            start = (
+                info.header_offset + 30 + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+            )
             return io.BufferedReader(_Part(file, start, info.file_size))
         whole = self._stack.enter_context(tempfile.TemporaryFile())
         while part := member.read(1 << 20):
@@ -231,7 +235,9 @@ class Hdf5Target:
         for name in names:
             parts = name.split("/")
             if not all(parts) or "." in parts or ".." in parts or "\0" in name:
-                raise DczError(f"tensor {name!r:.80}: this name is no path of an HDF5 dataset; write safetensors instead")
+                raise DczError(
+                    f"tensor {name!r:.80}: this name is no path of an HDF5 dataset; write safetensors instead"
+                )
             above = ["/".join(parts[:depth]) for depth in range(1, len(parts))]
             if taken := names.intersection(above):
                 raise DczError(f"tensor {name!r:.80}: {min(taken)!r:.80} is a dataset, and cannot be its group, too")

@@ -16,11 +16,11 @@ from math import prod
 import numpy as np
 
 from dcz import limits
-from dcz.container.sources import FileSource, read
 from dcz.convert.model import Tensor
 from dcz.convert.prototxt import WeightedLayer, weighted_layers
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError
+from dcz.io.sources import FileSource, read
 
 _MAX_SHAPES_BYTES = 16 << 20
 _F32 = DTYPES["F32"]
@@ -80,7 +80,9 @@ class NetModel:
         dense = np.zeros(prod(layer.shape), np.uint8)
         dense[at] = index
         if codebook[0].view("<u4") != 0:
-            raise self._mismatch(f"{where}: the codebook's first entry is {codebook[0]}, not the zero of absent weights")
+            raise self._mismatch(
+                f"{where}: the codebook's first entry is {codebook[0]}, not the zero of absent weights"
+            )
         return codebook[dense].reshape(layer.shape), bias
 
     def _take(self, what: str, dtype: str, count: int) -> np.ndarray:

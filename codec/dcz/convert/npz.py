@@ -15,10 +15,10 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from dcz import dtypes
-from dcz.container.publish import PathSink
 from dcz.convert.model import Tensor, resolved
 from dcz.dtypes import Dtype
 from dcz.errors import DczError, FormatError, UnsupportedError
+from dcz.io.sinks import PathSink
 
 _SUFFIX = ".npy"
 # What numpy's format can name; ml_dtypes' types would come back as raw bytes.
@@ -117,7 +117,7 @@ class NpyModel:
     def __exit__(self, *error: object) -> None: ...
 
 
-def _header(name: str, file) -> Tensor:  # noqa: ANN001 - a binary file
+def _header(name: str, file) -> Tensor:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcz import limits
-from dcz.container.sources import FileSource, read
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.extras import need
+from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ class OnnxModel:
         except (ValueError, TypeError, IndexError) as error:
             if isinstance(error, DczError):
                 raise
-            raise FormatError(f"{self._path}: initializer {name!r:.80}: its data do not fit its shape ({error})") from None
+            raise FormatError(
+                f"{self._path}: initializer {name!r:.80}: its data do not fit its shape ({error})"
+            ) from None
 
     def _dense(self, name: str, proto: onnx.TensorProto, shape: tuple[int, ...]) -> np.ndarray:
         kind = self._kind(proto)
@@ -131,7 +133,9 @@ class OnnxModel:
             array = np.asarray(self._onnx.numpy_helper.to_array(proto)).reshape(shape)
             return array if array.dtype == dtype.numpy() else array.astype(dtype.numpy())
         if len(data) != size:
-            raise FormatError(f"{self._path}: initializer {name!r:.80}: {len(data)} bytes of data, its shape takes {size}")
+            raise FormatError(
+                f"{self._path}: initializer {name!r:.80}: {len(data)} bytes of data, its shape takes {size}"
+            )
         if not bits:
             return from_words(data, dtype, shape)
         return _unpacked(data, bits, count, kind, dtype).reshape(shape)
@@ -165,7 +169,9 @@ class OnnxModel:
         try:
             if offset + size > source.size:
                 short = offset + size - source.size
-                raise TruncatedError(f"{where}: {path} is {short} bytes short ({source.size} in all); finish the download")
+                raise TruncatedError(
+                    f"{where}: {path} is {short} bytes short ({source.size} in all); finish the download"
+                )
             return read(source, offset, size)
         finally:
             source.close()
@@ -180,7 +186,9 @@ class OnnxModel:
         path = os.path.join(folder, location)
         homes = (os.path.realpath(folder), os.path.dirname(os.path.realpath(self._path)))
         if not any(os.path.realpath(path).startswith(os.path.join(home, "")) for home in homes):
-            raise FormatError(f"{where}: its data at {location!r:.80} are linked from outside of the model's folder; refused")
+            raise FormatError(
+                f"{where}: its data at {location!r:.80} are linked from outside of the model's folder; refused"
+            )
         return path
 
     def __enter__(self) -> OnnxModel:

@@ -8,15 +8,38 @@ from math import prod
 
 from dcz.errors import FormatError
 
-_TOKEN = re.compile(r"""\s+|\#[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<word>[-+\w.]+)|(?P<mark>[{}:;,<>\[\]])""")
+_TOKEN = re.compile(
+    r"""\s+|\#[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<word>[-+\w.]+)|(?P<mark>[{}:;,<>\[\]])"""
+)
 _MAX_DEPTH = 64
 
 Message = dict[str, list]  # each field's values in order: strings, or messages
 
 # Layers that leave the size of what they are given alone.
 _SAME = frozenset(
-    "relu prelu elu sigmoid tanh power exp log absval bnll dropout lrn softmax batchnorm scale bias eltwise split "
-    "threshold input data".split()
+    [
+        "relu",
+        "prelu",
+        "elu",
+        "sigmoid",
+        "tanh",
+        "power",
+        "exp",
+        "log",
+        "absval",
+        "bnll",
+        "dropout",
+        "lrn",
+        "softmax",
+        "batchnorm",
+        "scale",
+        "bias",
+        "eltwise",
+        "split",
+        "threshold",
+        "input",
+        "data",
+    ]
 )
 
 
@@ -155,8 +178,10 @@ class _Network:
             return (prod(first),)
         if kind in _SAME:
             return first
-        raise FormatError(f"{self.path}: layer {name!r} is of type {kind!r}, whose output size is not known here; "
-                          "give the shapes as JSON instead: {\"LAYER\": [shape], ...}")
+        raise FormatError(
+            f"{self.path}: layer {name!r} is of type {kind!r}, whose output size is not known here; "
+            'give the shapes as JSON instead: {"LAYER": [shape], ...}'
+        )
 
     def _convolution(self, name: str, layer: Message, size: tuple[int, ...]) -> tuple[int, ...]:
         if len(size) != 3:

@@ -14,10 +14,10 @@ from math import prod
 import numpy as np
 
 from dcz import dtypes
-from dcz.container.publish import PathSink
-from dcz.container.sources import FileSource, read
 from dcz.convert.model import Tensor, resolved
 from dcz.errors import DczError, FormatError, TruncatedError
+from dcz.io.sinks import PathSink
+from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words, to_words
 
 _METADATA = "__metadata__"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from dcz.container.publish import sync_folder
 from dcz.container.shards import SUFFIX, ShardIndex
 from dcz.convert.model import Model, Target, Tensor
 from dcz.errors import DczError, FormatError
+from dcz.io.sinks import sync_folder
 
 # The hub's default.
 SHARD_SIZE = 5_000_000_000

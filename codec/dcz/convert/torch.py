@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcz import limits
-from dcz.container.publish import PathSink
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.extras import need
+from dcz.io.sinks import PathSink
 from dcz.tensor import from_words, to_words
 
 if TYPE_CHECKING:
@@ -134,7 +134,9 @@ class TorchModel:
 
     def _unique(self, path: str) -> None:
         if path in self._tensors or path in self._plain or path in self._seconds:
-            raise FormatError(f"{self._path}: two entries have the name {path!r:.80} once their paths are joined by dots")
+            raise FormatError(
+                f"{self._path}: two entries have the name {path!r:.80} once their paths are joined by dots"
+            )
 
     def _tensor(self, tensor: torch.Tensor, path: str) -> None:
         self._unique(path)
@@ -145,7 +147,13 @@ class TorchModel:
         if str(tensor.dtype) not in _CODES:
             raise UnsupportedError(f"{where}: {tensor.dtype} cannot be stored; allowed are {', '.join(_CODES)}")
         tensor = tensor.detach()
-        place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
+        place = (
+            tensor.untyped_storage().data_ptr(),
+            tensor.storage_offset(),
+            tensor.shape,
+            tensor.stride(),
+            tensor.dtype,
+        )
         owner = self._owners.setdefault(place, path) if tensor.numel() and not tensor.is_conj() else path
         if owner != path:
             self._seconds[path] = owner

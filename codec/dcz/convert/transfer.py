@@ -36,5 +36,3 @@ def transfer(model: Model, target: Target, *, progress: Callable[[int, int], Non
         target.abandon()
         raise
     return Transfer(len(tensors), len(model.aliases), total)
-
-

@@ -74,7 +74,9 @@ class Code:
 
 RAW_CODE = Code("raw")
 ZSTD_CODE = Code("zstd")
-_NAMED: dict[object, Code] = {code.plain: code for code in (RAW_CODE, ZSTD_CODE, *(Code("packed", bits) for bits in range(1, 8)))}
+_NAMED: dict[object, Code] = {
+    code.plain: code for code in (RAW_CODE, ZSTD_CODE, *(Code("packed", bits) for bits in range(1, 8)))
+}
 # Records, and -1 for symbols as they are: what `record_of` says of them.
 _NAMED_RECORDS = {plain: (code.record, -(code.kind in ("raw", "zstd"))) for plain, code in _NAMED.items()}
 _HUFFMAN_BYTE = bytes((HUFFMAN,))

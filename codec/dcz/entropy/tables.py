@@ -26,7 +26,11 @@ def lengths_of(histogram: NDArray) -> U8:
     if short.max(initial=0) < SHORT_LIMIT:
         return short
     long = kernels.active().code_lengths(counts, LONG_LIMIT)
-    return long if int(counts @ long.astype(np.uint64)) < (1 - LONG_GAIN) * int(counts @ short.astype(np.uint64)) else short
+    return (
+        long
+        if int(counts @ long.astype(np.uint64)) < (1 - LONG_GAIN) * int(counts @ short.astype(np.uint64))
+        else short
+    )
 
 
 def _cost(lengths: U8) -> int:

@@ -7,7 +7,7 @@ from dcz.extras import require
 
 require("jax", "jax", "dcz.jax")
 
-from dcz.jax.models import load_model, save_model  # noqa: E402 - after the check that jax is there
-from dcz.jax.tensors import load, load_file, save, save_file  # noqa: E402
+from dcz.jax.models import load_model, save_model
+from dcz.jax.tensors import load, load_file, save, save_file
 
 __all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]

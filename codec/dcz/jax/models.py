@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.adapters import Progress, convert_all, match
+from dcz.api import load_file
 from dcz.container.reader import Reader
-from dcz.framework import Progress, convert_all, match
 from dcz.jax.paths import Tree, flatten
 from dcz.jax.tensors import from_array, save_file
-from dcz.numpy import load_file
 
 
 def save_model(

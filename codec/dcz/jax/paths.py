@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from dcz.framework import unique_names
+from dcz.adapters import unique_names
 
 
 class Tree(NamedTuple):

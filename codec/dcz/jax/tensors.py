@@ -10,9 +10,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.adapters import Face, Progress, load_tensors, save_bytes, save_tensors
 from dcz.dtypes import by_numpy
 from dcz.errors import DczError, UnsupportedError
-from dcz.framework import Face, Progress, load_tensors, save_bytes, save_tensors
 from dcz.jax.paths import flatten, nest
 
 

@@ -26,10 +26,10 @@ def available() -> dict[str, Kernels]:
 @cache
 def _native() -> Sequence[Kernels]:
     try:
-        from dcz.kernels import native
+        from dcz.kernels import compiled
     except ImportError:
         return []
-    return native.sets()
+    return compiled.sets()
 
 
 @cache

@@ -13,11 +13,11 @@ from dcz.lossy.clusters import Clusters
 from dcz.lossy.codebooks import CODEBOOK_DTYPES, Codebook, fit
 from dcz.lossy.fidelity import Gauge
 from dcz.lossy.flat import dot, flat, working
-from dcz.lossy.huffman import mean_bits
 from dcz.lossy.inits import INITS
 from dcz.lossy.lloyd import MAX_ITER
 from dcz.lossy.optimal import MAX_CLUSTERS
 from dcz.lossy.pruning import select
+from dcz.lossy.rate import mean_bits
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_choice, check_integer, check_number, check_tensors
 
 MAX_BITS = 16
@@ -185,7 +185,12 @@ def _group(shape: tuple[int, ...], scheme: Scheme, name: str) -> int:
 
 
 def _assemble(
-    array: np.ndarray, words: np.ndarray, mask: NDArray[np.bool_], weights: NDArray | None, group: int, books: list[Codebook]
+    array: np.ndarray,
+    words: np.ndarray,
+    mask: NDArray[np.bool_],
+    weights: NDArray | None,
+    group: int,
+    books: list[Codebook],
 ) -> Clusters:
     """Assigns every weight and measures what that costs, a piece at a time."""
     k = max(len(book.values) for book in books)

@@ -145,5 +145,3 @@ def identity(array: object) -> tuple | None:
     if not isinstance(array, np.ndarray) or array.nbytes == 0:
         return None
     return (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name)
-
-

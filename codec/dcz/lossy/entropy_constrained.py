@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcz.lossy.flat import dot
-from dcz.lossy.huffman import ONE_SYMBOL, code_lengths, ideal_lengths
 from dcz.lossy.lloyd import Partition, wcss
+from dcz.lossy.rate import ONE_SYMBOL, code_lengths, ideal_lengths
 from dcz.lossy.samples import F64, I64, Samples
 
 # Rounds with whole bits after those with ideal ones.
@@ -45,7 +45,7 @@ def entropy_constrained(samples: Samples, start: Partition, price: float, max_it
     return Partition(state.centroids[alive], cuts, iterations, converged), state.edges[alive[:-1]]
 
 
-def _settle(samples: Samples, centroids: F64, cuts: I64, price: float, code, rounds: int) -> tuple[_State, int, bool]:  # noqa: ANN001
+def _settle(samples: Samples, centroids: F64, cuts: I64, price: float, code, rounds: int) -> tuple[_State, int, bool]:
     """Rounds of code lengths, edges and means, each of which can only lower the cost."""
     best: _State | None = None
     for iteration in range(1, rounds + 1):

@@ -39,7 +39,8 @@ class _Costs:
         weights = np.ones(points.n) if points.weights is None else points.weights.astype(np.float64)
         values = values - dot(values, weights) / float(weights.sum())
         self.mass, self.moment, self.square = (
-            np.concatenate([[0.0], np.cumsum(terms)]) for terms in (weights, weights * values, weights * values * values)
+            np.concatenate([[0.0], np.cumsum(terms)])
+            for terms in (weights, weights * values, weights * values * values)
         )
 
     def __call__(self, i: I64, j: I64) -> F64:

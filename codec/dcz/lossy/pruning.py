@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.errors import DczError
-from dcz.lossy import magnitudes, patterns
-
+from dcz.lossy import magnitudes, structured
 from dcz.lossy.magnitudes import Cut
 from dcz.lossy.selection import (
     WEIGHT_THRESHOLD,
@@ -181,7 +180,7 @@ def mask(array: np.ndarray, rule: Rule, *, name: str = "array") -> NDArray[np.bo
     """The mask of one array by a rule of scope "tensor"; true where a weight is kept."""
     array = np.asarray(array)
     if rule.n_m_ratio is not None:
-        return patterns.n_of_m(array, *rule.n_m_ratio, rule.dim, name)
+        return structured.n_of_m(array, *rule.n_m_ratio, rule.dim, name)
     scores = _scores(array, rule, name)
     if rule.density is not None:
         cut = _densest([scores], rule.density)
@@ -199,8 +198,8 @@ def mask_by(array: np.ndarray, rule: Rule, cut: Cut, name: str = "array") -> tup
     found, used = magnitudes.kept(scores, cut)
     found = found.reshape(scores.shape)
     if rule.block_size is not None:
-        block = patterns.block_shape(array.shape, _plain(rule.block_size), rule.dim, name)
-        found = patterns.spread_blocks(found, block, array.shape) & (array != 0)
+        block = structured.block_shape(array.shape, _plain(rule.block_size), rule.dim, name)
+        found = structured.spread_blocks(found, block, array.shape) & (array != 0)
     return found, Cut(cut.score, cut.ties - used)
 
 
@@ -239,7 +238,7 @@ def _scores(array: np.ndarray, rule: Rule, name: str) -> NDArray:
     """What is compared: the weights themselves (by magnitude), or the root mean squares of blocks."""
     if rule.block_size is None:
         return array
-    return patterns.block_scores(array, patterns.block_shape(array.shape, _plain(rule.block_size), rule.dim, name))
+    return structured.block_scores(array, structured.block_shape(array.shape, _plain(rule.block_size), rule.dim, name))
 
 
 def _plain(block_size: int | tuple[int, ...] | list[int]) -> int | tuple[int, ...]:

@@ -121,7 +121,7 @@ def dumps(plain: Mapping[str, object], suffix: str) -> str:
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
-def _toml():  # noqa: ANN202 - the module, which has two names
+def _toml():
     try:
         import tomllib
     except ModuleNotFoundError:

@@ -7,7 +7,7 @@ from dcz.extras import require
 
 require("onnx", "onnx", "dcz.onnx")
 
-from dcz.onnx.models import load_model, save_model  # noqa: E402 - after the check that onnx is there
-from dcz.onnx.tensors import load, load_file, save, save_file  # noqa: E402
+from dcz.onnx.models import load_model, save_model
+from dcz.onnx.tensors import load, load_file, save, save_file
 
 __all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]

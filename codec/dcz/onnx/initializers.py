@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
 
+from dcz.adapters import unique_names
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import DczError, TruncatedError, UnsupportedError
-from dcz.framework import unique_names
 
 # Types whose elements are whole bytes. Narrower ones, two or more to a byte, are stored as bytes.
 CODES = {
@@ -65,7 +65,9 @@ def from_array(array: NDArray, name: str) -> TensorProto:
     """A tensor of these elements."""
     kind = _TYPES.get(by_numpy(array.dtype, name).code)
     if kind is None:
-        raise UnsupportedError(f"tensor {name!r}: ONNX has no elements of {array.dtype} of a byte each; use dcz.load_file")
+        raise UnsupportedError(
+            f"tensor {name!r}: ONNX has no elements of {array.dtype} of a byte each; use dcz.load_file"
+        )
     return TensorProto(data_type=kind, dims=array.shape, name=name, raw_data=array.tobytes())
 
 
@@ -92,7 +94,9 @@ def inside(folder: str, location: str, what: str) -> str:
     root = os.path.realpath(folder)
     path = os.path.realpath(os.path.join(root, location))
     if not location or os.path.isabs(location) or os.path.commonpath([root, path]) != root or path == root:
-        raise DczError(f"{what}: {location!r:.200} is not in the model's folder; such a model could read any file, refused")
+        raise DczError(
+            f"{what}: {location!r:.200} is not in the model's folder; such a model could read any file, refused"
+        )
     return path
 
 
@@ -111,6 +115,8 @@ def _external(tensor: TensorProto, name: str, folder: str | None) -> bytes:
         size = file.seek(0, os.SEEK_END)
         length = size - offset if length < 0 else length
         if not 0 <= offset <= size or offset + length > size:
-            raise TruncatedError(f"{what}: bytes {offset} to {offset + length} of {path}, which has {size}; finish the download")
+            raise TruncatedError(
+                f"{what}: bytes {offset} to {offset + length} of {path}, which has {size}; finish the download"
+            )
         file.seek(offset)
         return file.read(length)

@@ -9,11 +9,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from dcz.container.publish import PathSink
+from dcz.adapters import Progress, save_tensors
+from dcz.api import load_file
 from dcz.container.reader import Reader
 from dcz.errors import DczError
-from dcz.framework import Progress, save_tensors
-from dcz.numpy import load_file
+from dcz.io.sinks import PathSink
 from dcz.onnx.initializers import clear, fits, has_data, initializers, inside
 from dcz.onnx.tensors import face
 
@@ -71,9 +71,7 @@ def save_model(
         if not has_data(tensor) and 0 not in tensor.dims:
             raise DczError(f"initializer {name!r}: has no data; load the model with dcz.onnx.load_model first")
     # The data goes first: a graph without its weights is of no use, weights beside the old graph do no harm.
-    save_tensors(
-        face(folder), tensors, weights, metadata=metadata, profile=profile, threads=threads, progress=progress
-    )
+    save_tensors(face(folder), tensors, weights, metadata=metadata, profile=profile, threads=threads, progress=progress)
     for tensor in tensors.values():
         clear(tensor)
     kept = [entry for entry in thin.metadata_props if entry.key != _PROPERTY]
@@ -117,13 +115,19 @@ def load_model(
         missing = [name for name, tensor in tensors.items() if name not in reader and not has_data(tensor)]
         strange = [name for name in reader if name not in tensors]
         strange += [
-            name for name, t in tensors.items() if name in reader and not fits(t, reader.info(name).dtype, reader.info(name).shape)
+            name
+            for name, t in tensors.items()
+            if name in reader and not fits(t, reader.info(name).dtype, reader.info(name).shape)
         ]
         if missing or strange:
             listed = ", ".join(map(repr, [*missing, *strange][:8]))
-            raise DczError(f"{os.fspath(weights)}: these are not the weights of {os.fspath(file)}: they differ in {listed}")
+            raise DczError(
+                f"{os.fspath(weights)}: these are not the weights of {os.fspath(file)}: they differ in {listed}"
+            )
         names = list(reader)
-    arrays: dict[str, NDArray] = load_file(weights, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    arrays: dict[str, NDArray] = load_file(
+        weights, names=names, threads=threads, max_bytes=max_bytes, progress=progress
+    )
     for name in names:
         clear(tensors[name])
         tensors[name].raw_data = arrays.pop(name).tobytes()

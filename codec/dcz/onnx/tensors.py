@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
+from dcz.adapters import Face, Progress, load_tensors, save_bytes, save_tensors
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
-from dcz.framework import Face, Progress, load_tensors, save_bytes, save_tensors
 from dcz.onnx.initializers import CODES, from_array, initializers, to_array
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcz.api import save_file
 from dcz.lossy.compression import Compressed, identity
 from dcz.lossy.recipe import Recipe
-from dcz.numpy import save_file
 from dcz.planning.points import stored_bytes
 
 

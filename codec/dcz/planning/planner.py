@@ -200,7 +200,7 @@ class _Planner:
             name: dict(point.keys) for owner, point in choice.items() for name in self._names[owner]
         }}  # fmt: skip
 
-    def _compressed(self, choice: Choice):  # noqa: ANN202 - Compressed
+    def _compressed(self, choice: Choice):
         return compress(self._tensors, self._recipe(choice), keep_nonfinite=self._keep_nonfinite)
 
     def _score(self, tensors: Mapping[str, np.ndarray]) -> float:

@@ -11,8 +11,8 @@ from dcz.errors import DczError
 from dcz.lossy.compression import Runner
 from dcz.lossy.selection import check_integer, check_number
 from dcz.tensor import to_words
-from dcz.tensor.analysis import Analysis
 from dcz.tensor.choose import choose
+from dcz.tensor.streams import Analysis
 
 DENSITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.02)
 N_BITS = (2, 3, 4, 5, 6, 7, 8)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from dcz.container import Reader
 from dcz.convert import open_model
 from dcz.errors import DczError
+from dcz.report.sizes import measure, value_names
 from dcz.report.storage import Picture, StorageReport, TensorStorage
 from dcz.tensor import Words, to_words
-from dcz.tensor.sizes import measure, value_names
 
 # Cells a side of the pictures of sparsity, and fewer of each in models of many tensors.
 _CELLS, _FEW_CELLS, _MANY = 64, 24, 200

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from dcz.errors import UnsupportedError
+from dcz.report import crossover
 from dcz.report.storage import LAYOUTS, StorageReport
-from dcz.tensor import expected
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def write(report: StorageReport, path: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from dcz.container.publish import PathSink
+    from dcz.io.sinks import PathSink
 
     figure = Figure(figsize=(7, 7), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
@@ -67,18 +67,18 @@ def _layouts(axes: Axes, report: StorageReport) -> None:
 
 
 def _crossing(axes: Axes, report: StorageReport) -> None:
-    free = expected.curves(0.0)
+    free = crossover.curves(0.0)
     for label, y, style in (
         ("CSR, Huffman", free.huffman["relative8"], "-"), ("bitmap, Huffman", free.huffman["bitmap"], "-"),
         ("CSR, 8-bit gaps", free.fixed["relative8"], ":"), ("bitmap", free.fixed["bitmap"], ":"), ("entropy", free.entropy, "k--"),
     ):  # fmt: skip
-        axes.plot(expected.DENSITIES, y, style, label=label, linewidth=1.2)
+        axes.plot(crossover.DENSITIES, y, style, label=label, linewidth=1.2)
     tensors = [t for t in report.tensors if t.crossover is not None]
     csr = [8 * t.size("relative8+huffman").positions / t.weights for t in tensors]
     axes.plot([t.density for t in tensors], csr, "o", markersize=3, color="#1864ab", alpha=0.6, label="tensors, CSR")
-    crossover = free.crossover()
-    if crossover is not None:
-        axes.axvline(crossover, color="gray", linestyle="--", linewidth=0.8)
+    crossing = free.crossover()
+    if crossing is not None:
+        axes.axvline(crossing, color="gray", linestyle="--", linewidth=0.8)
     axes.set(xscale="log", ylim=(0, 1.3), xlabel="density", ylabel="bits of positions a weight")
     axes.legend(fontsize=7, frameon=False)
 

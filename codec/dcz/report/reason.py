@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dcz.tensor.sizes import Sizes
+from dcz.report.sizes import Sizes
 
 _NAMES = {"relative8": "CSR", "bitmap": "bitmap", "all": "all weights"}
 

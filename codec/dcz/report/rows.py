@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from dcz.errors import DczError
 from dcz.report.storage import KEYS, LAYOUTS, StorageReport, TensorStorage
+from dcz.text import printable
 
 # What tensors can be sorted by; bytes and densities largest first.
 SORTS: dict[str, Callable[[TensorStorage], object]] = {
@@ -21,7 +22,9 @@ SORTS: dict[str, Callable[[TensorStorage], object]] = {
 }
 
 
-def select(report: StorageReport, sort: str = "name", pattern: str | None = None, top: int | None = None) -> StorageReport:
+def select(
+    report: StorageReport, sort: str = "name", pattern: str | None = None, top: int | None = None
+) -> StorageReport:
     """The tensors whose names match the pattern (`*` and `?`), sorted, and the first `top` of them."""
     if sort not in SORTS:
         raise DczError(f"sort: {sort!r} is unknown; allowed are {', '.join(SORTS)}")
@@ -37,7 +40,9 @@ def document(report: StorageReport) -> dict[str, object]:
         "source": report.source,
         "weights": report.weights,
         "nonzeros": report.nonzeros,
-        "layouts": {key: {"title": title, "bytes": report.total(key).total, **report.parts(key)} for key, title, _ in LAYOUTS},
+        "layouts": {
+            key: {"title": title, "bytes": report.total(key).total, **report.parts(key)} for key, title, _ in LAYOUTS
+        },
         "profiles": {name: report.profile(name) for name in _profiles(report)},
         "stages": {name: vars_of(stage) for name, stage in report.stages().items()},
         "aliases": report.aliases,
@@ -74,7 +79,19 @@ def _profiles(report: StorageReport) -> list[str]:
     return list(report.tensors[0].sizes.profiles) if report.tensors else []
 
 
-HEADER = ("tensor", "dtype", "shape", "weights", "nonzeros", "density", "clusters", *KEYS, "auto_layout", "reason", "crossover")
+HEADER = (
+    "tensor",
+    "dtype",
+    "shape",
+    "weights",
+    "nonzeros",
+    "density",
+    "clusters",
+    *KEYS,
+    "auto_layout",
+    "reason",
+    "crossover",
+)
 
 
 def cells(t: TensorStorage) -> tuple[object, ...]:
@@ -104,7 +121,10 @@ def to_markdown(report: StorageReport) -> str:
         share = f"{100 * total / dense:.2f}%" if dense else ""
         lines.append(f"| {title} | {total} | {share} | " + " | ".join(str(part) for part in parts.values()) + " |")
     keys = ("relative8+huffman", "bitmap+huffman", "entropy", "auto")
-    lines += ["", "| tensor | nonzero | clusters | dense | CSR + Huffman | bitmap + Huffman | entropy | auto | taken | why |"]
+    lines += [
+        "",
+        "| tensor | nonzero | clusters | dense | CSR + Huffman | bitmap + Huffman | entropy | auto | taken | why |",
+    ]
     lines.append("|---|--:|--:|--:|--:|--:|--:|--:|---|---|")
     for t in report.tensors:
         sizes = " | ".join(str(t.size(key).total) for key in keys)
@@ -116,5 +136,4 @@ def to_markdown(report: StorageReport) -> str:
 
 
 def _escaped(name: str) -> str:
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("`", "\\`").replace("<", "&lt;")
+    return printable(name).replace("\\", "\\\\").replace("|", "\\|").replace("`", "\\`").replace("<", "&lt;")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dcz.errors import DczError
-from dcz.report import reason
-from dcz.tensor import expected
-from dcz.tensor.sizes import Chosen, Size, Sizes
+from dcz.report import crossover, reason
+from dcz.report.sizes import Chosen, Size, Sizes
 
 # Layouts as tables list them: key, title, what it is.
 LAYOUTS = (
@@ -24,8 +23,16 @@ LAYOUTS = (
     ("relative5+huffman", "CSR, 5-bit gaps, Huffman", "the same, Huffman-coded"),
     ("relative8+huffman", "CSR, 8-bit gaps, Huffman", "the same, Huffman-coded"),
     ("bitmap+huffman", "bitmap, Huffman", "the same, Huffman-coded"),
-    ("palette+huffman", "zero as a symbol, Huffman", "every weight's cluster index, zero being one more, Huffman-coded"),
-    ("entropy", "order-0 entropy", "positions and values at their entropy, without codebooks: what counting symbols can reach"),
+    (
+        "palette+huffman",
+        "zero as a symbol, Huffman",
+        "every weight's cluster index, zero being one more, Huffman-coded",
+    ),
+    (
+        "entropy",
+        "order-0 entropy",
+        "positions and values at their entropy, without codebooks: what counting symbols can reach",
+    ),
     ("auto", "auto", "the smallest of all, tensor by tensor: what dcz pack stores"),
 )
 KEYS = tuple(key for key, _, _ in LAYOUTS)
@@ -141,12 +148,12 @@ class TensorStorage:
     @property
     def correlation(self) -> float:
         """Between a weight's being nonzero and its successor's."""
-        return expected.correlation(self.density, self.sizes.adjacent)
+        return crossover.correlation(self.density, self.sizes.adjacent)
 
     @property
-    def curves(self) -> expected.Curves:
+    def curves(self) -> crossover.Curves:
         """Expected positions over density, for masks of this correlation."""
-        return expected.curves(round(self.correlation, 2))
+        return crossover.curves(round(self.correlation, 2))
 
     @property
     def crossover(self) -> float | None:
@@ -157,7 +164,11 @@ class TensorStorage:
     def bits_per_nonzero(self, layout: str) -> tuple[float, float]:
         """Bits per nonzero of positions and of values, codebook included."""
         size = self.size(layout)
-        return (8 * size.positions / self.nonzeros, 8 * (size.total - size.positions) / self.nonzeros) if self.nonzeros else (0.0, 0.0)
+        return (
+            (8 * size.positions / self.nonzeros, 8 * (size.total - size.positions) / self.nonzeros)
+            if self.nonzeros
+            else (0.0, 0.0)
+        )
 
     # -- the paper's stages
 
@@ -216,7 +227,9 @@ class StorageReport:
     def total(self, layout: str) -> Size:
         """The bytes of one of `LAYOUTS`, all tensors together."""
         sizes = [tensor.size(layout) for tensor in self.tensors]
-        return Size(*(sum(getattr(size, part) for size in sizes) for part in ("positions", "values", "codebook", "fillers")))
+        return Size(
+            *(sum(getattr(size, part) for size in sizes) for part in ("positions", "values", "codebook", "fillers"))
+        )
 
     def profile(self, profile: str) -> int:
         """Bytes of all segments in a file that is packed with this profile; the index comes on top."""

@@ -15,10 +15,10 @@ from dcz import limits
 from dcz.entropy import Coding, Symbols, coding
 from dcz.entropy.code import RAW_CODE
 from dcz.errors import UnsupportedError
-from dcz.tensor import sizing
-from dcz.tensor.analysis import Analysis
+from dcz.tensor import chunking
 from dcz.tensor.codebook import StoredCodebook
 from dcz.tensor.layout import RELATIVE_BITS
+from dcz.tensor.streams import Analysis
 
 # Positions each profile may take. All may store a tensor as it is: nothing ever gets bigger. Narrow relative
 # indices are the paper's: their fillers save a thousandth at some densities and cost a fifth of the speed.
@@ -79,12 +79,14 @@ def choose(analysis: Analysis, profile: str = "auto") -> Encoding:
     if analysis.count == 0:
         return empty()
     whole = as_it_is(analysis)
-    return whole if profile == "raw" else least(analysis, profile, whole, _search(analysis, PROFILES[profile], whole.cost))
+    return (
+        whole if profile == "raw" else least(analysis, profile, whole, _search(analysis, PROFILES[profile], whole.cost))
+    )
 
 
 def empty() -> Encoding:
     """A tensor without weights."""
-    return Encoding("all", "bytes", sizing.STEP, None, [], None, None)
+    return Encoding("all", "bytes", chunking.STEP, None, [], None, None)
 
 
 def least(analysis: Analysis, profile: str, whole: Encoding, found: Iterable[Encoding]) -> Encoding:
@@ -106,7 +108,7 @@ def _cheapest(best: Encoding, found: Iterable[Encoding]) -> Encoding:
 
 def as_it_is(analysis: Analysis) -> Encoding:
     """The words unchanged."""
-    chunk = sizing.chunk_for_bytes(analysis.count, analysis.dtype.word)
+    chunk = chunking.chunk_for_bytes(analysis.count, analysis.dtype.word)
     symbols = Symbols.even(analysis.words.data, chunk * analysis.dtype.word)
     return Encoding("all", "bytes", chunk, None, [coding.plain(symbols, RAW_CODE)], None, None)
 
@@ -181,9 +183,7 @@ def _values_cost(coded: tuple[StoredCodebook | None, list[Coding]]) -> int:
     return (coded[0].cost if coded[0] else 0) + sum(stream.cost for stream in coded[1])
 
 
-def _values(
-    analysis: Analysis, sparse: bool, least: int
-) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
+def _values(analysis: Analysis, sparse: bool, least: int) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
     """The values coded by codebook and by planes, the latter unless a bound shows them to be larger."""
     out = {}
     if analysis.entries(sparse) is not None:
@@ -259,7 +259,15 @@ def _assemble(
     sparse = kind != "all"
     streams = [positions, *coded[1]] if positions is not None else list(coded[1])
     nonzeros = analysis.sparse_counts if sparse else None
-    return Encoding(kind, "planes" if values == "planes" else "codebook", analysis.chunk(sparse), coded[0], streams, nonzeros, fillers)
+    return Encoding(
+        kind,
+        "planes" if values == "planes" else "codebook",
+        analysis.chunk(sparse),
+        coded[0],
+        streams,
+        nonzeros,
+        fillers,
+    )
 
 
 def _with_zstd(best: Encoding, analysis: Analysis) -> Encoding:

@@ -59,4 +59,3 @@ def store(words: NDArray, entries: int, group: int, dtype: Dtype) -> StoredCodeb
     planes = kernels.active().split(np.ascontiguousarray(steps).view(np.uint8), dtype.word, False)
     symbols = (Symbols.counted(plane, np.array([len(plane)])) for plane in planes)
     return StoredCodebook(words, entries, group, tuple(coding.choose(each) for each in symbols))
-

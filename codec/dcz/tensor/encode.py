@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from dcz import kernels
 from dcz.entropy import Coding
 from dcz.kernels.interface import U8
-from dcz.tensor.analysis import Analysis
 from dcz.tensor.choose import Encoding, choose
 from dcz.tensor.layout import Layout, Stream
+from dcz.tensor.streams import Analysis
 from dcz.tensor.words import Words
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ def _chunks(streams: list[Coding], pool: Executor | None, checksums: list[int]) 
     while first < len(sizes):
         last = int(np.searchsorted(bounds, bounds[first] + _PART_BYTES, "right")) - 1
         last = min(max(last, first + 1), len(sizes))
-        part, crcs = _part(streams, starts[first:last] - bounds[first], bounds[first : last + 1] - bounds[first], first, pool)
+        part, crcs = _part(
+            streams, starts[first:last] - bounds[first], bounds[first : last + 1] - bounds[first], first, pool
+        )
         checksums += crcs
         yield part
         first = last

@@ -8,11 +8,11 @@ from dcz.extras import require
 
 require("torch", "torch", "dcz.torch")
 
-from dcz.torch.models import load_model, save_model  # noqa: E402 - after the check that torch is there
-from dcz.torch.sparse import get_csr  # noqa: E402
-from dcz.torch.tensors import load, load_file, save, save_file  # noqa: E402
-from dcz.torch.trained import fuse  # noqa: E402
-from dcz.torch.training import cluster_, finalize_, prune_, resume_  # noqa: E402
+from dcz.torch.models import load_model, save_model
+from dcz.torch.sparse import get_csr
+from dcz.torch.tensors import load, load_file, save, save_file
+from dcz.torch.trained import fuse
+from dcz.torch.training import cluster_, finalize_, prune_, resume_
 
 __all__ = [
     "cluster_",

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 import torch
 
-from dcz.framework import Progress
+from dcz.adapters import Progress
 from dcz.torch import masks
 from dcz.torch.tensors import load_file, save_file
 from dcz.torch.trained import fuse

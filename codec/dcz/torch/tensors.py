@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from dcz import numpy as arrays
+from dcz.adapters import Face, Progress, convert_all, save_bytes, save_tensors
 from dcz.container.reader import Reader
 from dcz.dtypes import DTYPES, Dtype, by_numpy
 from dcz.errors import DczError, UnsupportedError
-from dcz.framework import Face, Progress, convert_all, save_bytes, save_tensors
 
 # Those of dcz's dtypes that this version of torch has; they are called the same.
 _TORCH = {code: getattr(torch, dtype.name) for code, dtype in DTYPES.items() if hasattr(torch, dtype.name)}
@@ -48,9 +48,7 @@ def save_file(
     >>> tensors["embed"] is tensors["head"], tensors["head"].dtype
     (True, torch.bfloat16)
     """
-    save_tensors(
-        _FACE, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress
-    )
+    save_tensors(_FACE, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(

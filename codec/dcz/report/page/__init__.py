@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from dcz.errors import UnsupportedError
 from dcz.report.page import charts, data
 from dcz.report.storage import StorageReport
+from dcz.text import printable
 
 if TYPE_CHECKING:
     from dcz.container import Reader
@@ -29,12 +30,14 @@ def check_library() -> None:
     try:
         import vl_convert  # noqa: F401
     except ImportError:
-        raise UnsupportedError("HTML pages need vl-convert-python (Vega); install it with: pip install 'dcz[plot]'") from None
+        raise UnsupportedError(
+            "HTML pages need vl-convert-python (Vega); install it with: pip install 'dcz[plot]'"
+        ) from None
 
 
 def write(report: StorageReport, path: str, reader: Reader | None = None) -> None:
     """Writes the page; with a reader, also the chunks and checksums of its file."""
-    from dcz.container.publish import PathSink
+    from dcz.io.sinks import PathSink
 
     sink = PathSink(path)
     try:
@@ -52,9 +55,11 @@ def build(report: StorageReport, reader: Reader | None = None) -> str:
 
     payload = {**data.payload(report), "chunks": data.chunks(reader) if reader is not None else None}
     parts = {
-        "title": html.escape(data.plain(report.source)),
+        "title": html.escape(printable(report.source, data.LONGEST)),
         "css": (_HERE / "page.css").read_text(encoding="utf-8"),
-        "vega": vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=charts.VERSION).replace("</script", "<\\/script"),
+        "vega": vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=charts.VERSION).replace(
+            "</script", "<\\/script"
+        ),
         "specs": _compiled(),
         "data": _packed(payload),
         "js": (_HERE / "charts.js").read_text(encoding="utf-8") + (_HERE / "page.js").read_text(encoding="utf-8"),

@@ -37,7 +37,13 @@ def _bars(description: str, field: str, step: int) -> Spec:
 def _x_density(title: str = "density: fraction of weights that are not zero (log)") -> Spec:
     scale = {"type": "log", "domain": [0.005, 1], "clamp": True, "nice": False}
     values = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]
-    return {"field": "density", "type": "quantitative", "scale": scale, "title": title, "axis": {"values": values, "format": "~%", "grid": False}}
+    return {
+        "field": "density",
+        "type": "quantitative",
+        "scale": scale,
+        "title": title,
+        "axis": {"values": values, "format": "~%", "grid": False},
+    }
 
 
 def _lines(palette: int) -> Spec:
@@ -55,15 +61,31 @@ def _points(y: Spec, name: str) -> list[Spec]:
     """Tensors, and the picked one ringed."""
     tooltip = [{"field": "name"}, {"field": "density", "format": ".2%"}, {"field": "y", "title": name, "format": ".3f"}]
     point = {"type": "point", "filled": True, "size": 45, "opacity": 0.65, "cursor": "pointer", "clip": True}
-    ring = {"type": "point", "size": 220, "strokeWidth": 2.5, "color": {"signal": "mark"}, "filled": False, "clip": True}
+    ring = {
+        "type": "point",
+        "size": 220,
+        "strokeWidth": 2.5,
+        "color": {"signal": "mark"},
+        "filled": False,
+        "clip": True,
+    }
     return [
-        {"data": {"name": "points"}, "mark": {**point, "color": {"signal": "mark"}}, "encoding": {"x": _x_density(), "y": y, "tooltip": tooltip}},
+        {
+            "data": {"name": "points"},
+            "mark": {**point, "color": {"signal": "mark"}},
+            "encoding": {"x": _x_density(), "y": y, "tooltip": tooltip},
+        },
         {"data": {"name": "picked"}, "mark": ring, "encoding": {"x": _x_density(), "y": y}},
     ]
 
 
 def _curves() -> Spec:
-    y = {"field": "y", "type": "quantitative", "title": "bits of positions a weight", "scale": {"domain": [0, 1.3], "clamp": True}}
+    y = {
+        "field": "y",
+        "type": "quantitative",
+        "title": "bits of positions a weight",
+        "scale": {"domain": [0, 1.3], "clamp": True},
+    }
     return {
         "description": "Bits that positions take per weight, over density: CSR with 8-bit gaps and bitmap, Huffman-coded and "
         "not, their entropy, this model's tensors as points, the crossover marked.",
@@ -107,7 +129,11 @@ def _entropy() -> Spec:
     axis = {"type": "quantitative", "scale": {"zero": False}}
     x = {**axis, "field": "x", "title": "order-0 entropy, bits a nonzero"}
     y = {**axis, "field": "y", "title": "stored, bits a nonzero"}
-    tooltip = [{"field": "name"}, {"field": "x", "title": "entropy", "format": ".3f"}, {"field": "y", "title": "stored", "format": ".3f"}]
+    tooltip = [
+        {"field": "name"},
+        {"field": "x", "title": "entropy", "format": ".3f"},
+        {"field": "y", "title": "stored", "format": ".3f"},
+    ]
     point = {"type": "point", "filled": True, "opacity": 0.65, "cursor": "pointer", "color": {"signal": "mark"}}
     ring = {"type": "point", "size": 220, "strokeWidth": 2.5, "filled": False, "color": {"signal": "mark"}}
     return {
@@ -125,11 +151,33 @@ def _entropy() -> Spec:
 
 
 def _clusters() -> Spec:
-    x = {"field": "i", "type": "quantitative", "title": "cluster, in codebook order", "scale": {"nice": False, "zero": False}, "axis": {"tickMinStep": 1, "grid": False}}
-    tooltip = [{"field": "i", "title": "cluster"}, {"field": "value"}, {"field": "count", "format": ","}, {"field": "length", "title": "code length, bits"}]
-    bar = {"type": "bar", "color": {"signal": "mark"}, "opacity": 0.75, "width": {"signal": "max(1, 0.85 * width / max(1, length(data('rows'))))"}}
+    x = {
+        "field": "i",
+        "type": "quantitative",
+        "title": "cluster, in codebook order",
+        "scale": {"nice": False, "zero": False},
+        "axis": {"tickMinStep": 1, "grid": False},
+    }
+    tooltip = [
+        {"field": "i", "title": "cluster"},
+        {"field": "value"},
+        {"field": "count", "format": ","},
+        {"field": "length", "title": "code length, bits"},
+    ]
+    bar = {
+        "type": "bar",
+        "color": {"signal": "mark"},
+        "opacity": 0.75,
+        "width": {"signal": "max(1, 0.85 * width / max(1, length(data('rows'))))"},
+    }
     count = {"field": "count", "type": "quantitative", "title": "weights", "axis": {"format": "~s", "tickCount": 5}}
-    length = {"field": "length", "type": "quantitative", "title": "code length, bits", "scale": {"domainMin": 0}, "axis": {"grid": False, "tickMinStep": 1}}
+    length = {
+        "field": "length",
+        "type": "quantitative",
+        "title": "code length, bits",
+        "scale": {"domainMin": 0},
+        "axis": {"grid": False, "tickMinStep": 1},
+    }
     return {
         "description": "How many weights each cluster of this tensor has, and the length of its Huffman code.",
         "width": 600, "height": 220, "autosize": _FIT, "params": [_LINES, _MARK], "data": {"name": "rows"},

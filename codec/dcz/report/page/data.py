@@ -6,37 +6,35 @@ import base64
 import html
 from typing import TYPE_CHECKING
 
+from dcz.report import crossover
 from dcz.report.storage import LAYOUTS, StorageReport, TensorStorage
-from dcz.tensor import expected
+from dcz.text import printable
 
 if TYPE_CHECKING:
     from dcz.container import Reader
 
 # Rows of chunk directories a page holds at most, and of each tensor's.
 _CHUNKS, _CHUNKS_EACH = 6000, 64
-_LONGEST = 200
-
-
-def plain(name: str) -> str:
-    """A stranger's name as one line of printable letters, its middle left out where it is very long."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST // 2]}...{shown[-_LONGEST // 2 :]}"
+LONGEST = 200
 
 
 def payload(report: StorageReport) -> dict[str, object]:
     """All that the charts and tables show."""
     seen = {round(t.correlation, 2) + 0.0 for t in report.tensors if t.crossover is not None} | {0.0}
     return {
-        "source": plain(report.source),
+        "source": printable(report.source, LONGEST),
         "layouts": [{"key": key, "title": title, "help": text, **report.parts(key)} for key, title, text in LAYOUTS],
         "tensors": [_tensor(t) for t in report.tensors],
-        "densities": expected.DENSITIES.tolist(),
-        "curves": {f"{rho:.2f}": _curves(expected.curves(rho)) for rho in sorted(seen)},
-        "stages": [[_number(stage.size), _number(stage.weight_bits), _number(stage.index_bits)] for stage in report.stages().values()],
+        "densities": crossover.DENSITIES.tolist(),
+        "curves": {f"{rho:.2f}": _curves(crossover.curves(rho)) for rho in sorted(seen)},
+        "stages": [
+            [_number(stage.size), _number(stage.weight_bits), _number(stage.index_bits)]
+            for stage in report.stages().values()
+        ],
     }
 
 
-def _curves(found: expected.Curves) -> dict[str, object]:
+def _curves(found: crossover.Curves) -> dict[str, object]:
     kinds = {"csr": found.huffman["relative8"], "bitmap": found.huffman["bitmap"], "gaps8": found.fixed["relative8"]}
     out: dict[str, object] = {name: [_number(float(y)) for y in values] for name, values in kinds.items()}
     out["entropy"] = [_number(float(y)) for y in found.entropy]
@@ -51,7 +49,7 @@ def _number(value: float | None) -> float | int | None:
 def _tensor(t: TensorStorage) -> dict[str, object]:
     clusters = t.sizes.clusters
     return {
-        "name": plain(t.name),
+        "name": printable(t.name, LONGEST),
         "dtype": t.dtype,
         "shape": "x".join(map(str, t.shape)) or "scalar",
         "weights": t.weights,
@@ -69,7 +67,9 @@ def _tensor(t: TensorStorage) -> dict[str, object]:
         "values": list(t.cluster_names),
         "counts": clusters.counts.tolist() if clusters else [],
         "lengths": clusters.lengths.tolist() if clusters else [],
-        "picture": [t.picture.rows, t.picture.columns, base64.b64encode(t.picture.cells).decode()] if t.picture else None,
+        "picture": [t.picture.rows, t.picture.columns, base64.b64encode(t.picture.cells).decode()]
+        if t.picture
+        else None,
     }
 
 
@@ -92,13 +92,21 @@ def chunks(reader: Reader) -> dict[str, object]:
             for i in range(shown)
         ]
         book = f"{layout.codebook.crc32c:08x}" if layout.codebook else None
-        out[plain(name)] = {"weights": layout.chunk, "count": count, "rows": rows, "sparse": layout.sparse, "codebook": book}
+        out[printable(name, LONGEST)] = {
+            "weights": layout.chunk,
+            "count": count,
+            "rows": rows,
+            "sparse": layout.sparse,
+            "codebook": book,
+        }
     return {"tensors": out, "size": reader.size}
 
 
 def summary(report: StorageReport) -> str:
     """The model in a paragraph, and a table for readers without scripts."""
-    csr, bitmap, auto, dense = (report.total(key).total for key in ("relative8+huffman", "bitmap+huffman", "auto", "dense"))
+    csr, bitmap, auto, dense = (
+        report.total(key).total for key in ("relative8+huffman", "bitmap+huffman", "auto", "dense")
+    )
     sparse = [t for t in report.tensors if 0 < t.nonzeros < t.weights]
     wins = sum(t.size("relative8+huffman").total < t.size("bitmap+huffman").total for t in sparse)
     if not sparse:
@@ -111,7 +119,8 @@ def summary(report: StorageReport) -> str:
         )
     share = f"{100 * auto / dense:.2f}% of dense" if dense else "nothing to store"
     rows = "".join(
-        f"<tr><th scope=row>{html.escape(title)}</th><td>{report.total(key).total:,}</td></tr>" for key, title, _ in LAYOUTS
+        f"<tr><th scope=row>{html.escape(title)}</th><td>{report.total(key).total:,}</td></tr>"
+        for key, title, _ in LAYOUTS
     )
     return (
         f"<p>{len(report)} tensors, {report.weights:,} weights, {report.nonzeros:,} of them not zero. {verdict} "

@@ -96,9 +96,7 @@ class NativeKernels:
 
     def run_jobs(self, jobs: NDArray[np.int64], columns: Columns, words: U8, data: U8, out: list[U8]) -> None:
         c = columns
-        status, job, chunk = self._set.run_jobs(
-            jobs, c.records, c.counts, c.numbers, c.rows, c.books, words, data, out
-        )
+        status, job, chunk = self._set.run_jobs(jobs, c.records, c.counts, c.numbers, c.rows, c.books, words, data, out)
         if status:
             raise KernelError(Status(status), chunk, job)
 

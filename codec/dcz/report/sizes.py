@@ -14,29 +14,13 @@ from numpy.typing import NDArray
 from dcz.dtypes import Dtype
 from dcz.kernels.interface import SYMBOLS
 from dcz.tensor import choose
-from dcz.tensor.analysis import Analysis
 from dcz.tensor.choose import PROFILES, Encoding
-from dcz.tensor.layout import RELATIVE_BITS
+from dcz.tensor.fixed_width import Size, fixed_width
+from dcz.tensor.streams import Analysis
 from dcz.tensor.words import Words
 
 # Positions that are compared, in the order of tables.
 KINDS = ("relative4", "relative5", "relative8", "bitmap", "all")
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Bytes of one layout: `positions`, `values` (cluster indices or the words themselves), `codebook`. `fillers`
-    are the relative indices that stand for zeros alone, counted, not bytes."""
-
-    positions: int
-    values: int
-    codebook: int = 0
-    fillers: int = 0
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.positions + self.values + self.codebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +69,7 @@ def measure(words: Words) -> Sizes:
     dense, rows = len(words.data), words.shape[0] if words.shape else 1
     if analysis.count == 0:
         nothing, chosen = Size(0, 0), _chosen(choose.empty())
-        same = {kind: nothing for kind in KINDS}
+        same = dict.fromkeys(KINDS, nothing)
         return Sizes(0, 0, 0, 0, 4 * (rows + 1), same, same, nothing, dict.fromkeys(PROFILES, chosen), None, 0.0)
     whole = choose.as_it_is(analysis)
     found = list(choose.contenders(analysis, KINDS))
@@ -122,25 +106,17 @@ def segment(encoding: Encoding) -> Size:
     return Size(sizes[0] if sparse else 0, sum(sizes[sparse:]), book, fillers)
 
 
-def fixed_width(
-    positions: str, words: int, nonzeros: int, fillers: int, word: int, entries: int | None = None, books: int = 1
-) -> Size:
-    """The same layout with codes of fixed width: b bits a relative index, a bit a weight of a bitmap,
-    ceil(log2 `entries`) bits a cluster index (without codebook all bits of the value), codebooks as they are."""
-    stored = words if positions == "all" else nonzeros
-    bits = {"all": 0, "bitmap": words}.get(positions)
-    if bits is None:
-        bits = RELATIVE_BITS[positions] * (nonzeros + fillers)
-    if entries is None:
-        return Size(-(-bits // 8), stored * word, 0, fillers)
-    return Size(-(-bits // 8), -(-stored * max(entries - 1, 0).bit_length() // 8), books * entries * word, fillers)
-
-
 def _fixed(encoding: Encoding, analysis: Analysis, fillers: int) -> Size:
     book, dtype = encoding.codebook, analysis.dtype
     shared = -(-analysis.count // book.group) if book and book.group else 1
     return fixed_width(
-        encoding.positions, analysis.count, analysis.nonzeros, fillers, dtype.word, book.entries if book else None, shared
+        encoding.positions,
+        analysis.count,
+        analysis.nonzeros,
+        fillers,
+        dtype.word,
+        book.entries if book else None,
+        shared,
     )
 
 

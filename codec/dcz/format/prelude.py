@@ -82,4 +82,3 @@ def _guess(raw: bytes) -> str:
     if len(raw) >= 9 and raw[8:9] == b"{":
         return "perhaps a safetensors file"
     return f"a file that begins with {raw[:8]!r}" if raw else "an empty file"
-

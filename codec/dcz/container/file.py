@@ -9,16 +9,16 @@ from typing import BinaryIO
 import numpy as np
 
 from dcz import kernels, limits
-from dcz.container import index, prelude
-from dcz.container.index import Entry
-from dcz.container.sources import Source, open_source, read
+from dcz.container.decode import Decoder
 from dcz.container.threads import each
-from dcz.container.trailer import SIZE as TRAILER_SIZE
-from dcz.container.trailer import Trailer
 from dcz.errors import ChecksumError, DczError, FormatError, LimitError
+from dcz.format import index, prelude
+from dcz.format.columns import I64
+from dcz.format.index import Entry
+from dcz.format.trailer import SIZE as TRAILER_SIZE
+from dcz.format.trailer import Trailer
+from dcz.io.sources import Source, open_source, read
 from dcz.kernels.interface import U8
-from dcz.tensor import Decoder
-from dcz.tensor.columns import I64
 
 # One read that covers trailer and index of most files.
 _TAIL = 64 << 10
@@ -31,7 +31,7 @@ REMOTE_TASK_BYTES = 8 << 20
 TOGETHER = 8
 
 
-class Store:
+class OpenFile:
     """A dcz file, open for reading; safe for threads."""
 
     def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> None:
@@ -56,7 +56,7 @@ class Store:
             features = prelude.parse(read(self.source, 0, prelude.SIZE))
         tail = read(self.source, start, size - start)
         if self.source.remote:
-            from dcz.container.remote import Remembering
+            from dcz.io.remote import Remembering
 
             self.source = Remembering(self.source, start, tail)
         if not start:
@@ -175,9 +175,7 @@ class Store:
         self.source.close()
 
 
-def coalesced(
-    ranges: list[tuple[int, int]], gap: int, most: int
-) -> list[tuple[int, int, list[tuple[int, int]]]]:
+def coalesced(ranges: list[tuple[int, int]], gap: int, most: int) -> list[tuple[int, int, list[tuple[int, int]]]]:
     """Ascending ranges (offset, size) in groups that are read at once: no more than `gap` bytes between two, no
     more than `most` in all; each group with its own offset, size and members."""
     groups: list[tuple[int, int, list[tuple[int, int]]]] = []

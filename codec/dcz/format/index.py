@@ -10,14 +10,15 @@ import numpy as np
 import zstandard
 
 from dcz import dtypes, limits
-from dcz.container import metadata as typed
-from dcz.container.prelude import SIZE as PRELUDE_SIZE
-from dcz.container.prelude import Features
 from dcz.dtypes import Dtype
 from dcz.entropy import zstd
 from dcz.errors import FormatError, LimitError
-from dcz.tensor import Layout, columns, integers
-from dcz.tensor.directory import ROW_HEAD, check_size
+from dcz.format import columns, integers
+from dcz.format import metadata as typed
+from dcz.format.directory import ROW_HEAD, check_size
+from dcz.format.prelude import SIZE as PRELUDE_SIZE
+from dcz.format.prelude import Features
+from dcz.tensor import Layout
 
 # A tensor stored as it is starts on a cache line, so that it can be mapped; small and coded ones need not.
 ALIGNMENT, MAPPED_BYTES = 64, 4096
@@ -130,7 +131,9 @@ def _unpack(raw: bytes) -> dict:
         nonlocal count
         count += 1
         if count > limits.MAX_INDEX_CONTAINERS:
-            raise LimitError(f"index: more than {limits.MAX_INDEX_CONTAINERS} lists and maps; split the model into shards")
+            raise LimitError(
+                f"index: more than {limits.MAX_INDEX_CONTAINERS} lists and maps; split the model into shards"
+            )
         return container
 
     try:

@@ -14,11 +14,11 @@ from dcz.dtypes import Dtype
 from dcz.entropy import Code
 from dcz.entropy.code import MAX_CODES, record_of
 from dcz.errors import FormatError
+from dcz.format.directory import BOOK_KEYS, ROW_HEAD, ROW_KEYS, Refuse, read_books, read_rows, starts
+from dcz.format.integers import I64, unpack
 from dcz.kernels import Columns as KernelColumns
-from dcz.tensor.directory import BOOK_KEYS, ROW_HEAD, ROW_KEYS, Refuse, read_books, read_rows, starts
-from dcz.tensor.integers import I64, unpack
+from dcz.tensor.chunking import MAX_CHUNK, STEP
 from dcz.tensor.layout import POSITIONS, VALUES, CodebookRecord, Layout, Stream
-from dcz.tensor.sizing import MAX_CHUNK, STEP
 
 KEYS = ("positions", "values", "chunks", "entries", "groups", "codes", "counts", "numbers", *BOOK_KEYS, *ROW_KEYS)
 # Those of integers, stored as byte planes.
@@ -168,12 +168,18 @@ def parse(plain: Mapping[str, object], names: list[str], dtypes: list[Dtype], we
     refuse = _Refusals(names)
     sparse, book = positions != 0, values == VALUES["codebook"]
     refuse(_UNKNOWN_POSITIONS[positions], "positions are 0, 1, 4, 5 or 8, found {}", positions)
-    refuse((total == 0) & (sparse | (values != VALUES["bytes"])), "a tensor of no elements has positions all, values bytes")
+    refuse(
+        (total == 0) & (sparse | (values != VALUES["bytes"])), "a tensor of no elements has positions all, values bytes"
+    )
     refuse(chunk % STEP != 0, f"chunks are multiples of {STEP}, found {{}}", chunk)
     refuse(sparse & (values == VALUES["bytes"]), "values of kind bytes go with positions of kind all")
     refuse(~book & ((entries != 0) | (group != 0)), "only values of kind codebook have entries and groups")
     refuse(book & (word == 1), "values of kind codebook need words of two bytes or more")
-    refuse(book & (word == 2) & (entries > 256), "a codebook of words of two bytes has 256 entries at most, found {}", entries)
+    refuse(
+        book & (word == 2) & (entries > 256),
+        "a codebook of words of two bytes has 256 entries at most, found {}",
+        entries,
+    )
     refuse(group % 64 != 0, "groups are multiples of 64, found {}", group)
     books = np.where(book, np.where(group > 0, -(-total // np.maximum(group, 1)), 1), 0)
     refuse(books * entries > 2 * total + 65_536, "more codebook entries than weights")

@@ -11,7 +11,9 @@ from dcz.errors import DczError
 from dcz.lossy.flat import working
 
 
-def block_shape(shape: tuple[int, ...], block_size: int | tuple[int, ...], dim: int | None, name: str) -> tuple[int, ...]:
+def block_shape(
+    shape: tuple[int, ...], block_size: int | tuple[int, ...], dim: int | None, name: str
+) -> tuple[int, ...]:
     """The block in all dimensions: `block_size` along `dim` (by default 0), or over the first dimensions."""
     sizes = (block_size,) if isinstance(block_size, int) else block_size
     first = (dim or 0) if isinstance(block_size, int) else 0

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from dcz.container import Reader, TensorInfo
-from dcz.tensor import sizes
+from dcz.tensor import fixed_width as widths
 from dcz.tensor.layout import Layout
 
 
@@ -113,14 +113,16 @@ def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
 
 
 def fixed_width(info: TensorInfo) -> int:
-    """Bytes of the same layout with codes of fixed width; see `dcz.tensor.sizes.fixed_width`."""
+    """Bytes of the same layout with codes of fixed width; see `dcz.tensor.fixed_width`."""
     layout = info.layout
     if not layout.streams:
         return 0
     book = layout.codebook
     books = -(-info.words // book.group) if book and book.group else 1
     word, entries = info.nbytes // info.words, book.entries if book else None
-    return sizes.fixed_width(layout.positions, info.words, info.nonzeros, sum(layout.fillers), word, entries, books).total
+    return widths.fixed_width(
+        layout.positions, info.words, info.nonzeros, sum(layout.fillers), word, entries, books
+    ).total
 
 
 def _codes(layout: Layout) -> str:

@@ -10,11 +10,11 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
+from dcz.api import load_file
 from dcz.container.reader import Reader
 from dcz.container.writer import Writer
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError
-from dcz.numpy import load_file
 
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
@@ -123,7 +123,9 @@ def match(
         if name in reader:
             info = reader.info(name)
             if info.shape != tuple(shape) or DTYPES[info.dtype].name != dtype:
-                wrong.append(f"{name!r} is {DTYPES[info.dtype].name} {info.shape}, the model has {dtype} {tuple(shape)}")
+                wrong.append(
+                    f"{name!r} is {DTYPES[info.dtype].name} {info.shape}, the model has {dtype} {tuple(shape)}"
+                )
     missing = [name for name in expected if name not in reader]
     unexpected = [name for name in (reader if names is None else names) if name not in expected]
     if strict and missing:

@@ -137,7 +137,7 @@ def open_source(file: object, *, sequential: bool = False) -> Source:
     """The source for what a user hands in: a path, a URL, bytes, or a binary file object. `sequential` says that
     all of it will be read front to back, in pieces that may be small."""
     if is_url(file):
-        from dcz.container.remote import Readahead, open_url
+        from dcz.io.remote import Readahead, open_url
 
         source = open_url(file)
         return Readahead(source) if sequential and source.remote else source

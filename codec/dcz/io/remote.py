@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
 
-from dcz.container.sources import FileSource, ObjectSource, Source, read, short
 from dcz.errors import DczError, TruncatedError, UnsupportedError
+from dcz.io.sources import FileSource, ObjectSource, Source, read, short
 from dcz.kernels.interface import U8
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class UrlSource:
 
     def read_into(self, offset: int, out: U8) -> None:
         if len(out) == 0:
-            return
+            return None
         for wait in (*_AGAIN, None):
             try:
                 return self._read_into(offset, out)

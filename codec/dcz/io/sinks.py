@@ -8,8 +8,8 @@ import io
 import os
 from typing import BinaryIO, Protocol
 
-from dcz.container.sources import is_url
 from dcz.errors import DczError
+from dcz.io.sources import is_url
 from dcz.kernels.interface import U8
 
 
@@ -103,7 +103,7 @@ class ObjectSink:
 def open_sink(file: object) -> Sink:
     """The sink for what a user hands in: a path, a URL or a binary file object."""
     if is_url(file):
-        from dcz.container.remote import UrlSink
+        from dcz.io.remote import UrlSink
 
         return UrlSink(file)
     if isinstance(file, (str, os.PathLike)):

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
+from dcz.container.decode import REASONS, Decoder
 from dcz.entropy import zstd
 from dcz.errors import ChecksumError, FormatError
+from dcz.format.columns import ROW_HEAD
 from dcz.kernels.interface import I64, U8, KernelError, Status
-from dcz.tensor.columns import ROW_HEAD
-from dcz.tensor.decode import REASONS, Decoder
 from dcz.tensor.layout import VALUES
 
 _BITMAP = 1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dcz import kernels
 from dcz.entropy import Coding, Symbols, coding
 from dcz.kernels.interface import SYMBOLS, U8, Scan
-from dcz.tensor import codebook, groups, sizing
+from dcz.tensor import chunking, codebook, groups
 from dcz.tensor.codebook import StoredCodebook
 from dcz.tensor.groups import Groups
 from dcz.tensor.layout import RELATIVE_BITS
@@ -58,11 +58,11 @@ class Analysis:
 
     @cached_property
     def sparse_chunk(self) -> int:
-        return sizing.chunk_for(self.count, self.nonzeros)
+        return chunking.chunk_for(self.count, self.nonzeros)
 
     @cached_property
     def dense_chunk(self) -> int:
-        return sizing.chunk_for(self.count, self.count)
+        return chunking.chunk_for(self.count, self.count)
 
     def chunk(self, sparse: bool) -> int:
         return self.sparse_chunk if sparse else self.dense_chunk

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from dcz import kernels
 from dcz.entropy import zstd
 from dcz.errors import ChecksumError, DczError, FormatError
+from dcz.format.columns import ROW_HEAD, Columns
 from dcz.kernels.interface import JOB_FIELDS, U8, KernelError, Status
-from dcz.tensor.columns import ROW_HEAD, Columns
 from dcz.tensor.layout import VALUES
 
 REASONS = {
@@ -45,7 +45,9 @@ class Decoder:
             self._jobs[:, _FIELD[name]] = column
         self._words: dict[int, U8] = {}
 
-    def decode_whole(self, tensors: list[int], starts: list[int], data: U8, out: list[U8], stream: bool = False) -> None:
+    def decode_whole(
+        self, tensors: list[int], starts: list[int], data: U8, out: list[U8], stream: bool = False
+    ) -> None:
         """Whole tensors, whose segments begin at `starts` in `data`."""
         jobs = self._jobs[tensors]
         jobs[:, _FIELD["data"]] = starts
@@ -75,7 +77,13 @@ class Decoder:
     def decode_part(self, t: int, first: int, last: int, data: U8, out: U8, stream: bool = False) -> None:
         """Chunks [first, last) of a tensor from their bytes alone."""
         job = self._jobs[t : t + 1].copy()
-        for name, value in (("first", first), ("count", last - first), ("book", -1), ("size", len(data)), ("stream", stream)):
+        for name, value in (
+            ("first", first),
+            ("count", last - first),
+            ("book", -1),
+            ("size", len(data)),
+            ("stream", stream),
+        ):
             job[0, _FIELD[name]] = value
         job[0, _FIELD["rows"]] += first * self.columns.width[t]
         self._run(job, [t], self._words.get(t, _NO_WORDS), data, [out])
@@ -100,7 +108,7 @@ class Decoder:
         reason = REASONS.get(error.status, f"the kernel refused it ({error.status.name.lower()})")
         return FormatError(f"{where}: {reason}; the file was not written by a correct encoder")
 
-    def _inflate(self, jobs: NDArray[np.int64], tensors: list[int], data: U8):  # noqa: ANN202 - as the arguments
+    def _inflate(self, jobs: NDArray[np.int64], tensors: list[int], data: U8):
         """The same jobs with zstd's frames decompressed: raw streams to the kernels, which read rows and bytes
         of their own."""
         c = self.columns

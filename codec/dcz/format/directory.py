@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from dcz import limits
 from dcz.errors import FormatError, LimitError
-from dcz.tensor.integers import I64, unpack
+from dcz.format.integers import I64, unpack
 
 if TYPE_CHECKING:
-    from dcz.tensor.columns import Columns
+    from dcz.format.columns import Columns
 
 ROW_HEAD = 3
 ROW_KEYS = ("row_nonzeros", "row_fillers", "row_crcs", "row_codes", "row_lengths")

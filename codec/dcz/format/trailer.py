@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcz import kernels, limits
-from dcz.container.prelude import FORMAT_VERSION, check_version
-from dcz.container.prelude import SIZE as PRELUDE_SIZE
 from dcz.errors import ChecksumError, FormatError, LimitError, TruncatedError
+from dcz.format.prelude import FORMAT_VERSION, check_version
+from dcz.format.prelude import SIZE as PRELUDE_SIZE
 from dcz.kernels.interface import U8
 
 MAGIC = b"ZCD\x89"

@@ -1,0 +1,200 @@
+"""The numpy face, and the functions `dcz` itself offers: save, load, open, verify."""
+
+from __future__ import annotations
+
+import io
+import os
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.container.file import OpenFile, check_bytes
+from dcz.container.memory import allocate, target
+from dcz.container.shards import is_shard_index
+from dcz.container.tasks import Task, plan, run_all
+from dcz.container.threads import thread_count
+from dcz.container.writer import Writer
+from dcz.errors import DczError
+from dcz.format.index import Entry
+
+__all__ = ["load", "load_file", "save", "save_file"]
+
+Progress = Callable[[int, int], None]
+
+# Less output than this is decoded before a thread has started.
+_WORTH_THREADS = 1 << 20
+
+
+def save_file(
+    tensors: Mapping[str, np.ndarray],
+    file: str | os.PathLike[str] | BinaryIO,
+    *,
+    metadata: Mapping[str, object] | None = None,
+    profile: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Writes tensors to a dcz file, bit for bit and as small as their values allow.
+
+    Args:
+        tensors: names to numpy arrays of any shape and of any dtype that safetensors has. Entries that
+            are one and the same array are stored once.
+        file: a path or a URL that fsspec knows (extra `remote`), which is replaced only once the file is complete,
+            or a writable binary file object.
+        metadata: strings to strings, numbers, booleans, bytes, None, lists and mappings of them.
+        profile: "auto" takes the smallest layout of each tensor; "csr", "bitmap", "dense", "paper"
+            (4- or 5-bit relative indices, as in Han et al. 2016) and "raw" restrict it.
+        threads: how many to use; by default the cores this process may use. The bytes do not depend on it.
+        progress: called with (bytes done, bytes in all) after each tensor.
+
+    Raises:
+        UnsupportedError: a dtype or object that cannot be stored.
+        DczError: names, metadata or options that make no sense.
+
+    >>> import os, tempfile, numpy, dcz
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.dcz")
+    >>> dcz.save_file({"w": numpy.zeros((512, 512), "float32")}, path)
+    >>> os.path.getsize(path) < 1000
+    True
+    """
+    if not isinstance(tensors, Mapping):
+        raise DczError(f"tensors: expected a mapping of names to arrays, found {type(tensors).__name__}")
+    for name in tensors:
+        if not isinstance(name, str):
+            raise DczError(f"tensors: names are strings, found {name!r:.80}")
+    total = sum(getattr(array, "nbytes", 0) for array in tensors.values())
+    done = 0
+    stored: dict[tuple, tuple[str, weakref.ref]] = {}
+    with Writer(file, metadata=metadata, profile=profile, threads=threads) as writer:
+        for name in sorted(tensors):
+            array = tensors[name]
+            identity = _identity(array)
+            first, alive = stored.get(identity, ("", _nothing))
+            if alive() is not None:
+                writer.alias(name, first)
+            else:
+                writer.add(name, array)
+                if identity is not None:
+                    stored[identity] = name, weakref.ref(array)
+            done += getattr(array, "nbytes", 0)
+            if progress is not None:
+                progress(done, total)
+
+
+def _nothing() -> None: ...
+
+
+def _identity(array: object) -> tuple | None:
+    """What two arrays share when they are the same memory seen the same way, while both are alive: a mapping
+    that reads its arrays when asked may give the next one the memory of the last."""
+    if not isinstance(array, np.ndarray) or array.nbytes == 0:
+        return None
+    return (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name)
+
+
+def save(
+    tensors: Mapping[str, np.ndarray],
+    *,
+    metadata: Mapping[str, object] | None = None,
+    profile: str = "auto",
+    threads: int | None = None,
+) -> bytes:
+    """The same file as bytes; see `save_file`.
+
+    >>> import numpy, dcz
+    >>> dcz.load(dcz.save({"w": numpy.float32([0, 1, -0.0])}))["w"]
+    array([ 0.,  1., -0.], dtype=float32)
+    """
+    buffer = io.BytesIO()
+    save_file(tensors, buffer, metadata=metadata, profile=profile, threads=threads)
+    return buffer.getvalue()
+
+
+def load_file(
+    file: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    out: Mapping[str, NDArray] | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, NDArray]:
+    """Reads tensors from a dcz file; every byte that is read is verified.
+
+    Args:
+        file: a path, a URL that fsspec knows (extra `remote`), bytes, or a seekable binary file object; the path of
+            a `.dcz.index.json` stands for all files of a sharded model.
+        names: which tensors; by default all. Names of the same tensor give the same array.
+        threads: how many to use; by default the cores this process may use.
+        out: arrays to decode into, by name, with exactly the tensors' shapes and dtypes: reusing memory
+            is faster than fresh memory. Tensors that are not in it are allocated.
+        max_bytes: how much may be decoded; by default a generous multiple of the file's size.
+        progress: called with (bytes done, bytes in all) after each piece.
+
+    Returns:
+        Names to C-contiguous little-endian arrays, in the order of the file. Arrays under 4 MiB share memory in blocks
+        of a few megabytes: one that is kept keeps its block.
+
+    Raises:
+        FormatError, ChecksumError, TruncatedError, UnsupportedError, LimitError: see `dcz.errors`.
+        KeyError: a name that is not in the file.
+
+    >>> import numpy, dcz
+    >>> data = dcz.save({"a": numpy.arange(3), "b": numpy.ones(2)})
+    >>> dcz.load_file(data, names=["a"])
+    {'a': array([0, 1, 2])}
+    """
+    if is_shard_index(file):
+        from dcz.shards import load_shards
+
+        return load_shards(
+            file, load_file, names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress
+        )
+    count = thread_count(threads)
+    with closing(OpenFile(file)) as store:
+        everything = names is None
+        entries = dict(store.index.entries) if everything else {}
+        entries.update((name, store.entry(name)) for name in (store.index.aliases if names is None else names))
+        owners = {entry.name: entry for entry in entries.values()}
+        total = sum(entry.nbytes for entry in owners.values())
+        check_bytes(total, store.source.size, max_bytes)
+        arrays, flat = _arrays(entries, out or {})
+        tasks = plan(store, list(owners.values()), [flat[name] for name in owners])
+        done = 0
+
+        def report(task: Task) -> None:
+            nonlocal done
+            done += task.nbytes
+            if progress is not None:
+                progress(done, total)
+
+        run_all(store, tasks, count if total >= _WORTH_THREADS else 1, report)
+        if everything:
+            store.check_prelude()
+        return {name: arrays[entry.name] for name, entry in entries.items()}
+
+
+def _arrays(
+    entries: Mapping[str, Entry], out: Mapping[str, NDArray]
+) -> tuple[dict[str, NDArray], dict[str, NDArray[np.uint8]]]:
+    """Where each tensor goes, as array and as bytes: the caller's array under any of its names, or a fresh one."""
+    arrays: dict[str, NDArray] = {}
+    flat: dict[str, NDArray[np.uint8]] = {}
+    for name, array in out.items():
+        if name not in entries:
+            raise DczError(f"out: {name!r} is not among the tensors to load")
+        entry = entries[name]
+        arrays[entry.name], flat[entry.name] = array, target(array, entry)
+    missing = list({entry.name: entry for entry in entries.values() if entry.name not in arrays}.values())
+    for entry, (array, memory) in zip(missing, allocate(missing)):
+        arrays[entry.name], flat[entry.name] = array, memory
+    return arrays, flat
+
+
+def load(data: bytes, **options: object) -> dict[str, NDArray]:
+    """The tensors of a dcz file held in memory; options as in `load_file`."""
+    return load_file(data, **options)  # type: ignore[arg-type]
