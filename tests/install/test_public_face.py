@@ -162,14 +162,14 @@ ROOMS = {
     "entropy": {"kernels"},
     "tensor": {"entropy", "kernels"},
     "format": {"tensor", "entropy", "kernels"},
-    "io": set(),
+    "io": {"kernels"},
     "container": {"format", "io", "tensor", "entropy", "kernels"},
-    "report": {"convert", "container", "io", "format", "tensor"},
+    "report": {"convert", "container", "io", "format", "tensor", "entropy", "kernels"},
     "lossy": set(),
     "planning": {"container", "io", "lossy", "tensor"},
     "torch": {"container", "io", "lossy"},
     "convert": {"container", "io", "lossy", "tensor"},
-    "cli": {"planning", "lossy", "report", "convert", "container", "io", "format", "tensor", "kernels"},
+    "cli": {"planning", "lossy", "report", "convert", "container", "io", "format", "tensor", "entropy", "kernels"},
 }
 
 

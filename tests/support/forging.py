@@ -13,7 +13,7 @@ import zstandard
 from dcz import kernels
 from dcz.format import index, integers, prelude, trailer
 from dcz.format.prelude import Features
-from dcz.tensor import encode, to_words
+from dcz.tensor import chunking, encode, to_words
 from support.arrays import make_array
 from support.layouts import Stored, encodings, in_layout, stored, with_frames
 
