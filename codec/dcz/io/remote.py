@@ -130,10 +130,11 @@ class UrlSource:
 
     def read_into(self, offset: int, out: U8) -> None:
         if len(out) == 0:
-            return None
+            return
         for wait in (*_AGAIN, None):
             try:
-                return self._read_into(offset, out)
+                self._read_into(offset, out)
+                return
             except TruncatedError:
                 if wait is None:
                     raise
