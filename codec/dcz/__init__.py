@@ -37,8 +37,8 @@ _LAZY = {
     "verify": "dcz.container.verify",
 }
 _MODULES = ("lossy", "numcodecs", "numpy", "planning", "zarr")
-# Faces of frameworks, each an extra of its own.
-_FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
+# Integrations of frameworks, each an extra of its own.
+_INTEGRATIONS = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
 
 def __getattr__(name: str) -> object:
@@ -46,7 +46,7 @@ def __getattr__(name: str) -> object:
         value = __getattr__("Reader")
     elif name in _LAZY:
         value = getattr(import_module(_LAZY[name]), name)
-    elif name in _MODULES or name in _FACES:
+    elif name in _MODULES or name in _INTEGRATIONS:
         value = import_module(f"dcz.{name}")
     else:
         raise AttributeError(f"module 'dcz' has no attribute {name!r}")
@@ -57,7 +57,7 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     from importlib.util import find_spec
 
-    return sorted({*globals(), *__all__, *_MODULES, *filter(find_spec, _FACES)})
+    return sorted({*globals(), *__all__, *_MODULES, *filter(find_spec, _INTEGRATIONS)})
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What the faces of all frameworks share: one way to save their tensors and one to load them."""
+"""What all integrations share: one way to save their tensors and one to load them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
 
-class Face(NamedTuple):
+class Adapter(NamedTuple):
     """How a framework's tensors become arrays. `nbytes` checks that a tensor can be stored, by name, and says how
     large it is; `to_array` gives its elements, without a copy where the framework has them in memory; `identity` is
     equal for two tensors that are the same memory, None for one that never is."""
@@ -31,7 +31,7 @@ class Face(NamedTuple):
 
 
 def save_tensors(
-    face: Face,
+    adapter: Adapter,
     tensors: Mapping[str, Any],
     file: str | os.PathLike[str] | BinaryIO,
     *,
@@ -46,18 +46,18 @@ def save_tensors(
     for name in tensors:
         if not isinstance(name, str):
             raise DczError(f"tensors: names are strings, found {name!r:.80}")
-    sizes = {name: face.nbytes(tensors[name], name) for name in sorted(tensors)}
+    sizes = {name: adapter.nbytes(tensors[name], name) for name in sorted(tensors)}
     total, done = sum(sizes.values()), 0
     stored: dict[Hashable, tuple[str, weakref.ref]] = {}
     with Writer(file, metadata=metadata, profile=profile, threads=threads) as writer:
         for name, size in sizes.items():
             tensor = tensors[name]
-            identity = face.identity(tensor) if size else None
+            identity = adapter.identity(tensor) if size else None
             first, alive = stored.get(identity, ("", _nothing))
             if identity is not None and alive() is not None:
                 writer.alias(name, first)
             else:
-                writer.add(name, face.to_array(tensor))
+                writer.add(name, adapter.to_array(tensor))
                 if identity is not None:
                     stored[identity] = name, weakref.ref(tensor)
             done += size
@@ -69,7 +69,7 @@ def _nothing() -> None: ...
 
 
 def save_bytes(save: Callable[..., None], tensors: object, **options: object) -> bytes:
-    """What `save`, a face's `save_file`, writes, as bytes."""
+    """What `save`, `save_file` of an integration, writes, as bytes."""
     buffer = io.BytesIO()
     save(tensors, buffer, **options)
     return buffer.getvalue()

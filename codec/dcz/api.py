@@ -1,4 +1,4 @@
-"""The numpy face, and the functions `dcz` itself offers: save, load, open, verify."""
+"""The numpy integration, and the functions `dcz` itself offers: save, load, open, verify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Keras face, Keras 3 on any backend: variables and tensors, and the weights of models. `pip install 'dcz[keras]'`.
+"""The Keras integration, Keras 3 on any backend: variables and tensors, and the weights of models. `pip install 'dcz[keras]'`.
 
 The options of `dcz.save_file` and `dcz.load_file` carry over.
 """
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.adapters import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
+from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
 from dcz.api import load_file as load_arrays
 from dcz.container.reader import Reader
 from dcz.dtypes import by_numpy
@@ -47,7 +47,7 @@ def save_file(
     >>> keras.ops.shape(dcz.keras.load(data)["w"])
     (2, 3)
     """
-    save_tensors(_FACE, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -227,4 +227,4 @@ def _identity(tensor: Any) -> Hashable:
     return id(tensor)
 
 
-_FACE = Face(_nbytes, _to_array, _identity)
+_ADAPTER = Adapter(_nbytes, _to_array, _identity)

@@ -1,4 +1,4 @@
-"""The MLX face: arrays and `mlx.nn` modules. `pip install 'dcz[mlx]'`.
+"""The MLX integration: arrays and `mlx.nn` modules. `pip install 'dcz[mlx]'`.
 
 The options of `dcz.save_file` and `dcz.load_file` carry over.
 """
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.adapters import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
+from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
 from dcz.container.reader import Reader
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
@@ -50,7 +50,7 @@ def save_file(
     >>> dcz.mlx.load(dcz.mlx.save({"w": mx.ones((2, 3), mx.bfloat16)}))["w"].dtype
     mlx.core.bfloat16
     """
-    save_tensors(_FACE, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -154,4 +154,4 @@ def _to_array(tensor: mx.array) -> NDArray:
 
 
 # An array never changes: only the object counts.
-_FACE = Face(_nbytes, _to_array, id)
+_ADAPTER = Adapter(_nbytes, _to_array, id)

@@ -1,4 +1,4 @@
-"""The PaddlePaddle face: tensors and layers. `pip install 'dcz[paddle]'`.
+"""The PaddlePaddle integration: tensors and layers. `pip install 'dcz[paddle]'`.
 
 Functions are those of `safetensors.paddle`; the options of `dcz.save_file` and `dcz.load_file` carry over.
 """
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.adapters import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
+from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
 from dcz.container.reader import Reader
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
@@ -52,7 +52,7 @@ def save_file(
     >>> dcz.paddle.load(dcz.paddle.save({"w": paddle.ones([2, 3], "bfloat16")}))["w"].dtype == paddle.bfloat16
     True
     """
-    save_tensors(_FACE, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -167,4 +167,4 @@ def _identity(tensor: paddle.Tensor) -> Hashable:
     return (str(tensor.place), tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tuple(tensor.strides))
 
 
-_FACE = Face(_nbytes, _to_array, _identity)
+_ADAPTER = Adapter(_nbytes, _to_array, _identity)

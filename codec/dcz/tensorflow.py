@@ -1,4 +1,4 @@
-"""The TensorFlow face: tensors, variables and `tf.Module`s. `pip install 'dcz[tensorflow]'`.
+"""The TensorFlow integration: tensors, variables and `tf.Module`s. `pip install 'dcz[tensorflow]'`.
 
 Functions are those of `safetensors.tensorflow`; the options of `dcz.save_file` and `dcz.load_file` carry over.
 For models of Keras there is `dcz.keras`.
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.adapters import Face, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
+from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
 from dcz.api import load_file as load_arrays
 from dcz.container.reader import Reader
 from dcz.dtypes import by_numpy
@@ -49,7 +49,7 @@ def save_file(
     >>> dcz.tensorflow.load(data)["w"].dtype
     tf.bfloat16
     """
-    save_tensors(_FACE, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -180,4 +180,4 @@ def _to_array(tensor: Any) -> NDArray:
 
 
 # A tensor never changes, and a variable is its own memory: only the object counts.
-_FACE = Face(_nbytes, _to_array, id)
+_ADAPTER = Adapter(_nbytes, _to_array, id)

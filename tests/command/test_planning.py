@@ -50,8 +50,8 @@ def test_pack_by_a_recipe(folder: Path, dcz_: Callable) -> None:
 
 def test_pack_as_json(folder: Path, dcz_: Callable) -> None:
     document = json.loads(dcz_("pack", "model.safetensors", "model.dcz", "--recipe", "r.json", "--json").out)
-    assert document["done"]["fc.weight"]["clusters"] == 16 and document["done"]["conv.weight"]["density"] == 0.5
-    assert "int64" in document["done"]["steps"]["left"]
+    assert document["reports"]["fc.weight"]["clusters"] == 16 and document["reports"]["conv.weight"]["density"] == 0.5
+    assert "int64" in document["reports"]["steps"]["skipped"]
 
 
 def test_global_scope(folder: Path, dcz_: Callable) -> None:

@@ -140,13 +140,13 @@ def test_importing_is_quick_and_needs_no_framework() -> None:
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert set(FACES) == set(dcz._FACES)
+    assert set(FACES) == set(dcz._INTEGRATIONS)
     unwanted = {"torch", "jax", "tensorflow", "keras", "onnx", "safetensors", "typer", "rich", "click", "matplotlib"}
     assert not unwanted & set(run.stdout.split())
 
 
 def test_modules_are_imported_without_warnings() -> None:
-    faces = {f"dcz.{name}" for name in dcz._FACES} | {"dcz.numcodecs", "dcz.zarr"}  # frameworks may warn
+    faces = {f"dcz.{name}" for name in dcz._INTEGRATIONS} | {"dcz.numcodecs", "dcz.zarr"}  # frameworks may warn
     own = [name for name in MODULES if ".".join(name.split(".")[:2]) not in faces]
     program = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in own)
     environment = {**os.environ, "DCZ_KERNELS": ""}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dcz
-from dcz.lossy.clustering import INIT_NAMES
+from dcz.lossy.config import INIT_NAMES
 
 RNG = np.random.Generator(np.random.PCG64(2))
 
@@ -121,7 +121,7 @@ def test_fewer_distinct_weights_than_clusters(values: list[float], init: str) ->
         assert (c.wcss, c.max_error, c.rel_error, c.cosine) == (0, 0, 0, 1)
         assert c.k == len({v for v in values if v})
     else:
-        assert "empty" in found.left["w"]
+        assert "empty" in found.skipped["w"]
 
 
 @pytest.mark.parametrize("group_size", [1, 4, 20])
@@ -196,3 +196,33 @@ def test_large_and_small_magnitudes() -> None:
     for scale in (1e-38, 1e37):
         w = (weights((64, 64), 1.0, "f8") * scale).astype("f4")
         assert dcz.cluster({"w": w}, n_bits=5).clusters["w"].rel_error < 0.1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "word"),
+    [
+        ("float16", 1e6, "beyond the range"),
+        ("float8_e5m2", 1e6, "beyond the range"),
+        ("float8_e4m3fn", 1e4, "beyond the range"),
+        ("float16", 1e-10, "round to zero"),
+        ("float8_e4m3fn", 1e-5, "round to zero"),
+        ("bfloat16", 3.39e38, "beyond the range"),
+    ],
+)
+def test_a_codebook_dtype_that_cannot_hold_the_weights(dtype: str, scale: float, word: str) -> None:
+    """Finite weights never become infinities, NaN or nothing but zeros."""
+    weights = (np.linspace(0.9, 1, 4096, dtype=np.float32) * np.float32(scale)).reshape(64, 64)
+    if dtype == "bfloat16":
+        weights = np.full((64, 64), np.finfo(np.float32).max)
+    with pytest.raises(dcz.DczError, match=f"tensor 'fc': .*{word}.*{dtype}"):
+        dcz.cluster({"fc": weights}, n_bits=4, codebook_dtype=dtype)
+    with pytest.raises(dcz.DczError, match=f"tensor 'fc': .*{word}.*{dtype}"):
+        dcz.compress({"fc": weights}, {"n_bits": 4, "codebook_dtype": dtype})
+
+
+def test_weights_whose_codebook_value_rounds_to_zero_are_counted() -> None:
+    weights = np.where(np.arange(4096) % 4 == 0, 1e-5, 1.0).astype(np.float32).reshape(64, 64)
+    found = dcz.cluster({"fc": weights}, n_bits=1, codebook_dtype="float8_e4m3fn")
+    assert found.clusters["fc"].zeroed == 1024 == 4096 - np.count_nonzero(found.tensors["fc"])
+    assert dcz.compress({"fc": weights}, {"n_bits": 1, "codebook_dtype": "float8_e4m3fn"}).reports["fc"].zeroed == 1024
+    assert dcz.cluster({"fc": weights}, n_bits=1).clusters["fc"].zeroed == 0

@@ -43,8 +43,8 @@ def test_a_size(ratio: int) -> None:
             assert len(dcz.save(other)) > size or noise(other) >= noise(small) * 0.999
     assert small["bias"] is TENSORS["bias"] and small["steps"] is TENSORS["steps"]
     rows = {row.name: row for row in planned.tensors}
-    assert set(rows) == set(TENSORS) and "int64" in rows["steps"].left
-    assert rows["normal"].rel_error == pytest.approx(small.done["normal"].rel_error)
+    assert set(rows) == set(TENSORS) and "int64" in rows["steps"].skipped
+    assert rows["normal"].rel_error == pytest.approx(small.reports["normal"].rel_error)
     same = dcz.plan(TENSORS, target_bytes=int(planned.dense / ratio), **GRID)
     assert same.recipe == planned.recipe
 
@@ -56,7 +56,7 @@ def test_an_error() -> None:
         if row.n_bits:  # one step smaller would be too much
             keys = {"n_bits": row.n_bits - 1, **({"density": row.density} if row.density < 1 else {})}
             assert (
-                dcz.compress({"w": TENSORS[row.name]}, keys).done["w"].rel_error > 0.2
+                dcz.compress({"w": TENSORS[row.name]}, keys).reports["w"].rel_error > 0.2
                 or row.n_bits - 1 not in GRID["n_bits"]
             )
     exact = dcz.plan(TENSORS, max_rel_error=0, **GRID)
@@ -119,7 +119,7 @@ def test_recipes_carry_over(tmp_path: Path) -> None:
         "normal",
     }
     planned.save(tmp_path / "r.toml")
-    assert dcz.compress(TENSORS, tmp_path / "r.toml").done == dcz.compress(TENSORS, planned.recipe).done
+    assert dcz.compress(TENSORS, tmp_path / "r.toml").reports == dcz.compress(TENSORS, planned.recipe).reports
 
 
 @pytest.mark.parametrize(

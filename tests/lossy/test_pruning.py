@@ -117,9 +117,9 @@ def test_what_is_left_alone() -> None:
     assert all(pruned.tensors[name] is array for name, array in tensors.items() if name != "w")
     words = {"bias": "biases", "small": "64 weights", "steps": "int64", "flags": "bool", "complex": "complex64",
              "empty": "empty", "narrow": "float4"}  # fmt: skip
-    assert set(pruned.left) == set(words) and all(word in pruned.left[name] for name, word in words.items())
+    assert set(pruned.skipped) == set(words) and all(word in pruned.skipped[name] for name, word in words.items())
     asked = dcz.prune(tensors, density=0.5, names=["bias", "small", "steps", "w*"])
-    assert list(asked.masks) == ["w", "bias", "small"] and "not among names" in asked.left["flags"]
+    assert list(asked.masks) == ["w", "bias", "small"] and "not among names" in asked.skipped["flags"]
 
 
 def test_memory_order_does_not_matter() -> None:

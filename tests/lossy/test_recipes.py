@@ -43,10 +43,10 @@ def test_later_patterns_win_and_one_of_a_choice_replaces_the_other() -> None:
     )
     assert ((np.abs(TENSORS["conv1.weight"]) > 0.5) == (out["conv1.weight"] != 0)).all()
     assert (out["conv1.weight"] == np.where(out["conv1.weight"] != 0, TENSORS["conv1.weight"], 0)).all()
-    assert out.done["conv2.weight"].density == pytest.approx(0.4, abs=1e-3) and distinct(out["conv2.weight"]) == 64
-    assert out.done["fc.weight"].density == pytest.approx(0.1, abs=1e-3) and distinct(out["fc.weight"]) == 32
+    assert out.reports["conv2.weight"].density == pytest.approx(0.4, abs=1e-3) and distinct(out["conv2.weight"]) == 64
+    assert out.reports["fc.weight"].density == pytest.approx(0.1, abs=1e-3) and distinct(out["fc.weight"]) == 32
     assert out["fc.bias"] is TENSORS["fc.bias"] and out["steps"] is TENSORS["steps"]
-    assert "int64" in out.done["steps"].left and "biases" in out.done["fc.bias"].left
+    assert "int64" in out.reports["steps"].skipped and "biases" in out.reports["fc.bias"].skipped
     loaded = dcz.load(dcz.save(out))
     assert all(loaded[name].tobytes() == out[name].tobytes() for name in out)
 
@@ -56,9 +56,9 @@ def test_the_same_as_the_steps_alone() -> None:
     expected = dcz.cluster(pruned.tensors, n_bits=4, init="density").tensors
     out = dcz.compress(TENSORS, {"density": 0.2, "n_bits": 4, "init": "density"})
     assert all(out[name].tobytes() == expected[name].tobytes() for name in TENSORS)
-    assert out.done["fc.weight"].clusters == 16 and out.done["fc.weight"].left is None
+    assert out.reports["fc.weight"].clusters == 16 and out.reports["fc.weight"].skipped is None
     error = np.linalg.norm(TENSORS["fc.weight"] - out["fc.weight"]) / np.linalg.norm(TENSORS["fc.weight"])
-    assert out.done["fc.weight"].rel_error == pytest.approx(error)
+    assert out.reports["fc.weight"].rel_error == pytest.approx(error)
 
 
 def test_global_scope_and_importance() -> None:
@@ -73,9 +73,8 @@ def test_global_scope_and_importance() -> None:
 def test_leave_and_names() -> None:
     recipe = {"n_bits": 2, "tensors": {"conv*": {"leave": True}, "fc.bias": {}}}
     out = dcz.compress(TENSORS, recipe)
-    assert (
-        out["conv1.weight"] is TENSORS["conv1.weight"] and out.done["conv1.weight"].left == "the recipe leaves it alone"
-    )
+    assert out["conv1.weight"] is TENSORS["conv1.weight"]
+    assert out.reports["conv1.weight"].skipped == "the recipe leaves it alone"
     assert distinct(out["fc.bias"]) == 4  # asked for by its very name
 
 
@@ -93,7 +92,7 @@ def test_files(tmp_path: Path, suffix: str) -> None:
     Recipe.parse(RECIPE).save(path)
     assert Recipe.load(path).plain() == RECIPE
     assert dcz.compress(TENSORS, path)["fc.weight"].tobytes() == dcz.compress(TENSORS, RECIPE)["fc.weight"].tobytes()
-    assert dcz.compress(TENSORS, str(path)).done == dcz.compress(TENSORS, RECIPE).done
+    assert dcz.compress(TENSORS, str(path)).reports == dcz.compress(TENSORS, RECIPE).reports
 
 
 @given(

@@ -66,7 +66,7 @@ def test_what_is_pruned_stays_pruned(optimizer: str) -> None:
     optimizer_ = OPTIMIZERS[optimizer](model.parameters())  # made before: parameters stay the same objects
     step(model, optimizer_)
     touched = dcz.torch.prune_(model, density=0.2)
-    assert list(touched.density) == WEIGHTS and {"fc.weight", "fc.bias", "norm.weight"} <= set(touched.left)
+    assert list(touched.density) == WEIGHTS and {"fc.weight", "fc.bias", "norm.weight"} <= set(touched.skipped)
     before = {name: dict(model.named_modules())[name.rpartition(".")[0]].weight.detach().clone() for name in WEIGHTS}
     losses = [step(model, optimizer_) for _ in range(8)]
     assert losses[-1] < losses[0]
@@ -284,7 +284,7 @@ def test_layers_that_torch_cannot_parametrize_are_left_alone() -> None:
     )
     touched = dcz.torch.prune_(model, density=0.5)
     assert list(touched.density) == ["fc.weight"]
-    assert "recurrent" in touched.left["rnn.weight_ih_l0"] and "max_norm" in touched.left["embed.weight"]
+    assert "recurrent" in touched.skipped["rnn.weight_ih_l0"] and "max_norm" in touched.skipped["embed.weight"]
     numbers = model["rnn"](torch.zeros(1, 1, 64))[0]
     assert numbers.shape == (1, 1, 64)
 

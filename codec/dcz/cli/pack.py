@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -27,7 +28,7 @@ from dcz.cli.common import (
 from dcz.text import printable
 
 if TYPE_CHECKING:
-    from dcz.lossy import Done
+    from dcz.lossy import TensorReport
 
 
 def pack(
@@ -90,17 +91,17 @@ def pack(
     target = open_target(dst, profile=profile, threads=threads, shard_size=limit, replace=force)
     with open_model(source, shapes=shapes) as model, progress("packing", quiet or json) as report:
         if treatment is None:
-            moved, done = transfer(model, target, progress=report), {}
+            moved, reports = transfer(model, target, progress=report), {}
         else:
             treated = CompressedModel(model, treatment, keep_nonfinite=keep_nonfinite)
-            moved, done = transfer(treated, target, progress=report), treated.done
+            moved, reports = transfer(treated, target, progress=report), treated.reports
     before, after = file_bytes(source), file_bytes(dst)
     if json:
         print_json({
             "source": source, "file": dst, "tensors": moved.tensors, "aliases": moved.aliases,
             "dense_bytes": moved.nbytes, "source_bytes": before, "file_bytes": after,
             "ratio": moved.nbytes / after,
-            **({"done": {name: asdict(each) for name, each in done.items()}} if recipe is not None else {}),
+            **({"reports": {name: asdict(each) for name, each in reports.items()}} if recipe is not None else {}),
         })  # fmt: skip
     elif not quiet:
         print(
@@ -108,21 +109,28 @@ def pack(
             f"than their {size(moved.nbytes)}; {os.path.basename(source)} has {size(before)}"
         )
         if recipe is not None:
-            print(said(done))
+            print(recipe_summary(reports))
 
 
-def said(done: Mapping[str, Done]) -> str:
+def recipe_summary(reports: Mapping[str, TensorReport]) -> str:
     """What a recipe did, in a few lines."""
-    touched = {name: each for name, each in done.items() if each.left is None}
+    changed = {name: each for name, each in reports.items() if each.skipped is None}
     reasons: dict[str, list[str]] = {}
-    for name, each in done.items():
-        if each.left is not None:
-            reasons.setdefault(each.left, []).append(printable(name))
-    worst = max(touched.items(), key=lambda item: item[1].rel_error, default=None)
-    lines = [f"{len(touched)} tensors pruned or clustered"]
+    for name, each in reports.items():
+        if each.skipped is not None:
+            reasons.setdefault(each.skipped, []).append(printable(name))
+    worst = max(changed.items(), key=lambda item: item[1].rel_error, default=None)
+    lines = [f"{len(changed)} tensors pruned or clustered"]
     if worst is not None:
         lines[0] += f"; largest relative error {worst[1].rel_error:.4f} ({printable(worst[0])})"
-    for reason, names in reasons.items():
-        some = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        lines.append(f"left alone, as {reason}: {some}")
+    zeroed = {printable(name): each.zeroed for name, each in changed.items() if each.zeroed}
+    if zeroed:
+        lines.append(f"{sum(zeroed.values())} weights share a codebook value that is zero: {_some(zeroed)}")
+    lines += [f"left alone, as {reason}: {_some(names)}" for reason, names in reasons.items()]
     return "\n".join(lines)
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few names."""
+    first = list(islice(names, 6))
+    return ", ".join(first[:5]) + (", ..." if len(first) > 5 else "")

@@ -88,7 +88,7 @@ def plan(
             **grid,
         )
     if plot is not None:
-        chosen = [tensor.name for tensor in planned.tensors if tensor.left is None]
+        chosen = [tensor.name for tensor in planned.tensors if tensor.skipped is None]
         with progress("drawing", quiet or json, bytes_=False) as report:
             found = planning.sensitivity(tensors, names=chosen, recipe={"init": init}, profile=profile, progress=report)
         found.plot(plot)
@@ -152,7 +152,7 @@ def table(planned: Planned) -> Table:
             size(t.nbytes),
             f"{t.dense / t.nbytes:.1f}" if t.nbytes else "",
             f"{t.rel_error:.4f}",
-            t.left or "",
+            t.skipped or "",
         )
         out.add_row(*map(Text, cells))  # no markup: names may hold brackets
     return out

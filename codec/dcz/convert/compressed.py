@@ -7,17 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from dcz.convert.model import Model, Tensor
-from dcz.lossy.compression import Done, Runner
+from dcz.lossy.compression import RecipeRunner, TensorReport
 
 
 class CompressedModel:
-    """An open model seen through a recipe. `done` says what became of each tensor that was read."""
+    """An open model seen through a recipe. `reports` says what became of each tensor that was read."""
 
     def __init__(self, model: Model, recipe: object, *, keep_nonfinite: bool = False) -> None:
         self._model = model
         names = [tensor.name for tensor in model.tensors()]
-        self._runner = Runner(recipe, names, model.read, keep_nonfinite)
-        self.done: dict[str, Done] = {}
+        self._runner = RecipeRunner(recipe, names, model.read, keep_nonfinite)
+        self.reports: dict[str, TensorReport] = {}
 
     @property
     def metadata(self) -> Mapping[str, object]:
@@ -32,7 +32,7 @@ class CompressedModel:
 
     def read(self, name: str) -> np.ndarray:
         """The tensor after its treatment."""
-        array, self.done[name] = self._runner.apply(name, np.asarray(self._model.read(name)))
+        array, self.reports[name] = self._runner.apply(name, np.asarray(self._model.read(name)))
         return array
 
     def __enter__(self) -> CompressedModel:

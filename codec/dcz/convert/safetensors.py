@@ -1,6 +1,6 @@
 """safetensors files, one tensor at a time in either direction.
 
-Our own reading and writing, since the library's numpy face lacks bfloat16 and fp8, and its writer wants all
+Our own reading and writing, since the library's numpy functions lack bfloat16 and fp8, and its writer wants all
 tensors in memory at once. The format: a header length (8 bytes), a JSON header, the tensors' bytes.
 """
 

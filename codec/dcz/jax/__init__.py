@@ -1,4 +1,4 @@
-"""The JAX face: pytrees of arrays, Flax's and others', by path. `pip install 'dcz[jax]'`.
+"""The JAX integration: pytrees of arrays, Flax's and others', by path. `pip install 'dcz[jax]'`.
 
 Functions are those of `safetensors.flax`; the options of `dcz.save_file` and `dcz.load_file` carry over.
 """

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.adapters import Face, Progress, load_tensors, save_bytes, save_tensors
+from dcz.adapters import Adapter, Progress, load_tensors, save_bytes, save_tensors
 from dcz.dtypes import by_numpy
 from dcz.errors import DczError, UnsupportedError
 from dcz.jax.paths import flatten, nest
@@ -40,7 +40,7 @@ def save_file(
     ['params.bias', 'params.kernel']
     """
     leaves = flatten(tensors).leaves
-    save_tensors(_FACE, leaves, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, leaves, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -132,4 +132,4 @@ def _identity(tensor: Any) -> Hashable:
     return id(tensor) if isinstance(tensor, jax.Array) else None
 
 
-_FACE = Face(_nbytes, _to_array, _identity)
+_ADAPTER = Adapter(_nbytes, _to_array, _identity)

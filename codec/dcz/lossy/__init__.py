@@ -1,21 +1,25 @@
-"""The lossy step: prune, cluster, and both by a recipe. It knows weights, and nothing of files or bytes. (The room is not
-called `compress`: importing it would put a module where the function `dcz.compress` is.)"""
+"""The lossy step: prune, cluster, and both by a recipe. It knows weights, and nothing of files or bytes.
+
+The package is not named `compress`: importing it would shadow the function `dcz.compress`."""
 
 from dcz.lossy.clustering import Clustered, cluster
 from dcz.lossy.clusters import Clusters
-from dcz.lossy.compression import Compressed, Done, compress
+from dcz.lossy.compression import Compressed, TensorReport, compress
+from dcz.lossy.config import ClusterConfig, PruneConfig
 from dcz.lossy.fidelity import Fidelity, fidelity
 from dcz.lossy.pruning import Pruned, prune
 from dcz.lossy.recipe import Recipe
 
 __all__ = [
+    "ClusterConfig",
     "Clustered",
     "Clusters",
     "Compressed",
-    "Done",
     "Fidelity",
+    "PruneConfig",
     "Pruned",
     "Recipe",
+    "TensorReport",
     "cluster",
     "compress",
     "fidelity",

@@ -9,71 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.errors import DczError
-from dcz.lossy.clusters import Clusters
-from dcz.lossy.codebooks import CODEBOOK_DTYPES, Codebook, fit
-from dcz.lossy.fidelity import Gauge
+from dcz.lossy.clusters import Clusters, runs
+from dcz.lossy.codebooks import Codebook, fit
+from dcz.lossy.config import ClusterConfig
+from dcz.lossy.fidelity import ErrorAccumulator
 from dcz.lossy.flat import dot, flat, working
-from dcz.lossy.inits import INITS
 from dcz.lossy.lloyd import MAX_ITER
-from dcz.lossy.optimal import MAX_CLUSTERS
-from dcz.lossy.pruning import select
 from dcz.lossy.rate import mean_bits
-from dcz.lossy.selection import WEIGHT_THRESHOLD, check_choice, check_integer, check_number, check_tensors
-
-MAX_BITS = 16
-GRANULARITIES = ("per_tensor", "per_grouped_channel")
-INIT_NAMES = (*INITS, "optimal")
-
-
-@dataclass(frozen=True, slots=True)
-class Scheme:
-    """How codebooks are made: one of `n_bits` and `n_clusters`. See `cluster`."""
-
-    n_bits: int | None = None
-    n_clusters: int | None = None
-    init: str = "linear"
-    entropy: float = 0.0
-    codebook_dtype: str | None = None
-    granularity: str = "per_tensor"
-    group_size: int | None = None
-    seed: int = 0
-    max_iter: int = MAX_ITER
-
-    def __post_init__(self) -> None:
-        if (self.n_bits is None) == (self.n_clusters is None):
-            raise DczError("clustering: give one of n_bits and n_clusters")
-        if self.n_bits is not None:
-            check_integer(self.n_bits, "n_bits", 1, MAX_BITS)
-        else:
-            check_integer(self.n_clusters, "n_clusters", 1, 1 << MAX_BITS)
-        check_choice(self.init, "init", INIT_NAMES)
-        if self.init == "optimal" and self.k > MAX_CLUSTERS:
-            raise DczError(f"init: optimal makes at most {MAX_CLUSTERS} clusters, found {self.k}; take kmeans++")
-        check_number(self.entropy, "entropy", 0, 1e6)
-        if self.codebook_dtype is not None:
-            check_choice(self.codebook_dtype, "codebook_dtype", CODEBOOK_DTYPES)
-        check_choice(self.granularity, "granularity", GRANULARITIES)
-        if (self.granularity == "per_tensor") != (self.group_size is None):
-            raise DczError("group_size: goes with granularity per_grouped_channel, and that needs it")
-        if self.group_size is not None:
-            check_integer(self.group_size, "group_size", 1, 1 << 31)
-        check_integer(self.seed, "seed", 0, 1 << 63)
-        check_integer(self.max_iter, "max_iter", 1, 1 << 31)
-
-    @property
-    def k(self) -> int:
-        """Clusters of each codebook, zero apart."""
-        return 1 << self.n_bits if self.n_bits is not None else int(self.n_clusters or 0)
+from dcz.lossy.selection import WEIGHT_THRESHOLD, check_tensors, select
 
 
 @dataclass(frozen=True, slots=True)
 class Clustered:
     """What `cluster` gives: `tensors` are all tensors, those that were clustered as new arrays; `clusters` has
-    codebook, indices and errors of each of these; `left` says why the others were left alone."""
+    codebook, indices and errors of each of these; `skipped` says why the others were left alone."""
 
     tensors: dict[str, np.ndarray]
     clusters: dict[str, Clusters]
-    left: dict[str, str]
+    skipped: dict[str, str]
 
 
 def cluster(
@@ -111,7 +64,8 @@ def cluster(
             all tensors; 0.001 to 0.01 are usual, with one or two more `n_bits` than without.
         importance: how much each weight counts, e.g. the diagonal of the Fisher matrix: arrays of the tensors'
             shapes, not negative, for those that have one.
-        codebook_dtype: a narrower float that codebook values are rounded to; tensors keep their dtype.
+        codebook_dtype: a narrower float that codebook values are rounded to; tensors keep their dtype. A value
+            beyond its range is refused; weights whose value rounds to zero are counted in `Clusters.zeroed`.
         granularity: "per_tensor", or "per_grouped_channel": a codebook for each `group_size` channels of the
             first dimension.
         seed: of "random" and "kmeans++".
@@ -119,7 +73,8 @@ def cluster(
         names, weight_threshold, keep_nonfinite: as in `prune`.
 
     Raises:
-        DczError: arguments that make no sense, NaN or infinity, patterns that match nothing.
+        DczError: invalid arguments, NaN or infinity, patterns that match nothing, a `codebook_dtype` that
+            cannot hold the weights.
 
     >>> import numpy, dcz
     >>> w = numpy.random.default_rng(0).laplace(size=(64, 64)).astype("float32")
@@ -127,12 +82,22 @@ def cluster(
     >>> len(numpy.unique(found.tensors["w"])), found.clusters["w"].codebook.shape
     (16, (1, 16))
     """
-    scheme = Scheme(n_bits, n_clusters, init, entropy, codebook_dtype, granularity, group_size, seed, max_iter)
-    chosen, left = select(tensors, names, weight_threshold, keep_nonfinite)
+    config = ClusterConfig(
+        n_bits=n_bits,
+        n_clusters=n_clusters,
+        init=init,
+        entropy=entropy,
+        codebook_dtype=codebook_dtype,
+        granularity=granularity,
+        group_size=group_size,
+        seed=seed,
+        max_iter=max_iter,
+    )
+    chosen, skipped = select(tensors, names, weight_threshold, keep_nonfinite)
     importance = check_importance(importance, tensors)
-    found = {name: cluster_array(tensors[name], scheme, importance=importance.get(name), name=name) for name in chosen}
+    found = {name: cluster_array(tensors[name], config, importance=importance.get(name), name=name) for name in chosen}
     out = {name: found[name].array() if name in found else array for name, array in tensors.items()}
-    return Clustered(out, found, left)
+    return Clustered(out, found, skipped)
 
 
 def check_importance(
@@ -154,12 +119,12 @@ def check_importance(
 
 
 def cluster_array(
-    array: np.ndarray, scheme: Scheme, *, importance: np.ndarray | None = None, name: str = "array"
+    array: np.ndarray, config: ClusterConfig, *, importance: np.ndarray | None = None, name: str = "array"
 ) -> Clusters:
     """One array of floats without NaN or infinity, of any shape."""
     array = np.asarray(array)
     words = flat(array)
-    group = _group(array.shape, scheme, name)
+    group = _group(array.shape, config, name)
     mask = words != 0
     weights = None if importance is None else flat(importance)
     books = []
@@ -167,21 +132,21 @@ def cluster_array(
         part = slice(start, start + group)
         values = words[part][mask[part]]
         each = None if weights is None else weights[part][mask[part]].astype(np.float64)
-        books.append(fit(values, scheme, each))
+        books.append(fit(values, config, each, name))
         del values, each  # before the next: one group's weights in memory
     return _assemble(array, words, mask.reshape(array.shape), weights, group, books)
 
 
-def _group(shape: tuple[int, ...], scheme: Scheme, name: str) -> int:
+def _group(shape: tuple[int, ...], config: ClusterConfig, name: str) -> int:
     """Weights that share a codebook."""
     size = int(np.prod(shape, dtype=np.int64))
-    if scheme.group_size is None:
+    if config.group_size is None:
         return max(size, 1)
-    if len(shape) < 2 or shape[0] % scheme.group_size:
+    if len(shape) < 2 or shape[0] % config.group_size:
         raise DczError(
-            f"tensor {name!r}: groups of {scheme.group_size} channels do not divide its first dimension, shape {shape}"
+            f"tensor {name!r}: groups of {config.group_size} channels do not divide its first dimension, shape {shape}"
         )
-    return max(size // shape[0] * scheme.group_size, 1)
+    return max(size // shape[0] * config.group_size, 1)
 
 
 def _assemble(
@@ -197,10 +162,9 @@ def _assemble(
     codebook = np.stack([np.pad(book.values, (0, k - len(book.values)), "edge") if len(book.values) else
                          np.zeros(k, array.dtype) for book in books])  # fmt: skip
     indices = np.empty(int(np.count_nonzero(mask)), np.uint8 if k <= 256 else np.uint16)
-    out = Clusters(codebook, indices, mask, group, 0, 0, 0, 0, 0,
-                   max(book.iterations for book in books), all(book.converged for book in books))  # fmt: skip
-    gauge, counts, wcss, done, flags = Gauge(), np.zeros(k), 0.0, 0, mask.reshape(-1)
-    for start, size, book_values in out.runs():
+    errors, counts, flags = ErrorAccumulator(), np.zeros(k), mask.reshape(-1)
+    wcss, done, zeroed = 0.0, 0, 0
+    for start, size, book_values in runs(codebook, group, mask.size):
         part = slice(start, start + size)
         values = words[part][flags[part]].astype(working(array.dtype), copy=False)
         index = books[start // group].assign(values)
@@ -208,10 +172,22 @@ def _assemble(
         done += len(index)
         counts += np.bincount(index, minlength=k)
         rounded = book_values[index]
-        gauge.add(values, rounded)
+        errors.add(values, rounded)
+        zeroed += len(rounded) - int(np.count_nonzero(rounded))
         if weights is not None:
             wcss += dot(np.square(values.astype(np.float64) - rounded), weights[part][flags[part]])
-    found = gauge.read()
-    wcss = found.squared if weights is None else wcss
-    return Clusters(codebook, indices, mask, group, wcss, found.largest, found.relative, found.cosine,
-                    mean_bits(counts), out.iterations, out.converged)  # fmt: skip
+    found = errors.read()
+    return Clusters(
+        codebook=codebook,
+        indices=indices,
+        mask=mask,
+        group=group,
+        wcss=found.squared if weights is None else wcss,
+        max_error=found.largest,
+        rel_error=found.relative,
+        cosine=found.cosine,
+        bits=mean_bits(counts),
+        iterations=max(book.iterations for book in books),
+        converged=all(book.converged for book in books),
+        zeroed=zeroed,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ class Clusters:
         bits: what an index takes on average by Huffman's code.
         iterations: rounds of Lloyd's algorithm, of the codebook that took the most.
         converged: whether all of them settled.
+        zeroed: weights whose codebook value is zero: the value is closer to zero than to any other.
     """
 
     codebook: np.ndarray
@@ -39,6 +41,7 @@ class Clusters:
     bits: float
     iterations: int
     converged: bool
+    zeroed: int
 
     @property
     def k(self) -> int:
@@ -50,17 +53,22 @@ class Clusters:
         out = np.zeros(self.mask.shape, self.codebook.dtype)
         flat, mask = out.reshape(-1), self.mask.reshape(-1)
         done = 0
-        for start, size, book in self.runs():
+        for start, size, book in runs(self.codebook, self.group, self.mask.size):
             part = slice(start, start + size)
             count = int(np.count_nonzero(mask[part]))
             flat[part][mask[part]] = book[self.indices[done : done + count]]
             done += count
         return out
 
-    def runs(self) -> list[tuple[int, int, np.ndarray]]:
-        """The tensor in short pieces, each with one codebook: where it starts, its length, the codebook."""
-        out = []
-        for g, book in enumerate(self.codebook):
-            end = min((g + 1) * self.group, self.mask.size)
-            out += [(at, min(PIECE, end - at), book) for at in range(g * self.group, end, PIECE)]
-        return out
+
+def runs(codebook: np.ndarray, group: int, size: int) -> Iterator[tuple[int, int, np.ndarray]]:
+    """A tensor of `size` weights in short pieces, each with one codebook: where it starts, its length, the codebook.
+
+    >>> import numpy
+    >>> [(start, length) for start, length, _ in runs(numpy.zeros((2, 4)), 6, 12)]
+    [(0, 6), (6, 6)]
+    """
+    for g, book in enumerate(codebook):
+        end = min((g + 1) * group, size)
+        for at in range(g * group, end, PIECE):
+            yield at, min(PIECE, end - at), book

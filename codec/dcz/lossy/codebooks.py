@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.errors import DczError
+from dcz.lossy.config import ClusterConfig
 from dcz.lossy.entropy_constrained import entropy_constrained
 from dcz.lossy.flat import working
 from dcz.lossy.inits import INITS
 from dcz.lossy.lloyd import Partition, lloyd, midpoints
 from dcz.lossy.optimal import optimal
 from dcz.lossy.samples import F64, Samples, floor_to
-
-if TYPE_CHECKING:
-    from dcz.lossy.clustering import Scheme
-
-# What codebook values may be rounded to, and where the type comes from.
-CODEBOOK_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +31,10 @@ class Codebook:
         return np.searchsorted(self.edges, values, "left")
 
 
-def fit(values: np.ndarray, scheme: Scheme, weights: NDArray[np.float64] | None) -> Codebook:
-    """The codebook of nonzero values, shape (n,), which may be changed; `weights` are how much each counts."""
+def fit(values: np.ndarray, config: ClusterConfig, weights: NDArray[np.float64] | None, name: str) -> Codebook:
+    """The codebook of nonzero values, shape (n,), which may be changed; `weights` are how much each counts.
+
+    Raises `DczError` that names the tensor where `config.codebook_dtype` cannot hold the values."""
     dtype, kind = values.dtype, working(values.dtype)
     if not len(values):
         return Codebook(np.zeros(0, dtype), np.zeros(0, kind), 0, True)
@@ -47,36 +44,57 @@ def fit(values: np.ndarray, scheme: Scheme, weights: NDArray[np.float64] | None)
         samples = Samples.counted(values.view(np.uint16), dtype)
     else:
         samples = Samples.of(values.astype(kind, copy=False), weights)
-    if samples.distinct <= scheme.k and not scheme.entropy:
+    if samples.distinct <= config.k and not config.entropy:
         points = samples.unique().points.astype(np.float64)
-        return _rounded(Partition(points, np.arange(len(points) + 1), 0, True), None, dtype, scheme)
-    part = _partition(samples, min(scheme.k, samples.distinct), scheme)
+        return _rounded(Partition(points, np.arange(len(points) + 1), 0, True), None, dtype, config, name)
+    part = _partition(samples, min(config.k, samples.distinct), config)
     edges = None
-    if scheme.entropy:
-        price = scheme.entropy * samples.squares / samples.mass
-        part, edges = entropy_constrained(samples, part, price, scheme.max_iter)
-    return _rounded(part, edges, dtype, scheme)
+    if config.entropy:
+        price = config.entropy * samples.squares / samples.mass
+        part, edges = entropy_constrained(samples, part, price, config.max_iter)
+    return _rounded(part, edges, dtype, config, name)
 
 
-def _partition(samples: Samples, k: int, scheme: Scheme) -> Partition:
-    rng = np.random.Generator(np.random.PCG64(scheme.seed))
-    if scheme.init == "optimal":
-        return optimal(samples, k, scheme.max_iter, rng)
-    return lloyd(samples, INITS[scheme.init](samples, k, rng), scheme.max_iter)
+def _partition(samples: Samples, k: int, config: ClusterConfig) -> Partition:
+    rng = np.random.Generator(np.random.PCG64(config.seed))
+    if config.init == "optimal":
+        return optimal(samples, k, config.max_iter, rng)
+    return lloyd(samples, INITS[config.init](samples, k, rng), config.max_iter)
 
 
-def _rounded(part: Partition, edges: F64 | None, dtype: np.dtype, scheme: Scheme) -> Codebook:
-    """In the dtypes asked for, equal values once. Weights then go to the nearest, or keep the edges given."""
+def _rounded(part: Partition, edges: F64 | None, dtype: np.dtype, config: ClusterConfig, name: str) -> Codebook:
+    """The codebook in its final dtype, without duplicates. Weights go to the nearest value, or keep the edges given."""
     kind, exact = working(dtype), part.centroids
     values = exact.astype(kind)
-    if scheme.codebook_dtype is not None:
-        values = values.astype(_dtype(scheme.codebook_dtype)).astype(kind)
+    if config.codebook_dtype is not None:
+        values = _narrowed(values, config.codebook_dtype, name)
     values = values.astype(dtype) + dtype.type(0)  # -0.0 is a value of its own to the codec
     wide = values.astype(np.float64)
     last = np.append(wide[1:] != wide[:-1], True)
     values, wide = values[last], wide[last]
     between = midpoints(wide) if edges is None else edges[last[:-1]]
     return Codebook(values, floor_to(between, kind), part.iterations, part.converged)
+
+
+def _narrowed(values: NDArray, codebook_dtype: str, name: str) -> NDArray:
+    """The values rounded to a narrower dtype, in their own. What it cannot hold is refused: float16 would make
+    infinities of large values, float8_e4m3fn NaN, and any of them zeros of a tensor that is small throughout."""
+    narrow = _dtype(codebook_dtype)
+    with np.errstate(over="ignore"):
+        rounded = values.astype(narrow).astype(values.dtype)
+    beyond = ~np.isfinite(rounded)
+    if beyond.any():
+        worst = float(np.abs(values[beyond]).max())
+        raise DczError(
+            f"tensor {name!r}: {int(beyond.sum())} of {len(values)} codebook values are beyond the range of "
+            f"codebook_dtype {codebook_dtype} (the largest is {worst:.6g}); choose a wider codebook_dtype for it"
+        )
+    if not rounded.any() and values.any():
+        raise DczError(
+            f"tensor {name!r}: all {len(values)} codebook values round to zero in codebook_dtype {codebook_dtype} "
+            f"(the largest is {float(np.abs(values).max()):.6g}); choose a codebook_dtype that reaches smaller numbers"
+        )
+    return rounded
 
 
 def _dtype(name: str) -> np.dtype:

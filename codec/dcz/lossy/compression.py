@@ -8,32 +8,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcz.lossy.clustering import check_importance, cluster_array
+from dcz.lossy.config import PruneConfig
 from dcz.lossy.fidelity import fidelity
-from dcz.lossy.magnitudes import Cut
-from dcz.lossy.pruning import Rule, global_cut, mask, mask_by, masked
+from dcz.lossy.magnitudes import Threshold
+from dcz.lossy.pruning import global_threshold, mask, mask_by, masked
 from dcz.lossy.recipe import Recipe, Settings
-from dcz.lossy.selection import check_finite, check_tensors, why_left
+from dcz.lossy.selection import check_finite, check_tensors, skip_reason
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class TensorReport:
     """What became of one tensor.
 
     `density` is the fraction of its weights that is not zero; `clusters` the entries of its codebook, None where it
     has none; `bits` what a cluster index takes by Huffman's code; `rel_error` the root of the sum of squared errors
-    over that of the squared weights; `left` why it was left alone, else None."""
+    over that of the squared weights; `skipped` says why it was left alone, else None."""
 
     density: float | None
     clusters: int | None
     bits: float | None
     rel_error: float
-    left: str | None
+    skipped: str | None
+    zeroed: int = 0
 
 
 class Compressed(dict[str, np.ndarray]):
-    """Names to arrays, as `save_file` takes them; `done` says what became of each."""
+    """Names to arrays, as `save_file` takes them; `reports` says what became of each."""
 
-    done: dict[str, Done]
+    reports: dict[str, TensorReport]
 
 
 def compress(
@@ -63,80 +65,84 @@ def compress(
     >>> w = numpy.random.default_rng(0).standard_normal((128, 128)).astype("float32")
     >>> recipe = {"density": 0.09, "n_bits": 5, "tensors": {"head*": {"density": 0.25}}}
     >>> small = dcz.compress({"body": w, "head": w.copy(), "bias": w[0]}, recipe)
-    >>> [f"{done.density:.2f}" for done in small.done.values()], small.done["bias"].left
+    >>> [f"{report.density:.2f}" for report in small.reports.values()], small.reports["bias"].skipped
     (['0.09', '0.25', '1.00'], 'biases and norms (fewer than two dimensions) are left alone unless named')
     >>> len(dcz.save(small)) < w.nbytes / 8
     True
     """
     check_tensors(tensors)
-    runner = Runner(recipe, tensors, lambda name: tensors[name], keep_nonfinite)
+    runner = RecipeRunner(recipe, tensors, lambda name: tensors[name], keep_nonfinite)
     importance = check_importance(importance, tensors)
     out, shared = Compressed(), {}
-    out.done = {}
+    out.reports = {}
     for name, array in tensors.items():
         key = (identity(array), runner.settings(name), id(importance.get(name)))
         if key not in shared or key[0] is None:
             shared[key] = runner.apply(name, np.asarray(array), importance.get(name))
-        out[name], out.done[name] = shared[key]
+        out[name], out.reports[name] = shared[key]
     return out
 
 
-class Runner:
-    """A recipe for tensors that are read one at a time. `read(name)` gives a tensor, where all of them count
-    (`scope: global`) several times."""
+class RecipeRunner:
+    """Applies a recipe to tensors that are read one at a time. `read(name)` returns a tensor; where all of them count
+    (`scope: global`) it is called several times."""
 
     def __init__(
         self, recipe: object, names: Iterable[str], read: Callable[[str], np.ndarray], keep_nonfinite: bool = False
     ) -> None:
         self._names = list(names)
-        self._recipe = Recipe.parse(recipe)
-        self._recipe.check(self._names)
+        parsed = Recipe.parse(recipe)
+        parsed.check(self._names)
+        self._settings = {name: parsed.settings(name) for name in self._names}
         self._read = read
         self._keep_nonfinite = keep_nonfinite
-        self._cuts: dict[Rule, Cut] = {}
+        self._thresholds: dict[PruneConfig, Threshold] = {}
 
     def settings(self, name: str) -> Settings:
         """What the recipe says of a tensor."""
-        return self._recipe.settings(name)
+        return self._settings[name]
 
-    def apply(self, name: str, array: np.ndarray, importance: np.ndarray | None = None) -> tuple[np.ndarray, Done]:
+    def apply(
+        self, name: str, array: np.ndarray, importance: np.ndarray | None = None
+    ) -> tuple[np.ndarray, TensorReport]:
         """The tensor after its treatment, and what that was."""
-        settings = self.settings(name)
-        reason = self._why_left(name, array, settings)
+        settings = self._settings[name]
+        reason = self._skip_reason(name, array, settings)
         if reason is not None:
-            nonzero = float(np.count_nonzero(array)) / array.size if array.size else None
-            return array, Done(nonzero, None, None, 0.0, reason)
-        out, clusters, bits = array, None, None
-        if settings.rule is not None:
-            out = masked(out, self._mask(name, array, settings.rule))
-        if settings.scheme is not None:
-            found = cluster_array(out, settings.scheme, importance=importance, name=name)
-            out, clusters, bits = found.array(), found.k, found.bits
+            density = float(np.count_nonzero(array)) / array.size if array.size else None
+            return array, TensorReport(density, None, None, 0.0, reason)
+        out, clusters, bits, zeroed = array, None, None, 0
+        if settings.pruning is not None:
+            out = masked(out, self._mask(name, array, settings.pruning))
+        if settings.clustering is not None:
+            found = cluster_array(out, settings.clustering, importance=importance, name=name)
+            out, clusters, bits, zeroed = found.array(), found.k, found.bits, found.zeroed
         error = fidelity(array, out).relative
-        return out, Done(float(np.count_nonzero(out)) / out.size, clusters, bits, error, None)
+        return out, TensorReport(float(np.count_nonzero(out)) / out.size, clusters, bits, error, None, zeroed)
 
-    def _why_left(self, name: str, array: np.ndarray, settings: Settings) -> str | None:
-        threshold, asked = settings.weight_threshold, settings.asked
-        reason = why_left(array.shape, array.dtype, weight_threshold=threshold, asked=asked)
-        if reason is None and (settings.leave or (settings.rule is None and settings.scheme is None)):
+    def _skip_reason(self, name: str, array: np.ndarray, settings: Settings) -> str | None:
+        reason = skip_reason(
+            array.shape, array.dtype, weight_threshold=settings.weight_threshold, requested=settings.requested
+        )
+        if reason is None and (settings.leave or (settings.pruning is None and settings.clustering is None)):
             reason = "the recipe leaves it alone"
         return reason or check_finite(name, array, self._keep_nonfinite)
 
-    def _mask(self, name: str, array: np.ndarray, rule: Rule) -> np.ndarray:
-        if rule.scope == "tensor":
-            return mask(array, rule, name=name)
-        if rule not in self._cuts:
-            self._cuts[rule] = global_cut(lambda: self._members(rule), rule)
-        found, self._cuts[rule] = mask_by(array, rule, self._cuts[rule], name)
+    def _mask(self, name: str, array: np.ndarray, config: PruneConfig) -> np.ndarray:
+        if config.scope == "tensor":
+            return mask(array, config, name=name)
+        if config not in self._thresholds:
+            self._thresholds[config] = global_threshold(lambda: self._members(config), config)
+        found, self._thresholds[config] = mask_by(array, config, self._thresholds[config], name)
         return found
 
-    def _members(self, rule: Rule) -> Iterator[tuple[str, np.ndarray]]:
+    def _members(self, config: PruneConfig) -> Iterator[tuple[str, np.ndarray]]:
         """The tensors that are pruned together."""
         for name in self._names:
-            settings = self.settings(name)
-            if settings.rule == rule and not settings.leave:
+            settings = self._settings[name]
+            if settings.pruning == config and not settings.leave:
                 array = np.asarray(self._read(name))
-                if self._why_left(name, array, settings) is None:
+                if self._skip_reason(name, array, settings) is None:
                     yield name, array
 
 

@@ -20,7 +20,7 @@ class Fidelity:
     cosine: float
 
 
-class Gauge:
+class ErrorAccumulator:
     """Adds up errors piece by piece."""
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ def fidelity(before: np.ndarray, after: np.ndarray) -> Fidelity:
     >>> fidelity(numpy.float32([3, 4]), numpy.float32([3, 0])).relative
     0.8
     """
-    gauge = Gauge()
+    errors = ErrorAccumulator()
     rounded = flat(after)
     for part, values in pieces(flat(before)):
-        gauge.add(values, rounded[part])
-    return gauge.read()
+        errors.add(values, rounded[part])
+    return errors.read()

@@ -17,7 +17,7 @@ _DIGIT = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Threshold:
     """Scores above `score` are kept, and the first `ties` of those that equal it."""
 
     score: float
@@ -31,9 +31,9 @@ def keys(array: NDArray, wide: bool) -> Iterator[NDArray]:
         yield magnitude.view(np.uint64 if wide else np.uint32)
 
 
-def largest(sources: Callable[[], Iterator[NDArray]], wide: bool, keep: int) -> Cut:
-    """The cut that leaves `keep` of the magnitudes in `sources()`, which is read once for every 16 bits."""
-    prefix, left = 0, keep
+def largest(sources: Callable[[], Iterator[NDArray]], wide: bool, keep: int) -> Threshold:
+    """The threshold that leaves `keep` of the magnitudes in `sources()`, which is read once for every 16 bits."""
+    prefix, ties = 0, keep
     bits = 64 if wide else 32
     for shift in range(bits - _DIGIT, -1, -_DIGIT):
         counts = np.zeros(1 << _DIGIT, np.int64)
@@ -44,22 +44,22 @@ def largest(sources: Callable[[], Iterator[NDArray]], wide: bool, keep: int) -> 
             digits = (found >> kind(shift) & kind((1 << _DIGIT) - 1)).astype(np.int64)
             counts += np.bincount(digits, minlength=1 << _DIGIT)
         above = np.cumsum(counts[::-1])
-        at = int(np.searchsorted(above, left))
-        left -= int(above[at - 1]) if at else 0
+        at = int(np.searchsorted(above, ties))
+        ties -= int(above[at - 1]) if at else 0
         prefix = prefix << _DIGIT | ((1 << _DIGIT) - 1 - at)
     score = np.array(prefix, np.uint64 if wide else np.uint32).view(np.float64 if wide else np.float32)
-    return Cut(float(score), left)
+    return Threshold(float(score), ties)
 
 
-def kept(array: NDArray, cut: Cut) -> tuple[NDArray[np.bool_], int]:
-    """Which elements of a flat array a cut keeps, zeros never; and how many ties it has used up."""
+def kept(array: NDArray, threshold: Threshold) -> tuple[NDArray[np.bool_], int]:
+    """Which elements of a flat array a threshold keeps (zeros never), and how many ties it used."""
     out = np.empty(array.size, bool)
     used = 0
     for part, values in pieces(flat(array)):
         magnitude = np.abs(values)
-        np.greater(magnitude, cut.score, out=out[part])
-        if cut.score > 0 and used < cut.ties:
-            ties = np.flatnonzero(magnitude == cut.score)[: cut.ties - used]
+        np.greater(magnitude, threshold.score, out=out[part])
+        if threshold.score > 0 and used < threshold.ties:
+            ties = np.flatnonzero(magnitude == threshold.score)[: threshold.ties - used]
             out[part][ties] = True
             used += len(ties)
     return out, used

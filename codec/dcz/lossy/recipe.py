@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcz.errors import DczError, FormatError, UnsupportedError
-from dcz.lossy.clustering import Scheme
-from dcz.lossy.pruning import Rule
+from dcz.lossy.config import ClusterConfig, PruneConfig
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_patterns, matches, names_one
 
 # Keys of which one replaces another, and those that go with them.
@@ -25,13 +24,13 @@ KEYS = (*_PRUNING, *_CLUSTERING, *_OTHER)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What becomes of one tensor. `asked` says that the recipe names this very tensor."""
+    """What becomes of one tensor. `requested` says that the recipe names this very tensor."""
 
-    rule: Rule | None
-    scheme: Scheme | None
+    pruning: PruneConfig | None
+    clustering: ClusterConfig | None
     weight_threshold: int
     leave: bool
-    asked: bool
+    requested: bool
 
 
 class Recipe:
@@ -91,12 +90,12 @@ class Recipe:
 
     def settings(self, name: str) -> Settings:
         """What becomes of a tensor of this name."""
-        keys, asked = self.default, False
+        keys, requested = self.default, False
         for pattern, override in self.overrides.items():
             if matches(name, pattern):
                 keys = _merged(keys, override)
-                asked = asked or (names_one(pattern) and pattern == name)
-        return _settings(keys, asked, "recipe")
+                requested = requested or (names_one(pattern) and pattern == name)
+        return _settings(keys, requested, "recipe")
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:
@@ -151,7 +150,7 @@ def _merged(keys: Mapping[str, object], override: Mapping[str, object]) -> dict[
     return {**out, **override}
 
 
-def _settings(keys: Mapping[str, object], asked: bool, field: str) -> Settings:
+def _settings(keys: Mapping[str, object], requested: bool, field: str) -> Settings:
     """Checked; false stands for a key that is not there."""
     keys = {key: value for key, value in keys.items() if value is not False and value is not None}
     lists = {key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()}
@@ -160,10 +159,10 @@ def _settings(keys: Mapping[str, object], asked: bool, field: str) -> Settings:
         raise DczError(f"{field}: leave: expected true or false, found {leave!r:.80}")
     threshold = check_integer(lists.get("weight_threshold", WEIGHT_THRESHOLD), f"{field}: weight_threshold", 0, 1 << 62)
     try:
-        pruning = {key: lists[key] for key in _PRUNING if key in lists}
-        clustering = {key: lists[key] for key in _CLUSTERING if key in lists}
-        rule = Rule(**pruning) if any(key in pruning for key in _HOW_MANY) else None  # type: ignore[arg-type]
-        scheme = Scheme(**clustering) if any(key in clustering for key in _SIZES) else None  # type: ignore[arg-type]
+        prune = {key: lists[key] for key in _PRUNING if key in lists}
+        cluster = {key: lists[key] for key in _CLUSTERING if key in lists}
+        pruning = PruneConfig(**prune) if any(key in prune for key in _HOW_MANY) else None  # type: ignore[arg-type]
+        clustering = ClusterConfig(**cluster) if any(key in cluster for key in _SIZES) else None  # type: ignore[arg-type]
     except DczError as error:
         raise DczError(f"{field}: {error}") from None
-    return Settings(rule, scheme, threshold, bool(leave), asked)
+    return Settings(pruning, clustering, threshold, bool(leave), requested)

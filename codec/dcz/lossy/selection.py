@@ -30,6 +30,30 @@ def check_tensors(tensors: object) -> None:
             )
 
 
+def select(
+    tensors: Mapping[str, np.ndarray], names: Iterable[str] | None, weight_threshold: int, keep_nonfinite: bool
+) -> tuple[list[str], dict[str, str]]:
+    """Names of the tensors to work on, and why the others are left alone."""
+    check_tensors(tensors)
+    check_integer(weight_threshold, "weight_threshold", 0, 1 << 62)
+    wanted = None if names is None else [names] if isinstance(names, str) else list(names)
+    if wanted is not None:
+        check_patterns(wanted, tensors, "names")
+    chosen, skipped = [], {}
+    for name, array in tensors.items():
+        if wanted is not None and not any(matches(name, pattern) for pattern in wanted):
+            skipped[name] = "it is not among names"
+            continue
+        requested = any(names_one(pattern) and pattern == name for pattern in wanted or ())
+        reason = skip_reason(array.shape, array.dtype, weight_threshold=weight_threshold, requested=requested)
+        reason = reason or check_finite(name, np.asarray(array), keep_nonfinite)
+        if reason is None:
+            chosen.append(name)
+        else:
+            skipped[name] = reason
+    return chosen, skipped
+
+
 def check_patterns(patterns: Iterable[str], names: Iterable[str], field: str) -> None:
     """Refuses a pattern that matches no name; the error lists the nearest names."""
     names = list(names)
@@ -47,18 +71,18 @@ def matches(name: str, pattern: str) -> bool:
 
 
 def names_one(pattern: str) -> bool:
-    """Whether a pattern is a plain name: that tensor is then asked for, small or not, bias or not."""
+    """Whether a pattern is a plain name: that tensor is then requested, small or not, bias or not."""
     return not _WILD & set(pattern)
 
 
-def why_left(shape: tuple[int, ...], dtype: np.dtype, *, weight_threshold: int, asked: bool) -> str | None:
+def skip_reason(shape: tuple[int, ...], dtype: np.dtype, *, weight_threshold: int, requested: bool) -> str | None:
     """Why a tensor is left alone, as far as shape and dtype tell; None where it is not."""
     size = int(np.prod(shape, dtype=np.int64))
     if dtype.name not in FLOATS:
         return f"dtype {dtype.name} has no weights to round"
     if size == 0:
         return "it is empty"
-    if asked:
+    if requested:
         return None
     if len(shape) < 2:
         return "biases and norms (fewer than two dimensions) are left alone unless named"

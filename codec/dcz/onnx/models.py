@@ -15,7 +15,7 @@ from dcz.container.reader import Reader
 from dcz.errors import DczError
 from dcz.io.sinks import PathSink
 from dcz.onnx.initializers import clear, fits, has_data, initializers, inside
-from dcz.onnx.tensors import face
+from dcz.onnx.tensors import adapter
 
 # Where a model says which file its weights are in.
 _PROPERTY = "dcz.weights"
@@ -71,7 +71,7 @@ def save_model(
         if not has_data(tensor) and 0 not in tensor.dims:
             raise DczError(f"initializer {name!r}: has no data; load the model with dcz.onnx.load_model first")
     # The data goes first: a graph without its weights is of no use, weights beside the old graph do no harm.
-    save_tensors(face(folder), tensors, weights, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(adapter(folder), tensors, weights, metadata=metadata, profile=profile, threads=threads, progress=progress)
     for tensor in tensors.values():
         clear(tensor)
     kept = [entry for entry in thin.metadata_props if entry.key != _PROPERTY]

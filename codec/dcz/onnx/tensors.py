@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
-from dcz.adapters import Face, Progress, load_tensors, save_bytes, save_tensors
+from dcz.adapters import Adapter, Progress, load_tensors, save_bytes, save_tensors
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
 from dcz.onnx.initializers import CODES, from_array, initializers, to_array
@@ -40,7 +40,7 @@ def save_file(
     """
     if isinstance(tensors, ModelProto):
         tensors = initializers(tensors)
-    save_tensors(face(None), tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(adapter(None), tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -73,13 +73,13 @@ def load(data: bytes, **options: Any) -> dict[str, TensorProto]:
     return load_file(data, **options)
 
 
-def face(folder: str | None) -> Face:
+def adapter(folder: str | None) -> Adapter:
     """How tensors become arrays that belong to a model in `folder`."""
 
     def convert(tensor: Any) -> NDArray:
         return to_array(tensor, tensor.name, folder) if isinstance(tensor, TensorProto) else tensor
 
-    return Face(_nbytes, convert, lambda tensor: None)
+    return Adapter(_nbytes, convert, lambda tensor: None)
 
 
 def _nbytes(tensor: object, name: str) -> int:

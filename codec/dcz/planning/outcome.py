@@ -17,7 +17,7 @@ from dcz.planning.points import stored_bytes
 @dataclass(frozen=True, slots=True)
 class PlannedTensor:
     """One tensor. `n_bits` and `clusters` are None where it is not clustered; `density` is what is left of it;
-    `nbytes` are those it is stored in with its share of the index; `left` says why nothing is done to it."""
+    `nbytes` are those it is stored in with its share of the index; `skipped` says why nothing is done to it."""
 
     name: str
     shape: tuple[int, ...]
@@ -27,13 +27,14 @@ class PlannedTensor:
     nbytes: int
     dense: int
     rel_error: float
-    left: str | None
+    skipped: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
     """What `plan` gives: `recipe` is plain data for `dcz.compress` and `dcz pack --recipe`; `file_bytes` is the size
-    of the file that was made by it to see, `dense` that of the arrays; `score` is what `evaluate` said of it, `baseline` of the tensors given."""
+    of a file made by it, `dense` that of the arrays, in bytes; `score` is what `evaluate` returned for its tensors,
+    `baseline` for the tensors given."""
 
     recipe: dict[str, object]
     tensors: tuple[PlannedTensor, ...]
@@ -91,18 +92,18 @@ def outcome(
     parsed = Recipe.parse(recipe)
     rows = []
     for name, array in compressed.items():
-        done, scheme = compressed.done[name], parsed.settings(name).scheme
+        report, clustering = compressed.reports[name], parsed.settings(name).clustering
         rows.append(
             PlannedTensor(
                 name,
                 array.shape,
-                done.density,
-                scheme.n_bits if scheme is not None and done.left is None else None,
-                done.clusters,
+                report.density,
+                clustering.n_bits if clustering is not None and report.skipped is None else None,
+                report.clusters,
                 stored_bytes(array, profile, name),
                 tensors[name].nbytes,
-                done.rel_error,
-                done.left,
+                report.rel_error,
+                report.skipped,
             )
         )
     return Planned(recipe, tuple(rows), file_bytes(compressed, profile), dense_bytes(tensors), score, baseline)

@@ -8,9 +8,8 @@ import numpy as np
 
 from dcz.errors import DczError
 from dcz.lossy.compression import compress, identity
-from dcz.lossy.pruning import select
 from dcz.lossy.recipe import Recipe
-from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_number
+from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_number, select
 from dcz.planning import search
 from dcz.planning.outcome import Planned, dense_bytes, outcome
 from dcz.planning.points import DENSITIES, N_BITS, Point, check_grid, curve, stored_bytes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcz.errors import DczError
-from dcz.lossy.compression import Runner
+from dcz.lossy.compression import RecipeRunner
 from dcz.lossy.selection import check_integer, check_number
 from dcz.tensor import to_words
 from dcz.tensor.choose import choose
@@ -79,7 +79,7 @@ def whole(array: np.ndarray, profile: str, name: str = "array") -> Point:
 def treated(array: np.ndarray, keys: Mapping[str, object], base: Mapping[str, object], profile: str) -> Point:
     """A tensor treated by these keys of a recipe, on top of those of `base`."""
     part, factor = (array, 1.0) if _STRUCTURED & set(base) else sample(array)
-    runner = Runner({**base, **keys, "weight_threshold": 0}, ["w"], lambda name: part)
+    runner = RecipeRunner({**base, **keys, "weight_threshold": 0}, ["w"], lambda name: part)
     if part.ndim < 2:
         part = part.reshape(1, -1)
     out, done = runner.apply("w", part)

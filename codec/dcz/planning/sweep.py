@@ -11,8 +11,7 @@ import numpy as np
 
 from dcz.errors import DczError
 from dcz.lossy.compression import compress
-from dcz.lossy.pruning import select
-from dcz.lossy.selection import WEIGHT_THRESHOLD
+from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 from dcz.planning.planner import Evaluate, Progress
 from dcz.planning.points import check_grid, stored_bytes
 
@@ -109,7 +108,7 @@ def sensitivity(
             found = compress(tensors, {"tensors": {name: keys}})
             score = None if evaluate is None else float(evaluate(found))
             nbytes = stored_bytes(found[name], profile, name)
-            readings.append(Reading(name, sweep, value, nbytes, found.done[name].rel_error, score))
+            readings.append(Reading(name, sweep, value, nbytes, found.reports[name].rel_error, score))
             if progress is not None:
                 progress(len(readings), len(chosen) * len(tried))
     return Sensitivity(tuple(readings), None if evaluate is None else float(evaluate(dict(tensors))))

@@ -36,7 +36,7 @@ def to_words(array: object, name: str) -> Words:
     if not isinstance(array, (np.ndarray, np.generic)):
         raise UnsupportedError(
             f"{field}: expected a numpy array, found {type(array).__module__}.{type(array).__qualname__}; "
-            "convert it with numpy.asarray, or use the face of its framework (dcz.torch, dcz.jax, ...)"
+            "convert it with numpy.asarray, or use the integration of its framework (dcz.torch, dcz.jax, ...)"
         )
     array = np.asarray(array)
     dtype = dtypes.by_numpy(array.dtype, field)

@@ -1,4 +1,4 @@
-"""The PyTorch face: state dicts and models, saved and loaded bit for bit; pruning and trained quantization.
+"""The PyTorch integration: state dicts and models, saved and loaded bit for bit; pruning and trained quantization.
 `pip install 'dcz[torch]'`.
 
 Functions and signatures are those of `safetensors.torch`; the options of `dcz.save_file` and `dcz.load_file` carry over.

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from dcz import numpy as arrays
-from dcz.adapters import Face, Progress, convert_all, save_bytes, save_tensors
+from dcz.adapters import Adapter, Progress, convert_all, save_bytes, save_tensors
 from dcz.container.reader import Reader
 from dcz.dtypes import DTYPES, Dtype, by_numpy
 from dcz.errors import DczError, UnsupportedError
@@ -48,7 +48,7 @@ def save_file(
     >>> tensors["embed"] is tensors["head"], tensors["head"].dtype
     (True, torch.bfloat16)
     """
-    save_tensors(_FACE, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -181,4 +181,4 @@ def _memory(tensor: object, name: str) -> NDArray:
     return to_array(tensor)
 
 
-_FACE = Face(_nbytes, to_array, _identity)
+_ADAPTER = Adapter(_nbytes, to_array, _identity)

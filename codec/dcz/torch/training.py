@@ -11,20 +11,21 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from dcz.errors import DczError
-from dcz.lossy.clustering import Scheme, check_importance, cluster_array
+from dcz.lossy.clustering import check_importance, cluster_array
+from dcz.lossy.config import ClusterConfig, PruneConfig
 from dcz.lossy.lloyd import MAX_ITER
-from dcz.lossy.pruning import Rule, masks, select
-from dcz.lossy.selection import WEIGHT_THRESHOLD
+from dcz.lossy.pruning import masks
+from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 from dcz.torch.parametrizations import Mask, SharedWeights, index_of
 from dcz.torch.trained import parametrized
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class Changed:
     """What `prune_` or `cluster_` did: the fraction of weights each tensor keeps, and why others were left alone."""
 
     density: dict[str, float]
-    left: dict[str, str]
+    skipped: dict[str, str]
 
 
 def prune_(
@@ -39,7 +40,7 @@ def prune_(
     scope: str = "tensor",
     names: Iterable[str] | None = None,
     weight_threshold: int = WEIGHT_THRESHOLD,
-) -> Touched:
+) -> Changed:
     """Prunes a model's weights in place and keeps them pruned while it is trained.
 
     Arguments are those of `dcz.prune`. The optimizer may exist already: parameters stay the same objects. Called
@@ -58,16 +59,24 @@ def prune_(
     >>> int((model.weight != 0).sum())
     410
     """
-    rule = Rule(density, threshold, quality, n_m_ratio, block_size, dim, scope)
-    weights, arrays, left = _eligible(model, names, weight_threshold)
+    config = PruneConfig(
+        density=density,
+        threshold=threshold,
+        quality=quality,
+        n_m_ratio=n_m_ratio,
+        block_size=block_size,
+        dim=dim,
+        scope=scope,
+    )
+    weights, arrays, skipped = _eligible(model, names, weight_threshold)
     for name in arrays:
         if _kind(weights[name]) is SharedWeights:
             raise DczError(f"tensor {name!r}: is clustered already; prune first, or call finalize_ before")
     with torch.no_grad():
-        found = masks(arrays, rule)
+        found = masks(arrays, config)
         for name, mask in found.items():
             _mask(weights[name], torch.from_numpy(mask))
-    return Touched({name: float(np.count_nonzero(mask)) / mask.size for name, mask in found.items()}, left)
+    return Changed({name: float(np.count_nonzero(mask)) / mask.size for name, mask in found.items()}, skipped)
 
 
 def cluster_(
@@ -85,7 +94,7 @@ def cluster_(
     max_iter: int = MAX_ITER,
     names: Iterable[str] | None = None,
     weight_threshold: int = WEIGHT_THRESHOLD,
-) -> Touched:
+) -> Changed:
     """Replaces a model's weights in place by codebook values that are shared and trained: the gradient of each is
     the sum of those of its weights (Han et al. 2016, section 3.3, Figure 3). Zeros stay zeros.
 
@@ -101,15 +110,25 @@ def cluster_(
     >>> [tuple(parameter.shape) for parameter in model.parameters()], len(model.weight.unique())
     ([(64,), (1, 8)], 8)
     """
-    scheme = Scheme(n_bits, n_clusters, init, entropy, codebook_dtype, granularity, group_size, seed, max_iter)
-    weights, arrays, left = _eligible(model, names, weight_threshold)
+    config = ClusterConfig(
+        n_bits=n_bits,
+        n_clusters=n_clusters,
+        init=init,
+        entropy=entropy,
+        codebook_dtype=codebook_dtype,
+        granularity=granularity,
+        group_size=group_size,
+        seed=seed,
+        max_iter=max_iter,
+    )
+    weights, arrays, skipped = _eligible(model, names, weight_threshold)
     importance = check_importance(importance, arrays)
     for name in arrays:
         if _kind(weights[name]) is SharedWeights:
             raise DczError(f"tensor {name!r}: is clustered already; call finalize_ before clustering it again")
     density = {}
     for name, array in arrays.items():
-        found = cluster_array(array, scheme, importance=importance.get(name), name=name)
+        found = cluster_array(array, config, importance=importance.get(name), name=name)
         weight = weights[name]
         mask = torch.from_numpy(found.mask)
         index = index_of(torch.from_numpy(found.indices.astype(np.int32)), mask, found.k)
@@ -117,7 +136,7 @@ def cluster_(
         _plain(weight)
         _share(weight, index, codebook)
         density[name] = len(found.indices) / max(found.mask.size, 1)
-    return Touched(density, left)
+    return Changed(density, skipped)
 
 
 def finalize_(model: nn.Module) -> nn.Module:
@@ -231,8 +250,8 @@ def _eligible(
     weights = _weights(model)
     unfit = {name: reason for name, weight in weights.items() if (reason := _unfit(weight)) is not None}
     arrays = {name: _array(weight.value()) for name, weight in weights.items() if name not in unfit}
-    chosen, left = select(arrays, names, weight_threshold, False)
-    return weights, {name: arrays[name] for name in chosen}, {**left, **unfit}
+    chosen, skipped = select(arrays, names, weight_threshold, False)
+    return weights, {name: arrays[name] for name in chosen}, {**skipped, **unfit}
 
 
 def _unfit(weight: _Weight) -> str | None:
