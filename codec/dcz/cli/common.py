@@ -6,13 +6,17 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Optional
 
 import typer
 
 from dcz.errors import DczError
 from dcz.io.sources import is_url, open_source
+from dcz.text import printable
+
+# Entries that `print_left_out` prints one by one.
+_LISTED = 20
 
 Threads = Annotated[
     Optional[int], typer.Option("--threads", min=1, help="Threads to use; by default all cores.", show_default=False)
@@ -43,6 +47,14 @@ def _finite(value: object) -> object:
 
 def _plain(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def print_left_out(left_out: Mapping[str, str]) -> None:
+    """What a file has and a packed one has not, by name, on standard error: also where nothing else is printed."""
+    for name, reason in list(left_out.items())[:_LISTED]:
+        print(f"warning: left out: {printable(name)}: {printable(reason)}", file=sys.stderr)
+    if len(left_out) > _LISTED:
+        print(f"warning: left out: {len(left_out) - _LISTED} more; --json lists them all", file=sys.stderr)
 
 
 def size(n: float) -> str:

@@ -22,6 +22,7 @@ from dcz.cli.common import (
     check_output,
     file_bytes,
     print_json,
+    print_left_out,
     progress,
     size,
 )  # fmt: skip
@@ -65,6 +66,7 @@ def pack(
     """
     from dcz.convert import extension_of, open_model, open_target, parse_size, transfer
     from dcz.convert.compressed import CompressedModel
+    from dcz.convert.model import check_not_empty
     from dcz.errors import DczError
     from dcz.lossy.recipe import Recipe
     from dcz.tensor.choose import check_profile
@@ -90,17 +92,20 @@ def pack(
     check_output(dst, force)
     target = open_target(dst, profile=profile, threads=threads, shard_size=limit, replace=force)
     with open_model(source, shapes=shapes) as model, progress("packing", quiet or json) as report:
+        check_not_empty(model, source)
         if treatment is None:
             moved, reports = transfer(model, target, progress=report), {}
         else:
             treated = CompressedModel(model, treatment, keep_nonfinite=keep_nonfinite)
             moved, reports = transfer(treated, target, progress=report), treated.reports
+    print_left_out(moved.left_out)
     before, after = file_bytes(source), file_bytes(dst)
     if json:
         print_json({
             "source": source, "file": dst, "tensors": moved.tensors, "aliases": moved.aliases,
             "dense_bytes": moved.nbytes, "source_bytes": before, "file_bytes": after,
             "ratio": moved.nbytes / after,
+            **({"left_out": dict(moved.left_out)} if moved.left_out else {}),
             **({"reports": {name: asdict(each) for name, each in reports.items()}} if recipe is not None else {}),
         })  # fmt: skip
     elif not quiet:

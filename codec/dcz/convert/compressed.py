@@ -27,6 +27,11 @@ class CompressedModel:
     def aliases(self) -> Mapping[str, str]:
         return self._model.aliases
 
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """What the file has beside weights, as the model below names it."""
+        return getattr(self._model, "left_out", {})
+
     def tensors(self) -> list[Tensor]:
         return self._model.tensors()
 

@@ -17,7 +17,8 @@ from dcz.convert.npz import NpyModel, NpyTarget, NpzModel, NpzTarget
 from dcz.convert.onnx import OnnxModel
 from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
 from dcz.convert.shards import ShardedModel, ShardedTarget
-from dcz.convert.torch import TorchModel, TorchTarget
+from dcz.convert.torch import TorchModel
+from dcz.convert.torch_writer import TorchTarget
 from dcz.errors import DczError, UnsupportedError
 from dcz.io.sources import is_url
 
@@ -52,6 +53,7 @@ _READERS: dict[str, Callable[..., Model]] = {
     ".onnx": OnnxModel,
     ".pt": TorchModel,
     ".pth": TorchModel,
+    ".pth.tar": TorchModel,
     ".safetensors": _safetensors,
     ".safetensors.index.json": _sharded_safetensors,
 }
@@ -68,6 +70,7 @@ _WRITERS: dict[str, Callable[..., Target]] = {
     ".npz": NpzTarget,
     ".pt": TorchTarget,
     ".pth": TorchTarget,
+    ".pth.tar": TorchTarget,
     ".safetensors": SafetensorsTarget,
     ".safetensors.index.json": ShardedTarget,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from dcz.dtypes import Dtype
+from dcz.errors import DczError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,9 @@ class Tensor:
 
 
 class Model(Protocol):
-    """An open file: its tensors in order, second names of some, metadata. A context manager."""
+    """An open file: its tensors in order, second names of some, metadata. A context manager.
+
+    A model whose file has entries that are no weights also has `left_out`, their names and the reasons."""
 
     metadata: Mapping[str, object]
     aliases: Mapping[str, str]
@@ -56,6 +60,15 @@ class Target(Protocol):
 
     def abandon(self) -> None:
         """Leaves what was there before."""
+
+
+def check_not_empty(model: Model, path: str | os.PathLike[str]) -> None:
+    """Refuses a file without tensors: it was taken for another kind of file, or keeps its weights elsewhere."""
+    if model.tensors():
+        return
+    left_out = list(getattr(model, "left_out", {}).items())
+    also = "".join(f"; {name}: {reason}" for name, reason in left_out[:3])
+    raise DczError(f"{os.fspath(path)}: there is no tensor in it{also:.500}")
 
 
 def resolved(tensors: list[Tensor], aliases: Mapping[str, str]) -> Iterator[tuple[Tensor, str]]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from dcz.convert.model import Model, Target
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What was moved: tensors, their second names, and the bytes of their arrays."""
+    """What was moved: tensors, their second names, and the bytes of their arrays. `left_out` names what the source
+    has and the target has not, each with the reason: entries that are no weights, such as strings."""
 
     tensors: int
     aliases: int
     nbytes: int
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def transfer(model: Model, target: Target, *, progress: Callable[[int, int], None] | None = None) -> Transfer:
@@ -35,4 +37,4 @@ def transfer(model: Model, target: Target, *, progress: Callable[[int, int], Non
     except BaseException:
         target.abandon()
         raise
-    return Transfer(len(tensors), len(model.aliases), total)
+    return Transfer(len(tensors), len(model.aliases), total, dict(getattr(model, "left_out", {})))

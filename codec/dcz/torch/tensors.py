@@ -18,7 +18,7 @@ from dcz.errors import DczError, UnsupportedError
 
 # Those of dcz's dtypes that this version of torch has; they are called the same.
 _TORCH = {code: getattr(torch, dtype.name) for code, dtype in DTYPES.items() if hasattr(torch, dtype.name)}
-_CODES = {dtype: code for code, dtype in _TORCH.items()}
+CODES = {dtype: code for code, dtype in _TORCH.items()}
 # Those that numpy has too; of the others torch sees the bytes.
 _SHARED = frozenset(DTYPES[code].numpy() for code in _TORCH if DTYPES[code].in_numpy)
 
@@ -143,7 +143,8 @@ def _load_meta(file: str | os.PathLike[str] | bytes | BinaryIO, names: Iterable[
         return out
 
 
-def _nbytes(tensor: object, name: str) -> int:
+def nbytes(tensor: object, name: str) -> int:
+    """The bytes of a tensor's elements; raises `UnsupportedError` for what cannot be stored."""
     if not isinstance(tensor, torch.Tensor):
         kind = f"{type(tensor).__module__}.{type(tensor).__qualname__}"
         raise UnsupportedError(f"tensor {name!r}: expected a torch.Tensor, found {kind}")
@@ -153,8 +154,8 @@ def _nbytes(tensor: object, name: str) -> int:
         raise UnsupportedError(f"tensor {name!r}: is quantized; store .int_repr(), .q_scale() and .q_zero_point()")
     if tensor.is_meta:
         raise UnsupportedError(f"tensor {name!r}: is on the meta device and has no values")
-    if tensor.dtype not in _CODES:
-        allowed = ", ".join(str(dtype) for dtype in _CODES)
+    if tensor.dtype not in CODES:
+        allowed = ", ".join(str(dtype) for dtype in CODES)
         raise UnsupportedError(f"tensor {name!r}: dtype {tensor.dtype} cannot be stored; allowed are {allowed}")
     return tensor.numel() * tensor.element_size()
 
@@ -164,21 +165,22 @@ def to_array(tensor: torch.Tensor) -> NDArray:
     plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
     if plain.numel() and plain.stride(0) != 1:  # a single element may still have any stride
         plain = plain.clone(memory_format=torch.contiguous_format).as_strided((1,), (1,))
-    return plain.view(torch.uint8).numpy().view(DTYPES[_CODES[tensor.dtype]].numpy()).reshape(tuple(tensor.shape))
+    return plain.view(torch.uint8).numpy().view(DTYPES[CODES[tensor.dtype]].numpy()).reshape(tuple(tensor.shape))
 
 
-def _identity(tensor: torch.Tensor) -> Hashable:
+def identity(tensor: torch.Tensor) -> Hashable:
+    """Equal for tensors that are the same memory, read the same way; None for one without memory."""
     memory = tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
     return (*memory, tensor.is_conj(), tensor.is_neg()) if tensor.data_ptr() else None
 
 
 def _memory(tensor: object, name: str) -> NDArray:
     """The array over the memory of a tensor to decode into."""
-    _nbytes(tensor, f"out: {name}")
+    nbytes(tensor, f"out: {name}")
     assert isinstance(tensor, torch.Tensor)
     if tensor.device.type != "cpu" or not tensor.is_contiguous() or tensor.is_conj() or tensor.is_neg():
         raise DczError(f"out: tensor {name!r} must be contiguous and on the CPU")
     return to_array(tensor)
 
 
-_ADAPTER = Adapter(_nbytes, to_array, _identity)
+_ADAPTER = Adapter(nbytes, to_array, identity)
