@@ -168,7 +168,7 @@ ROOMS = {
     "lossy": set(),
     "planning": {"container", "io", "lossy", "tensor"},
     "torch": {"container", "io", "lossy"},
-    "convert": {"container", "io", "lossy", "tensor"},
+    "convert": {"torch", "container", "io", "lossy", "tensor"},
     "cli": {"planning", "lossy", "report", "convert", "container", "io", "format", "tensor", "entropy", "kernels"},
 }
 
