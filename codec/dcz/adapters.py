@@ -1,78 +1,34 @@
-"""What all integrations share: one way to save their tensors and one to load them."""
+"""What the integrations of all frameworks share: loading a file into their tensors, and matching it with a model.
+
+Saving is in `dcz.saving`, for numpy arrays too."""
 
 from __future__ import annotations
 
-import io
 import os
-import weakref
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
 from dcz.api import load_file
 from dcz.container.reader import Reader
-from dcz.container.writer import Writer
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError
+from dcz.saving import Adapter, Progress, save_bytes, save_tensors
 
-Progress = Callable[[int, int], None]
+__all__ = [
+    "Adapter",
+    "Mismatch",
+    "Progress",
+    "convert_all",
+    "load_tensors",
+    "match",
+    "save_bytes",
+    "save_tensors",
+    "unique_names",
+]
+
 T = TypeVar("T")
-
-
-class Adapter(NamedTuple):
-    """How a framework's tensors become arrays. `nbytes` checks that a tensor can be stored, by name, and says how
-    large it is; `to_array` gives its elements, without a copy where the framework has them in memory; `identity` is
-    equal for two tensors that are the same memory, None for one that never is."""
-
-    nbytes: Callable[[Any, str], int]
-    to_array: Callable[[Any], NDArray]
-    identity: Callable[[Any], Hashable]
-
-
-def save_tensors(
-    adapter: Adapter,
-    tensors: Mapping[str, Any],
-    file: str | os.PathLike[str] | BinaryIO,
-    *,
-    metadata: Mapping[str, object] | None,
-    profile: str,
-    threads: int | None,
-    progress: Progress | None,
-) -> None:
-    """`dcz.save_file` for tensors of a framework: one tensor at a time is an array, same memory is stored once."""
-    if not isinstance(tensors, Mapping):
-        raise DczError(f"tensors: expected a mapping of names to tensors, found {type(tensors).__name__}")
-    for name in tensors:
-        if not isinstance(name, str):
-            raise DczError(f"tensors: names are strings, found {name!r:.80}")
-    sizes = {name: adapter.nbytes(tensors[name], name) for name in sorted(tensors)}
-    total, done = sum(sizes.values()), 0
-    stored: dict[Hashable, tuple[str, weakref.ref]] = {}
-    with Writer(file, metadata=metadata, profile=profile, threads=threads) as writer:
-        for name, size in sizes.items():
-            tensor = tensors[name]
-            identity = adapter.identity(tensor) if size else None
-            first, alive = stored.get(identity, ("", _nothing))
-            if identity is not None and alive() is not None:
-                writer.alias(name, first)
-            else:
-                writer.add(name, adapter.to_array(tensor))
-                if identity is not None:
-                    stored[identity] = name, weakref.ref(tensor)
-            done += size
-            if progress is not None:
-                progress(done, total)
-
-
-def _nothing() -> None: ...
-
-
-def save_bytes(save: Callable[..., None], tensors: object, **options: object) -> bytes:
-    """What `save`, `save_file` of an integration, writes, as bytes."""
-    buffer = io.BytesIO()
-    save(tensors, buffer, **options)
-    return buffer.getvalue()
 
 
 def load_tensors(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import BinaryIO
 
@@ -17,13 +15,11 @@ from dcz.container.memory import allocate, target
 from dcz.container.shards import is_shard_index
 from dcz.container.tasks import Task, plan, run_all
 from dcz.container.threads import thread_count
-from dcz.container.writer import Writer
 from dcz.errors import DczError
 from dcz.format.index import Entry
+from dcz.saving import NUMPY, Progress, save_bytes, save_tensors
 
 __all__ = ["load", "load_file", "save", "save_file"]
-
-Progress = Callable[[int, int], None]
 
 # Less output than this is decoded before a thread has started.
 _WORTH_THREADS = 1 << 20
@@ -61,39 +57,7 @@ def save_file(
     >>> os.path.getsize(path) < 1000
     True
     """
-    if not isinstance(tensors, Mapping):
-        raise DczError(f"tensors: expected a mapping of names to arrays, found {type(tensors).__name__}")
-    for name in tensors:
-        if not isinstance(name, str):
-            raise DczError(f"tensors: names are strings, found {name!r:.80}")
-    total = sum(getattr(array, "nbytes", 0) for array in tensors.values())
-    done = 0
-    stored: dict[tuple, tuple[str, weakref.ref]] = {}
-    with Writer(file, metadata=metadata, profile=profile, threads=threads) as writer:
-        for name in sorted(tensors):
-            array = tensors[name]
-            identity = _identity(array)
-            first, alive = stored.get(identity, ("", _nothing))
-            if alive() is not None:
-                writer.alias(name, first)
-            else:
-                writer.add(name, array)
-                if identity is not None:
-                    stored[identity] = name, weakref.ref(array)
-            done += getattr(array, "nbytes", 0)
-            if progress is not None:
-                progress(done, total)
-
-
-def _nothing() -> None: ...
-
-
-def _identity(array: object) -> tuple | None:
-    """What two arrays share when they are the same memory seen the same way, while both are alive: a mapping
-    that reads its arrays when asked may give the next one the memory of the last."""
-    if not isinstance(array, np.ndarray) or array.nbytes == 0:
-        return None
-    return (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name)
+    save_tensors(NUMPY, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -109,9 +73,7 @@ def save(
     >>> dcz.load(dcz.save({"w": numpy.float32([0, 1, -0.0])}))["w"]
     array([ 0.,  1., -0.], dtype=float32)
     """
-    buffer = io.BytesIO()
-    save_file(tensors, buffer, metadata=metadata, profile=profile, threads=threads)
-    return buffer.getvalue()
+    return save_bytes(save_file, tensors, metadata=metadata, profile=profile, threads=threads)
 
 
 def load_file(

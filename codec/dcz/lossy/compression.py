@@ -14,6 +14,7 @@ from dcz.lossy.magnitudes import Threshold
 from dcz.lossy.pruning import global_threshold, mask, mask_by, masked
 from dcz.lossy.recipe import Recipe, Settings
 from dcz.lossy.selection import check_finite, check_tensors, skip_reason
+from dcz.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,16 @@ def compress(
     check_tensors(tensors)
     runner = RecipeRunner(recipe, tensors, lambda name: tensors[name], keep_nonfinite)
     importance = check_importance(importance, tensors)
-    out, shared = Compressed(), {}
+    out, ties, weight_ties = Compressed(), Ties(), Ties()
     out.reports = {}
     for name, array in tensors.items():
-        key = (identity(array), runner.settings(name), id(importance.get(name)))
-        if key not in shared or key[0] is None:
-            shared[key] = runner.apply(name, np.asarray(array), importance.get(name))
-        out[name], out.reports[name] = shared[key]
+        weights = importance.get(name)
+        weighting = None if weights is None else weight_ties.owner(name, weights)
+        owner = ties.owner(name, array, runner.settings(name), weighting)
+        if owner == name:
+            out[name], out.reports[name] = runner.apply(name, np.asarray(array), weights)
+        else:
+            out[name], out.reports[name] = out[owner], out.reports[owner]
     return out
 
 
@@ -144,10 +148,3 @@ class RecipeRunner:
                 array = np.asarray(self._read(name))
                 if self._skip_reason(name, array, settings) is None:
                     yield name, array
-
-
-def identity(array: object) -> tuple | None:
-    """What two arrays share when they are the same memory seen the same way."""
-    if not isinstance(array, np.ndarray) or array.nbytes == 0:
-        return None
-    return (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name)

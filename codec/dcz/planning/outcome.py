@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcz.api import save_file
-from dcz.lossy.compression import Compressed, identity
+from dcz.lossy.compression import Compressed
 from dcz.lossy.recipe import Recipe
 from dcz.planning.points import stored_bytes
+from dcz.ties import Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ def file_bytes(tensors: Mapping[str, np.ndarray], profile: str) -> int:
 
 def dense_bytes(tensors: Mapping[str, np.ndarray]) -> int:
     """Bytes of all arrays, each tied one once."""
-    return sum({identity(array) or name: array.nbytes for name, array in tensors.items()}.values())
+    ties = Ties()
+    return sum(array.nbytes for name, array in tensors.items() if ties.owner(name, array) == name)
 
 
 class _Count:

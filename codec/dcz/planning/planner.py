@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from dcz.errors import DczError
-from dcz.lossy.compression import compress, identity
+from dcz.lossy.compression import compress
 from dcz.lossy.recipe import Recipe
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_number, select
 from dcz.planning import search
@@ -15,6 +15,7 @@ from dcz.planning.outcome import Planned, dense_bytes, outcome
 from dcz.planning.points import DENSITIES, N_BITS, Point, check_grid, curve, stored_bytes
 from dcz.planning.search import Choice, Cost
 from dcz.tensor.choose import check_profile
+from dcz.ties import Ties
 
 Evaluate = Callable[[Mapping[str, np.ndarray]], float]
 Progress = Callable[[int, int], None]
@@ -120,11 +121,10 @@ class _Planner:
 
     def tie(self, names: list[str]) -> list[str]:
         """The names without those of an array that an earlier one has; these will be treated as it is."""
-        first: dict[object, str] = {}
+        ties = Ties()
         for name in names:
-            owner = first.setdefault(identity(self._tensors[name]) or name, name)
-            self._names.setdefault(owner, []).append(name)
-        return list(first.values())
+            self._names.setdefault(ties.owner(name, self._tensors[name]), []).append(name)
+        return list(self._names)
 
     def costs(self) -> dict[str, Cost]:
         """What each point of each tensor costs: its squared relative error, or the score it loses alone."""

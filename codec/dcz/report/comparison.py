@@ -14,6 +14,7 @@ from dcz.errors import DczError
 from dcz.report.sizes import measure, value_names
 from dcz.report.storage import Picture, StorageReport, TensorStorage
 from dcz.tensor import Words, to_words
+from dcz.ties import Ties
 
 # Cells a side of the pictures of sparsity, and fewer of each in models of many tensors.
 _CELLS, _FEW_CELLS, _MANY = 64, 24, 200
@@ -96,18 +97,14 @@ def _arrays(model: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dic
             raise DczError(f"tensors: names are strings, found {name!r:.80}")
     arrays: dict[str, np.ndarray] = {}
     aliases: dict[str, str] = {}
-    first: dict[tuple, str] = {}
+    ties = Ties()
     for name in sorted(model):
         array = model[name]
-        same = None
-        if isinstance(array, np.ndarray) and array.nbytes:
-            same = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name)
-        if same in first:
-            aliases[name] = first[same]
-            continue
-        arrays[name] = array
-        if same is not None:
-            first[same] = name
+        owner = ties.owner(name, array)
+        if owner == name:
+            arrays[name] = array
+        else:
+            aliases[name] = owner
     return arrays, aliases
 
 
