@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +18,10 @@ import numpy as np
 import dcz
 from dcz import kernels
 from dcz.container.file import OpenFile
-from dcz.kernels.interface import JOB_FIELDS, KernelError, Kernels
+from dcz.kernels.interface import JOB_FIELDS, XOR, KernelError, Kernels
 
+_NOTHING = np.zeros(0, np.uint8)
+_PAIRS = np.arange(64)
 _NUMBERS = (
     0,
     1,
@@ -77,11 +80,29 @@ class Case:
     def run(self, kernel: Kernels) -> str:
         """What came of it: "ok" or the kernel's reason."""
         out = np.zeros(self.out, np.uint8)
+        return self._end(kernel.run_jobs, self.jobs, self.columns, _NOTHING, self.data, [out])
+
+    def change(self, kernel: Kernels, rng: random.Random) -> None:
+        """The same as changes of a base of zeros, which gives the same words, or is refused as well; then with numbers
+        that make no sense, and as a list: harmless."""
+        decoded, changed = np.zeros(self.out, np.uint8), np.zeros(self.out, np.uint8)
+        plain = self._end(kernel.run_jobs, self.jobs, self.columns, _NOTHING, self.data, [decoded])
+        numbers = np.array([[XOR, 0, 0, -1]])
+        found = self._end(kernel.change_jobs, self.jobs, self.columns, _NOTHING, self.data, numbers, _PAIRS, [changed])
+        assert (found == "ok") == (plain == "ok"), (plain, found)
+        if plain == "ok":
+            assert decoded.tobytes() == changed.tobytes()
+        numbers = np.array([[rng.choice((*range(-1, 6), *_NUMBERS)) for _ in range(4)]])
+        self._end(kernel.change_jobs, self.jobs, self.columns, _NOTHING, self.data, numbers, _PAIRS, [changed])
+        self._end(kernel.list_job, self.jobs[0], self.columns, _NOTHING, self.data, rng.randint(0, 9000))
+
+    @staticmethod
+    def _end(work: Callable[..., object], *arguments: object) -> str:
         try:
-            kernel.run_jobs(self.jobs, self.columns, np.zeros(0, np.uint8), self.data, [out])
+            work(*arguments)
         except KernelError as error:
             return error.status.name
-        except (ValueError, MemoryError) as error:  # the binding's own checks of shapes and sizes
+        except (ValueError, MemoryError, OverflowError) as error:  # the binding's own checks of shapes and sizes
             return type(error).__name__
         return "ok"
 
@@ -153,6 +174,7 @@ def campaign(cases: int, seed: int, kernel: Kernels) -> dict[str, int]:
         case = Case(rng.choice(files))
         case.mutate(rng)
         end = case.run(kernel)
+        case.change(kernel, rng)
         ends[end] = ends.get(end, 0) + 1
     return ends
 

@@ -7,7 +7,7 @@ namespace dcz {
 static inline bool runs_avx2() {
 #if defined(DCZ_X86)
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-         __builtin_cpu_supports("fma");
+         __builtin_cpu_supports("fma") && __builtin_cpu_supports("pclmul");
 #else
   return false;
 #endif
@@ -18,7 +18,7 @@ static inline bool runs_avx512() {
   return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-         __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("vpclmulqdq");
+         __builtin_cpu_supports("vpclmulqdq");
 #else
   return false;
 #endif

@@ -167,20 +167,14 @@ static Status codebook(const Columns& c, i64 where, usize word, bool rotate, usi
   return used == size ? Status::ok : Status::book;
 }
 
-// Decodes a job's bytes, its codebook first if it has one, to `out`.
-static Status run_job(const Columns& c, const Job& job, const u8* data, usize size, u8* out, usize out_size,
-                      u8* scratch, usize scratch_size, usize* failed) {
-  *failed = static_cast<usize>(job.first);
-  DecodePlan p{};
-  if (const Status s = make_plan(c, job, p); s != Status::ok) return s;
-  usize needed = 0;
-  if (const Status s = job_scratch(c, job, &needed); s != Status::ok) return s;
-  if (scratch_size < needed) return Status::argument;
+// The codes' kinds and tables, and the codebook, of a job whose plan and memory are checked; `data` moves on behind the
+// codebook, `rest` is the memory for its chunks.
+static Status ready_job(const Columns& c, const Job& job, DecodePlan& p, u8* kinds, const u8*& data, usize& size,
+                        u8* scratch, u8** rest) {
   const JobScratch layout = lay_out(c, job, p);
   scratch += (64 - reinterpret_cast<std::uintptr_t>(scratch) % 64) % 64;
   Table* const tables = reinterpret_cast<Table*>(scratch + layout.tables - 64);
   const usize streams = stream_count(p), codes = code_total(c, job, streams);
-  u8 kinds[kMaxStreams * kMaxCodes];
   const i64* number = c.numbers + job.numbers;
   for (usize stream = 0, i = 0; stream < streams; ++stream) {
     const usize symbols =
@@ -193,13 +187,25 @@ static Status run_job(const Columns& c, const Job& job, const u8* data, usize si
   }
   p.kinds = kinds;
   p.tables = reinterpret_cast<const u8*>(tables);
-  if (p.values == Values::codebook) {
-    const Status s =
-        job_codebook(c, job, p, data, size, tables + codes, scratch + layout.planes - 64, scratch + layout.words - 64);
-    if (s != Status::ok) return s;
-  }
-  return decode_chunks(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.first),
-                       static_cast<usize>(job.count), data, size, out, out_size, scratch + layout.chunks - 64, failed);
+  *rest = scratch + layout.chunks - 64;
+  if (p.values != Values::codebook) return Status::ok;
+  return job_codebook(c, job, p, data, size, tables + codes, scratch + layout.planes - 64, scratch + layout.words - 64);
+}
+
+// Decodes a job's bytes, its codebook first if it has one, to `out`.
+static Status run_job(const Columns& c, const Job& job, const u8* data, usize size, u8* out, usize out_size,
+                      u8* scratch, usize scratch_size, usize* failed) {
+  *failed = static_cast<usize>(job.first);
+  DecodePlan p{};
+  if (const Status s = make_plan(c, job, p); s != Status::ok) return s;
+  usize needed = 0;
+  if (const Status s = job_scratch(c, job, &needed); s != Status::ok) return s;
+  if (scratch_size < needed) return Status::argument;
+  u8 kinds[kMaxStreams * kMaxCodes];
+  u8* rest = nullptr;
+  if (const Status s = ready_job(c, job, p, kinds, data, size, scratch, &rest); s != Status::ok) return s;
+  return decode_chunks(p, c.rows + job.rows, kRowHead + 2 * stream_count(p), static_cast<usize>(job.first),
+                       static_cast<usize>(job.count), data, size, out, out_size, rest, failed);
 }
 
 }  // namespace DCZ_TIER

@@ -18,6 +18,7 @@ enum class Status : int {
   book = 9,            // a codebook's stream that does not decode
   order = 10,          // a codebook that does not ascend
   book_checksum = 11,  // CRC-32C of a codebook
+  result = 12,         // CRC-32C of a chunk that a change would make
 };
 
 constexpr usize kSymbols = 256;             // an alphabet is at most a byte
@@ -35,6 +36,7 @@ constexpr u8 kHuffman = 8;
 
 enum class Positions : int { all = 0, bitmap = 1, relative4 = 4, relative5 = 5, relative8 = 8 };
 enum class Values : int { codebook = 0, planes = 1, bytes = 2 };
+enum class Transform : int { step = 2, exclusive = 3, replace = 4 };  // of files that have a base
 
 // Everything but bytes and directory that it takes to decode a tensor's chunks.
 struct DecodePlan {
@@ -84,6 +86,14 @@ struct Job {
 constexpr usize kJobFields = 19;
 static_assert(sizeof(Job) == kJobFields * sizeof(i64), "a job is a row of numbers");
 
+// How a job's words change those of the base: by which transform, whether words are sign and magnitude, whether
+// backward. `crcs` is where the pairs of CRC-32C begin, before and after, of its chunks; negative: none are checked.
+struct Change {
+  i64 transform, magnitude, backward, crcs;
+};
+constexpr usize kChangeFields = 4;
+static_assert(sizeof(Change) == kChangeFields * sizeof(i64), "a change is a row of numbers");
+
 struct Kernels {
   const char* name;
   u32 (*crc32c)(const u8* data, usize size, u32 crc);
@@ -110,6 +120,14 @@ struct Kernels {
   Status (*job_scratch)(const Columns& columns, const Job& job, usize* size);
   Status (*run_job)(const Columns& columns, const Job& job, const u8* data, usize size, u8* out, usize out_size,
                     u8* scratch, usize scratch_size, usize* failed);
+  Status (*compare)(const u8* now, const u8* base, usize n, usize word, Transform transform, bool magnitude, u8* bitmap,
+                    u8* out, usize capacity, usize* count);
+  Status (*stored_scratch)(const Columns& columns, const Job& job, usize* size);
+  Status (*change_job)(const Columns& columns, const Job& job, const Change& change, const i64* crcs, usize crc_count,
+                       const u8* data, usize size, u8* out, usize out_size, u8* scratch, usize scratch_size,
+                       usize* failed);
+  Status (*list_job)(const Columns& columns, const Job& job, const u8* data, usize size, i64* indices, u8* words,
+                     usize capacity, u8* scratch, usize scratch_size, usize* failed);
 };
 
 namespace portable {

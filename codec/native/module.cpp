@@ -228,6 +228,81 @@ struct KernelSet {
     }
     return {0, 0, 0};
   }
+
+  // Returns (status, how many words differ).
+  std::pair<int, usize> compare(In<u8> now, In<u8> base, usize word, int transform, bool magnitude, Out<u8> bitmap,
+                                Out<u8> out) const {
+    require(is_word(word) && now.size() % word == 0, "now: whole words of 1, 2, 4 or 8 bytes");
+    require(base.size() == now.size(), "base: as many words");
+    const usize n = now.size() / word;
+    require(bitmap.size() >= ceil_div(n, 8), "bitmap: one bit per word");
+    nb::gil_scoped_release release;
+    usize count = 0;
+    const Status s = k->compare(now.data(), base.data(), n, word, static_cast<Transform>(transform), magnitude,
+                                bitmap.data(), out.data(), out.size() / word, &count);
+    return {static_cast<int>(s), count};
+  }
+
+  // Applies each row of `jobs` to its array of `out`. Returns (status, job, chunk) of what failed: what comes before it
+  // is changed.
+  std::tuple<int, usize, usize> change_jobs(In2<i64> jobs, In2<i64> changes, In<i64> crcs, In<u8> records,
+                                            In<i64> counts, In<i64> numbers, In<i64> rows, In<i64> books, In<u8> words,
+                                            In<u8> data, nb::list out) const {
+    require(jobs.shape(1) == kJobFields && out.size() == jobs.shape(0), "jobs: 19 columns and an array each");
+    require(changes.shape(1) == kChangeFields && changes.shape(0) == jobs.shape(0), "changes: 4 columns, one per job");
+    require(records.size() % kCodeRecord == 0, "records: whole records");
+    const Columns columns = columns_of(records, counts, numbers, rows, books, words);
+    std::vector<Out<u8>> outs;
+    outs.reserve(out.size());
+    for (nb::handle h : out) outs.push_back(nb::cast<Out<u8>>(h));
+    nb::gil_scoped_release release;
+    for (usize j = 0; j < outs.size(); ++j) {
+      const Job job = load<Job>(jobs.data() + j * kJobFields);
+      usize size = 0, failed = static_cast<usize>(most<i64>(job.first, 0));
+      Status s = k->stored_scratch(columns, job, &size);
+      if (s == Status::ok && !within(job, data.size())) s = Status::argument;
+      if (s == Status::ok)
+        s = k->change_job(columns, job, load<Change>(changes.data() + j * kChangeFields), crcs.data(), crcs.size(),
+                          data.data() + job.data, static_cast<usize>(job.size), outs[j].data(), outs[j].size(),
+                          scratch(size), size, &failed);
+      if (s != Status::ok) return {static_cast<int>(s), j, failed};
+    }
+    return {0, 0, 0};
+  }
+
+  // Places and words that one job stores. Returns (status, chunk) of what failed.
+  std::pair<int, usize> list_job(In<i64> job_row, In<u8> records, In<i64> counts, In<i64> numbers, In<i64> rows,
+                                 In<i64> books, In<u8> words, In<u8> data, Out<i64> indices, Out<u8> out) const {
+    require(job_row.size() == kJobFields, "job: 19 numbers");
+    require(records.size() % kCodeRecord == 0, "records: whole records");
+    const Job job = load<Job>(job_row.data());
+    require(is_word(static_cast<usize>(job.word)) && out.size() == indices.size() * static_cast<usize>(job.word),
+            "out: a word for each of `indices`");
+    const Columns columns = columns_of(records, counts, numbers, rows, books, words);
+    nb::gil_scoped_release release;
+    usize size = 0, failed = static_cast<usize>(most<i64>(job.first, 0));
+    Status s = k->stored_scratch(columns, job, &size);
+    if (s == Status::ok && !within(job, data.size())) s = Status::argument;
+    if (s == Status::ok)
+      s = k->list_job(columns, job, data.data() + job.data, static_cast<usize>(job.size), indices.data(), out.data(),
+                      indices.size(), scratch(size), size, &failed);
+    return {static_cast<int>(s), failed};
+  }
+
+  static Columns columns_of(const In<u8>& records, const In<i64>& counts, const In<i64>& numbers, const In<i64>& rows,
+                            const In<i64>& books, const In<u8>& words) {
+    return {records.data(), records.size() / kCodeRecord,
+            counts.data(),  counts.size(),
+            numbers.data(), numbers.size(),
+            rows.data(),    rows.size(),
+            books.data(),   books.size(),
+            words.data(),   words.size()};
+  }
+
+  static bool within(const Job& job, usize size) {
+    return job.data >= 0 && job.size >= 0 && static_cast<usize>(job.data) <= size &&
+           static_cast<usize>(job.size) <= size - static_cast<usize>(job.data);
+  }
 };
 
 }  // namespace
@@ -254,7 +329,13 @@ NB_MODULE(_native, m) {
       .def("codebook", &KernelSet::codebook, "records"_a, "books"_a, "at"_a, "rotate"_a, "count"_a, "entries"_a,
            "data"_a, "out"_a, "word"_a)
       .def("run_jobs", &KernelSet::run_jobs, "jobs"_a, "records"_a, "counts"_a, "numbers"_a, "rows"_a, "books"_a,
-           "words"_a, "data"_a, "out"_a);
+           "words"_a, "data"_a, "out"_a)
+      .def("compare", &KernelSet::compare, "now"_a, "base"_a, "word"_a, "transform"_a, "magnitude"_a, "bitmap"_a,
+           "out"_a)
+      .def("change_jobs", &KernelSet::change_jobs, "jobs"_a, "changes"_a, "crcs"_a, "records"_a, "counts"_a,
+           "numbers"_a, "rows"_a, "books"_a, "words"_a, "data"_a, "out"_a)
+      .def("list_job", &KernelSet::list_job, "job"_a, "records"_a, "counts"_a, "numbers"_a, "rows"_a, "books"_a,
+           "words"_a, "data"_a, "indices"_a, "out"_a);
   m.def(
       "kernel_sets",
       [] {

@@ -1,5 +1,7 @@
 // One kernel set. The file that includes this names the set in DCZ_TIER and is compiled for its CPU;
 // everything is static inside the set's namespace, so no set can borrow another's instructions.
+#include "changes.hpp"
+#include "compare.hpp"
 #include "histogram.hpp"
 #include "huffman_encode.hpp"
 #include "jobs.hpp"
@@ -14,6 +16,7 @@ namespace DCZ_TIER {
 const Kernels kernels = {
     DCZ_TEXT(DCZ_TIER), crc32c, histograms, code_lengths, check_codes, lane_sizes, encode,      kTableSize, decode,
     scan,               bitmap, nonzeros,   split,        merge,      gaps,       codebook_scratch, codebook,   job_scratch, run_job,
+    compare, stored_scratch, change_job, list_job,
 };
 }  // namespace DCZ_TIER
 }  // namespace dcz

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.kernels import _native
-from dcz.kernels.interface import I64, LANES, SYMBOLS, U8, Columns, KernelError, Scan, Status
+from dcz.kernels.interface import I64, JOB_FIELDS, LANES, SYMBOLS, U8, Columns, KernelError, Scan, Status
+
+WORD = JOB_FIELDS.index("word")
 
 
 def _check(status: int, row: int = 0) -> None:
@@ -99,6 +101,36 @@ class NativeKernels:
         status, job, chunk = self._set.run_jobs(jobs, c.records, c.counts, c.numbers, c.rows, c.books, words, data, out)
         if status:
             raise KernelError(Status(status), chunk, job)
+
+    def compare(self, now: U8, base: U8, word: int, transform: int, magnitude: bool) -> tuple[U8, U8]:
+        bitmap = np.empty(-(-len(now) // (8 * word)), np.uint8)
+        out = np.empty(len(now), np.uint8)  # of memory that nothing is written to, nothing is used
+        status, count = self._set.compare(now, base, word, transform, magnitude, bitmap, out)
+        _check(status)
+        return bitmap, out[: count * word].copy() if count * word < len(out) else out
+
+    def change_jobs(
+        self,
+        jobs: NDArray[np.int64],
+        columns: Columns,
+        words: U8,
+        data: U8,
+        changes: NDArray[np.int64],
+        crcs: I64,
+        out: list[U8],
+    ) -> None:
+        c = columns
+        status, job, chunk = self._set.change_jobs(
+            jobs, changes, crcs, c.records, c.counts, c.numbers, c.rows, c.books, words, data, out
+        )
+        if status:
+            raise KernelError(Status(status), chunk, job)
+
+    def list_job(self, job: I64, columns: Columns, words: U8, data: U8, count: int) -> tuple[I64, U8]:
+        c = columns
+        places, out = np.empty(count, np.int64), np.empty(count * int(job[WORD]), np.uint8)
+        _check(*self._set.list_job(job, c.records, c.counts, c.numbers, c.rows, c.books, words, data, places, out))
+        return places, out
 
 
 def sets() -> list[NativeKernels]:

@@ -17,6 +17,8 @@ LANES = 6
 LANE_THRESHOLD = 2048
 MAX_CODE_LENGTH = 12
 CODE_RECORD = 129
+# What a word's change against a base is stored as.
+STEP, XOR, REPLACE = 2, 3, 4
 RAW, HUFFMAN = 0, 8  # kinds of a code record; 1 to 7 is packed with that many bits
 
 
@@ -35,6 +37,7 @@ class Status(IntEnum):
     BOOK = 9
     ORDER = 10
     BOOK_CHECKSUM = 11
+    RESULT = 12
 
 
 class KernelError(Exception):
@@ -67,6 +70,10 @@ JOB_FIELDS = (
     "positions", "values", "word", "rotate", "planes", "weights", "chunk", "entries", "group",
     "rows", "first", "count", "streams", "numbers", "book", "words", "data", "size", "stream",
 )  # fmt: skip
+
+# How a job's words change those of a base: by which transform, whether words are sign and magnitude, whether backward
+# (which REPLACE cannot), and where the pairs of CRC-32C of its chunks begin, before and after; negative: unchecked.
+CHANGE_FIELDS = ("transform", "magnitude", "backward", "crcs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +141,23 @@ class Kernels(Protocol):
         """Decodes each job, a row of JOB_FIELDS, to its array of `out`. Positions are 0 (all), 1 (bitmap) or the
         bits of a relative index; values are 0 (codebook), 1 (planes) or 2 (bytes); `group` words share one codebook
         of `entries` words; `stream` asks for writes past the cache."""
+
+    def compare(self, now: U8, base: U8, word: int, transform: int, magnitude: bool) -> tuple[U8, U8]:
+        """One bit per word, set where it differs from the base's, and what the transform stores of those."""
+
+    def change_jobs(
+        self,
+        jobs: NDArray[np.int64],
+        columns: Columns,
+        words: U8,
+        data: U8,
+        changes: NDArray[np.int64],
+        crcs: I64,
+        out: list[U8],
+    ) -> None:
+        """Applies what each job stores to the words of the base in its array of `out`: `changes` has a row of
+        CHANGE_FIELDS for each. A chunk is changed as a whole or, if anything about it is refused, not at all; those
+        before it are changed then."""
+
+    def list_job(self, job: I64, columns: Columns, words: U8, data: U8, count: int) -> tuple[I64, U8]:
+        """The places, ascending, and the words of all `count` that one job stores."""

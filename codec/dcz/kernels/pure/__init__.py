@@ -1,8 +1,10 @@
 """The kernels in Python, numpy and bitarray: for machines without a compiler, and the native ones' twin."""
 
+from dcz.kernels.pure.changes import change_jobs, list_job
 from dcz.kernels.pure.checksum import crc32c, crc32c_rows
 from dcz.kernels.pure.code import check_codes, code_lengths
 from dcz.kernels.pure.jobs import codebook, run_jobs
+from dcz.kernels.pure.order import compare
 from dcz.kernels.pure.streams import decode, encode, histograms, lane_sizes
 from dcz.kernels.pure.words import bitmap, gaps, merge, nonzeros, scan, split
 
@@ -29,3 +31,6 @@ class PureKernels:
     gaps = staticmethod(gaps)
     codebook = staticmethod(codebook)
     run_jobs = staticmethod(run_jobs)
+    compare = staticmethod(compare)
+    change_jobs = staticmethod(change_jobs)
+    list_job = staticmethod(list_job)

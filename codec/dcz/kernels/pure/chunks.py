@@ -76,21 +76,27 @@ def _clusters(chunk: Chunk, first: int, where: NDArray[np.int64]) -> NDArray:
     return plan.codebook[(first + where) // plan.group * plan.entries + index]
 
 
-def decode_chunk(chunk: Chunk, first: int, n: int, out: NDArray) -> None:
-    """Fills `out` with the n words of a chunk whose first word is word `first` of its tensor."""
+def stored_words(chunk: Chunk, first: int, n: int) -> tuple[NDArray[np.int64] | None, NDArray]:
+    """Where in a chunk of n words, whose first is word `first` of its tensor, words are stored (None: everywhere), and
+    which."""
     plan = chunk.plan
     if plan.values == BYTES:
-        out.view(np.uint8)[:] = chunk.symbols(n * plan.word)
-        return
+        return None, chunk.symbols(n * plan.word).view(f"<u{plan.word}")
     sparse = plan.positions != ALL
     where = np.flatnonzero(_positions(chunk, n)) if sparse else np.arange(n)
     if plan.values == CODEBOOK:
         values = _clusters(chunk, first, where)
     else:
         planes = np.stack([chunk.symbols(len(where)) for _ in range(plan.planes)])
-        values = merge(planes, plan.rotate).view(out.dtype)
-    if sparse:
+        values = merge(planes, plan.rotate).view(f"<u{plan.word}")
+    return (where if sparse else None), values
+
+
+def decode_chunk(chunk: Chunk, first: int, n: int, out: NDArray) -> None:
+    """Fills `out` with the n words of a chunk whose first word is word `first` of its tensor."""
+    where, values = stored_words(chunk, first, n)
+    if where is None:
+        out[:] = values
+    else:
         out[:] = 0
         out[where] = values
-    else:
-        out[:] = values

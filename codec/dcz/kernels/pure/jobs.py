@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,6 +63,21 @@ def run_jobs(jobs: NDArray[np.int64], columns: Columns, words: U8, data: U8, out
 
 
 def _run(job: dict[str, int], columns: Columns, words: U8, data: U8, out: U8) -> None:
+    plan, rows, data = prepared(job, columns, words, data)
+    decoded = out.view(f"<u{plan.word}")
+    at = 0
+    for chunk, start, n in chunks(plan, rows, job["first"], data):
+        try:
+            if at + n > len(decoded):
+                raise KernelError(Status.ARGUMENT)
+            decode_chunk(chunk, start, n, decoded[at : at + n])
+            at += n
+        except KernelError as error:
+            raise KernelError(error.status, start // plan.chunk) from None
+
+
+def prepared(job: dict[str, int], columns: Columns, words: U8, data: U8) -> tuple[Plan, NDArray[np.int64], U8]:
+    """A job's plan, its rows of the directory, and the bytes of its chunks."""
     sparse = job["positions"] != 0
     width = ROW_HEAD + 2 * (job["planes"] + sparse)
     rows = columns.rows[job["rows"] : job["rows"] + job["count"] * width].reshape(job["count"], width)
@@ -83,28 +100,23 @@ def _run(job: dict[str, int], columns: Columns, words: U8, data: U8, out: U8) ->
         job["positions"], job["values"], job["word"], bool(job["rotate"]), job["planes"], job["weights"],
         job["chunk"], book, job["entries"], job["group"], streams,
     )  # fmt: skip
-    _decode_chunks(plan, rows, job["first"], data, out)
+    return plan, rows, data
 
 
-def _decode_chunks(plan: Plan, rows: NDArray[np.int64], first: int, data: U8, out: U8) -> None:
-    words = out.view(f"<u{plan.word}")
-    at = 0
+def chunks(plan: Plan, rows: NDArray[np.int64], first: int, data: U8) -> Iterator[tuple[Chunk, int, int]]:
+    """Each chunk from number `first` on with its checksum verified, its first word and how many it has."""
     for number, row in enumerate(rows.tolist(), first):
-        try:
-            start = number * plan.chunk
-            n = min(plan.chunk, plan.weights - start)
-            if n <= 0 or at + n > len(words):
-                raise KernelError(Status.ARGUMENT)
-            if not 0 <= row[0] <= n or not 0 <= row[1] <= n:
-                raise KernelError(Status.COUNT)
-            lengths = row[ROW_HEAD + 1 :: 2]
-            size = sum(lengths)
-            if min(lengths) < 0 or size > len(data):
-                raise KernelError(Status.LENGTH)
-            stored, data = data[:size], data[size:]
-            if crc32c(stored) != row[2]:
-                raise KernelError(Status.CHECKSUM)
-            decode_chunk(Chunk(plan, row, stored), start, n, words[at : at + n])
-            at += n
-        except KernelError as error:
-            raise KernelError(error.status, number) from None
+        start = number * plan.chunk
+        n = min(plan.chunk, plan.weights - start)
+        if n <= 0:
+            raise KernelError(Status.ARGUMENT, number)
+        if not 0 <= row[0] <= n or not 0 <= row[1] <= n:
+            raise KernelError(Status.COUNT, number)
+        lengths = row[ROW_HEAD + 1 :: 2]
+        size = sum(lengths)
+        if min(lengths) < 0 or size > len(data):
+            raise KernelError(Status.LENGTH, number)
+        stored, data = data[:size], data[size:]
+        if crc32c(stored) != row[2]:
+            raise KernelError(Status.CHECKSUM, number)
+        yield Chunk(plan, row, stored), start, n

@@ -1,0 +1,51 @@
+"""Words as integers whose distance is how far two values are apart, and what a transform stores of a change."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.kernels.interface import REPLACE, STEP, U8, XOR, KernelError, Status
+
+
+def _signs(words: NDArray) -> NDArray:
+    """All ones where the highest bit is set."""
+    return -(words >> words.dtype.type(8 * words.itemsize - 1))
+
+
+def order(words: NDArray) -> NDArray:
+    """Sign and magnitude to two's complement, and back: it is its own inverse. -0.0 becomes -1."""
+    return words ^ (_signs(words) >> words.dtype.type(1))
+
+
+def stored(now: NDArray, base: NDArray, transform: int, magnitude: bool) -> NDArray:
+    """What a transform stores of words and their base."""
+    if transform == XOR:
+        return now ^ base
+    if transform == REPLACE:
+        return now
+    if transform != STEP:
+        raise KernelError(Status.ARGUMENT)
+    step = order(now) - order(base) if magnitude else now - base
+    return step << step.dtype.type(1) ^ _signs(step)
+
+
+def applied(base: NDArray, words: NDArray, transform: int, magnitude: bool, backward: bool) -> NDArray:
+    """The words from their base and what is stored of them; the base from the words where `backward`."""
+    if transform == XOR:
+        return base ^ words
+    if transform == REPLACE and not backward:
+        return words
+    if transform != STEP:
+        raise KernelError(Status.ARGUMENT)
+    one = words.dtype.type(1)
+    step = words >> one ^ -(words & one)
+    if backward:
+        step = -step
+    return order(order(base) + step) if magnitude else base + step
+
+
+def compare(now: U8, base: U8, word: int, transform: int, magnitude: bool) -> tuple[U8, U8]:
+    a, b = (np.frombuffer(data, f"<u{word}") for data in (now, base))
+    differ = a != b
+    return np.packbits(differ, bitorder="little"), stored(a[differ], b[differ], transform, magnitude).view(np.uint8)
