@@ -13,7 +13,8 @@ from dcz.convert.gguf import GgufModel, GgufTarget
 from dcz.convert.hdf5 import Hdf5Model, Hdf5Target, KerasModel, KerasTarget
 from dcz.convert.model import Model, Target
 from dcz.convert.net import NetModel
-from dcz.convert.npz import NpyModel, NpyTarget, NpzModel, NpzTarget
+from dcz.convert.npz import NpyModel, NpzModel
+from dcz.convert.npz_writer import NpyTarget, NpzTarget
 from dcz.convert.onnx import OnnxModel
 from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
 from dcz.convert.shards import ShardedModel, ShardedTarget

@@ -1,8 +1,12 @@
-"""numpy's own files, npz and npy, one array at a time."""
+"""numpy's own files, npz and npy, one array at a time.
+
+Nothing in them is unpickled. A file that goes on after its array is refused: it is what several calls of `np.save` to
+one open file leave, of which `np.load` gives the first array only.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import io
 import lzma
 import os
 import struct
@@ -10,72 +14,102 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
+from math import prod
 from pathlib import PurePosixPath
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from dcz import dtypes
-from dcz.convert.model import Tensor, resolved
-from dcz.dtypes import Dtype
-from dcz.errors import DczError, FormatError, UnsupportedError
-from dcz.io.sinks import PathSink
+from dcz import dtypes, limits
+from dcz.convert.guard import check_file, check_shape, check_sizes
+from dcz.convert.model import Tensor
+from dcz.dtypes import DTYPES
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 
 _SUFFIX = ".npy"
-# What numpy's format can name; ml_dtypes' types would come back as raw bytes.
-_STORABLE = frozenset(code for code, dtype in dtypes.DTYPES.items() if dtype.in_numpy)
+_MAX_HEADER = 10_000  # numpy's own cap: what is longer, it does not take from strangers
+# Decompressors other than deflate's give all they can for what they are fed: a little at a time, then.
+_PIECE = {zipfile.ZIP_STORED: 1 << 20, zipfile.ZIP_DEFLATED: 1 << 20}
 _ERRORS = (
-    *(ValueError, EOFError, OSError, KeyError, SyntaxError, TypeError, RuntimeError, struct.error),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+    *(ValueError, EOFError, OSError, KeyError, SyntaxError, TypeError, RuntimeError, struct.error, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, NotImplementedError, MemoryError),
+)
+_PICKLE = (
+    "holds Python objects as a pickle, which could run code and is not read; where you trust it, load it with "
+    "np.load(..., allow_pickle=True) and save its arrays alone: np.savez(NAME, **arrays)"
 )
 
 
+class _Header(NamedTuple):
+    tensor: Tensor
+    stored: np.dtype
+    fortran: bool
+
+
 class NpzModel:
-    """An npz archive of arrays."""
+    """An npz archive of arrays. Members that are none are left out."""
 
     aliases: Mapping[str, str] = {}
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.metadata: Mapping[str, object] = {}
+        self.left_out: dict[str, str] = {}
         self._path = os.fspath(path)
-        file = open(path, "rb")  # a missing file is the operating system's to report
+        size = check_file(path)
+        file = open(path, "rb")
         try:
             self._zip = zipfile.ZipFile(file)
         except _ERRORS as error:
             file.close()
-            raise FormatError(f"{self._path}: no npz archive ({error})") from None
+            raise FormatError(f"{self._path}: not an npz archive ({error})") from None
         self._file = file
         try:
             self._members = self._list()
+            check_sizes(path, self.tensors(), size)
         except BaseException:
             self.__exit__()
             raise
 
-    def _list(self) -> dict[str, tuple[str, Tensor]]:
-        out: dict[str, tuple[str, Tensor]] = {}
-        for member in self._zip.namelist():
-            if not member.endswith(_SUFFIX):
-                raise FormatError(f"{self._path}: member {member!r:.80} is no array (.npy)")
-            name = member.removesuffix(_SUFFIX)
-            if name in out:
-                raise FormatError(f"{self._path}: array {name!r} is there twice")
+    def _list(self) -> dict[str, tuple[zipfile.ZipInfo, _Header]]:
+        out: dict[str, tuple[zipfile.ZipInfo, _Header]] = {}
+        infos = self._zip.infolist()
+        if len(infos) > limits.MAX_TENSORS:
+            raise LimitError(f"{self._path}: {len(infos)} members; the limit is {limits.MAX_TENSORS}")
+        for info in infos:
+            name = info.filename.removesuffix(_SUFFIX)
+            if info.is_dir() and not info.file_size:
+                continue
+            if not info.filename.endswith(_SUFFIX):
+                self.left_out[name] = "a member that is not an array (.npy)"
+                continue
+            where = f"{self._path}: array {name!r:.80}"
+            if name in out or name in self.left_out:
+                raise FormatError(f"{where}: duplicate name")
             try:
-                with self._zip.open(member) as file:
-                    out[name] = member, _header(name, file)
-            except UnsupportedError:
-                raise
+                with self._zip.open(info) as file:
+                    out[name] = info, _header(name, file, where)
+            except UnsupportedError as error:
+                self.left_out[name] = str(error).removeprefix(f"{where}: ")
             except _ERRORS as error:
-                raise FormatError(f"{self._path}: array {name!r} cannot be read ({error})") from None
+                if isinstance(error, DczError):
+                    raise
+                raise FormatError(f"{where}: cannot be read ({_said(error)})") from None
         return out
 
     def tensors(self) -> list[Tensor]:
-        return [tensor for _, tensor in self._members.values()]
+        return [header.tensor for _, header in self._members.values()]
 
     def read(self, name: str) -> np.ndarray:
+        info, header = self._members[name]
         try:
-            with self._zip.open(self._members[name][0]) as file:
-                return np.lib.format.read_array(file, allow_pickle=False)
+            with self._zip.open(info) as file:
+                return _array(
+                    file, f"{self._path}: array {name!r:.80}", header, _PIECE.get(info.compress_type, 1 << 12)
+                )
         except _ERRORS as error:
-            raise FormatError(f"{self._path}: array {name!r} cannot be read ({error})") from None
+            if isinstance(error, DczError):
+                raise
+            raise FormatError(f"{self._path}: array {name!r:.80}: cannot be read ({_said(error)})") from None
 
     def __enter__(self) -> NpzModel:
         return self
@@ -93,23 +127,27 @@ class NpyModel:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.metadata: Mapping[str, object] = {}
         self._path = os.fspath(path)
-        self._name = PurePosixPath(self._path).stem
+        size = check_file(path)
         with open(path, "rb") as file:
             try:
-                self._tensor = _header(self._name, file)
+                self._header = _header(PurePosixPath(self._path).stem, file, self._path)
             except _ERRORS as error:
-                if isinstance(error, UnsupportedError):
+                if isinstance(error, DczError):
                     raise
-                raise FormatError(f"{self._path}: no npy file ({error})") from None
+                raise FormatError(f"{self._path}: not an npy file ({_said(error)})") from None
+        check_sizes(path, self.tensors(), size)
 
     def tensors(self) -> list[Tensor]:
-        return [self._tensor]
+        return [self._header.tensor]
 
     def read(self, name: str) -> np.ndarray:
-        try:
-            return np.load(self._path, allow_pickle=False)
-        except _ERRORS as error:
-            raise FormatError(f"{self._path}: the array cannot be read ({error})") from None
+        with open(self._path, "rb") as file:
+            try:
+                return _array(file, self._path, self._header, 1 << 20)
+            except _ERRORS as error:
+                if isinstance(error, (DczError, OSError)):
+                    raise
+                raise FormatError(f"{self._path}: the array cannot be read ({_said(error)})") from None
 
     def __enter__(self) -> NpyModel:
         return self
@@ -117,91 +155,54 @@ class NpyModel:
     def __exit__(self, *error: object) -> None: ...
 
 
-def _header(name: str, file) -> Tensor:
+def _said(error: Exception) -> str:
+    return f"{str(error) or type(error).__name__:.200}"
+
+
+def _header(name: str, file: BinaryIO, where: str) -> _Header:
+    """Reads the header of an array, which is bounded before it is parsed."""
     version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"version {version} of the format is not known; known are 1.0, 2.0 and 3.0")
+    start = file.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(start, "little")
+    if length > _MAX_HEADER:
+        raise LimitError(f"{where}: a header of {length} bytes; the limit is {_MAX_HEADER}")
+    text = start + file.read(length)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    if any(n < 0 for n in shape):
-        raise ValueError(f"shape {shape}")
-    return Tensor(name, dtypes.by_numpy(dtype, f"array {name!r}"), shape)
+    try:
+        shape, fortran, stored = read(io.BytesIO(text))
+    except RecursionError:
+        raise FormatError(f"{where}: cannot be read (its header is nested too deep)") from None
+    if stored.hasobject:
+        raise UnsupportedError(f"{where}: {_PICKLE}")
+    lengths = check_shape(shape, where)
+    # Numpy writes the names of ml_dtypes' types as raw bytes; of two bytes there is one.
+    dtype = DTYPES["BF16"] if stored.str == "|V2" else dtypes.by_numpy(stored, where)
+    return _Header(Tensor(name, dtype, lengths), stored, fortran)
 
 
-def check_storable(name: str, dtype: Dtype) -> None:
-    """numpy's format has no name for bfloat16 and the small floats."""
-    if dtype.code not in _STORABLE:
-        raise UnsupportedError(
-            f"tensor {name!r}: numpy files cannot hold {dtype.code}; write safetensors instead (-o NAME.safetensors)"
-        )
-
-
-class NpzTarget:
-    """An uncompressed npz archive being written. Second names become copies."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-        self._sink: PathSink | None = None
-        self._copies: dict[str, list[str]] = {}
-
-    def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
-        for tensor, owner in resolved(tensors, aliases):
-            check_storable(tensor.name, tensor.dtype)
-            check_member(tensor.name)
-            self._copies.setdefault(owner, []).append(tensor.name)
-        self._sink = PathSink(self._path)
-        self._zip = zipfile.ZipFile(self._sink.file, "w", allowZip64=True)
-
-    def add(self, name: str, array: np.ndarray) -> None:
-        for copy in self._copies[name]:
-            info = zipfile.ZipInfo(copy + _SUFFIX)  # without a clock: the same tensors, the same bytes
-            with self._zip.open(info, "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-
-    def close(self) -> None:
-        assert self._sink is not None
-        self._zip.close()
-        self._sink.publish()
-
-    def abandon(self) -> None:
-        if self._sink is not None:
-            with contextlib.suppress(OSError, ValueError):  # left open, it would complain of its file later
-                self._zip.close()
-            self._sink.abandon()
-
-
-class NpyTarget:
-    """A single array being written."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-        self._sink: PathSink | None = None
-
-    def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
-        if len(tensors) + len(aliases) != 1:
-            raise DczError(
-                f"{os.fspath(self._path)}: an npy file holds one array, there are {len(tensors) + len(aliases)}; "
-                "write npz or safetensors"
+def _array(file: BinaryIO, where: str, expected: _Header, piece: int) -> np.ndarray:
+    """Reads an array whose header is known, as many bytes as it has, and that there are no more."""
+    header = _header(expected.tensor.name, file, where)
+    if header != expected:
+        raise FormatError(f"{where}: changed while it was read")
+    shape = header.tensor.shape
+    data = np.empty(prod(shape) * header.stored.itemsize, np.uint8)
+    done, view = 0, memoryview(data)
+    while done < len(data):
+        part = file.read(min(piece, len(data) - done))
+        if not part:
+            raise TruncatedError(
+                f"{where}: {len(data) - done} bytes short ({done} of {len(data)}); finish the download"
             )
-        check_storable(tensors[0].name, tensors[0].dtype)
-        self._sink = PathSink(self._path)
-
-    def add(self, name: str, array: np.ndarray) -> None:
-        assert self._sink is not None
-        np.lib.format.write_array(self._sink.file, np.asarray(array), allow_pickle=False)
-
-    def close(self) -> None:
-        assert self._sink is not None
-        self._sink.publish()
-
-    def abandon(self) -> None:
-        if self._sink is not None:
-            self._sink.abandon()
-
-
-def check_member(name: str) -> None:
-    """A name that would leave the folder an archive is unpacked in is refused."""
-    parts = name.replace("\\", "/").split("/")
-    if not name or ".." in parts or parts[0] == "" or ":" in parts[0] or "\0" in name:
-        raise DczError(
-            f"tensor {name!r:.80}: as a member of an archive this name could escape the folder it is unpacked in; "
-            "write safetensors instead (-o NAME.safetensors)"
+        view[done : done + len(part)] = part
+        done += len(part)
+    if file.read(1):
+        raise FormatError(
+            f"{where}: goes on after its array, as a file does that several arrays were saved to; np.load reads the first "
+            "alone. Save each to its own file, or all by np.savez"
         )
+    array = data.view(header.stored).reshape(shape[::-1] if header.fortran else shape)
+    array = array.T if header.fortran else array
+    return array.view(header.tensor.dtype.numpy()) if header.stored.kind == "V" else array

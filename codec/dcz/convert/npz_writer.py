@@ -1,0 +1,104 @@
+"""numpy's own files being written, npz and npy, one array at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+
+from dcz import dtypes
+from dcz.convert.model import Tensor, resolved
+from dcz.dtypes import Dtype
+from dcz.errors import DczError, UnsupportedError
+from dcz.io.sinks import PathSink
+
+_SUFFIX = ".npy"
+# What numpy's format can name; ml_dtypes' types would come back as raw bytes.
+_STORABLE = frozenset(code for code, dtype in dtypes.DTYPES.items() if dtype.in_numpy)
+_DRIVE = re.compile("[A-Za-z]:")
+
+
+def check_storable(name: str, dtype: Dtype, path: str | os.PathLike[str]) -> None:
+    """numpy's format has no name for bfloat16 and the small floats."""
+    if dtype.code not in _STORABLE:
+        raise UnsupportedError(
+            f"{os.fspath(path)}: tensor {name!r:.80}: numpy files cannot hold {dtype.code}; "
+            "write safetensors instead (-o NAME.safetensors)"
+        )
+
+
+class NpzTarget:
+    """An uncompressed npz archive being written. Second names become copies."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+        self._sink: PathSink | None = None
+        self._copies: dict[str, list[str]] = {}
+
+    def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
+        for tensor, owner in resolved(tensors, aliases):
+            check_storable(tensor.name, tensor.dtype, self._path)
+            check_member(tensor.name, self._path)
+            self._copies.setdefault(owner, []).append(tensor.name)
+        self._sink = PathSink(self._path)
+        self._zip = zipfile.ZipFile(self._sink.file, "w", allowZip64=True)
+
+    def add(self, name: str, array: np.ndarray) -> None:
+        for copy in self._copies[name]:
+            info = zipfile.ZipInfo(copy + _SUFFIX)  # without a clock: the same tensors, the same bytes
+            with self._zip.open(info, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+
+    def close(self) -> None:
+        assert self._sink is not None
+        self._zip.close()
+        self._sink.publish()
+
+    def abandon(self) -> None:
+        if self._sink is not None:
+            with contextlib.suppress(OSError, ValueError):  # left open, it would complain of its file later
+                self._zip.close()
+            self._sink.abandon()
+
+
+class NpyTarget:
+    """A single array being written."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+        self._sink: PathSink | None = None
+
+    def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
+        if len(tensors) + len(aliases) != 1:
+            raise DczError(
+                f"{os.fspath(self._path)}: an npy file holds one array, there are {len(tensors) + len(aliases)}; "
+                "write npz or safetensors"
+            )
+        check_storable(tensors[0].name, tensors[0].dtype, self._path)
+        self._sink = PathSink(self._path)
+
+    def add(self, name: str, array: np.ndarray) -> None:
+        assert self._sink is not None
+        np.lib.format.write_array(self._sink.file, np.asarray(array), allow_pickle=False)
+
+    def close(self) -> None:
+        assert self._sink is not None
+        self._sink.publish()
+
+    def abandon(self) -> None:
+        if self._sink is not None:
+            self._sink.abandon()
+
+
+def check_member(name: str, path: str | os.PathLike[str]) -> None:
+    """Refuses a name that would leave the folder an archive is unpacked in: absolute, of another drive or of above."""
+    parts = name.replace("\\", "/").split("/")
+    if not name or ".." in parts or parts[0] == "" or _DRIVE.match(parts[0]) or "\0" in name:
+        raise DczError(
+            f"{os.fspath(path)}: tensor {name!r:.80}: as a member of an archive this name could escape the folder it is "
+            "unpacked in; write safetensors instead (-o NAME.safetensors)"
+        )
