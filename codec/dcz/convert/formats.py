@@ -10,7 +10,9 @@ from dcz.convert.bitmask import with_dense_bitmasks
 from dcz.convert.coreml import CoremlModel
 from dcz.convert.dcz_file import DczModel, DczTarget
 from dcz.convert.gguf import GgufModel, GgufTarget
-from dcz.convert.hdf5 import Hdf5Model, Hdf5Target, KerasModel, KerasTarget
+from dcz.convert.hdf5 import Hdf5Model
+from dcz.convert.hdf5_writer import Hdf5Target
+from dcz.convert.keras_archive import KerasModel, KerasTarget
 from dcz.convert.model import Model, Target
 from dcz.convert.net import NetModel
 from dcz.convert.npz import NpyModel, NpzModel

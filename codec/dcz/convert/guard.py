@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Iterable, Iterator
 
 from dcz import limits
 from dcz.convert.model import Tensor
@@ -67,3 +68,16 @@ def check_sizes(path: str | os.PathLike[str], tensors: Iterable[Tensor], stored:
             )
         if count > limits.MAX_TENSORS:
             raise LimitError(f"{os.fspath(path)}: more than {limits.MAX_TENSORS} tensors")
+
+
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The bytes of an archive's member, as many as it states at most, a piece at a time."""
+    with archive.open(info) as file:
+        while part := file.read(piece_of(info)):
+            yield part
+
+
+def piece_of(info: zipfile.ZipInfo) -> int:
+    """How much of a member to read at a time: decompressors other than deflate's give all that is in what they are
+    fed, however much that is."""
+    return 1 << 20 if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else 1 << 12

@@ -21,15 +21,13 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from dcz import dtypes, limits
-from dcz.convert.guard import check_file, check_shape, check_sizes
+from dcz.convert.guard import check_file, check_shape, check_sizes, piece_of
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 
 _SUFFIX = ".npy"
 _MAX_HEADER = 10_000  # numpy's own cap: what is longer, it does not take from strangers
-# Decompressors other than deflate's give all they can for what they are fed: a little at a time, then.
-_PIECE = {zipfile.ZIP_STORED: 1 << 20, zipfile.ZIP_DEFLATED: 1 << 20}
 _ERRORS = (
     *(ValueError, EOFError, OSError, KeyError, SyntaxError, TypeError, RuntimeError, struct.error, OverflowError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, NotImplementedError, MemoryError),
@@ -103,9 +101,7 @@ class NpzModel:
         info, header = self._members[name]
         try:
             with self._zip.open(info) as file:
-                return _array(
-                    file, f"{self._path}: array {name!r:.80}", header, _PIECE.get(info.compress_type, 1 << 12)
-                )
+                return _array(file, f"{self._path}: array {name!r:.80}", header, piece_of(info))
         except _ERRORS as error:
             if isinstance(error, DczError):
                 raise

@@ -94,11 +94,11 @@ class NpyTarget:
             self._sink.abandon()
 
 
-def check_member(name: str, path: str | os.PathLike[str]) -> None:
+def check_member(name: str, path: str | os.PathLike[str], what: str = "tensor") -> None:
     """Refuses a name that would leave the folder an archive is unpacked in: absolute, of another drive or of above."""
     parts = name.replace("\\", "/").split("/")
     if not name or ".." in parts or parts[0] == "" or _DRIVE.match(parts[0]) or "\0" in name:
         raise DczError(
-            f"{os.fspath(path)}: tensor {name!r:.80}: as a member of an archive this name could escape the folder it is "
+            f"{os.fspath(path)}: {what} {name!r:.80}: as a member of an archive this name could escape the folder it is "
             "unpacked in; write safetensors instead (-o NAME.safetensors)"
         )
