@@ -17,8 +17,8 @@ _KERNELS = "the class of the kernels in use"
 # What users wait for, and where it is in the code. A stage that is no longer there is an error: see the test.
 STAGES = (
     ("open, read and parse the index", "dcz.container.file", "OpenFile.__init__"),
-    ("allocate", "dcz.api", "_arrays"),
-    ("plan the tasks, decode codebooks", "dcz.api", "plan"),
+    ("allocate", "dcz.container.loading", "_arrays"),
+    ("plan the tasks, decode codebooks", "dcz.container.loading", "plan"),
     ("read the file", "dcz.io.sources", "FileSource.read_into"),
     ("checksums, Huffman and expansion (kernels)", _KERNELS, "run_jobs"),
     ("inflate zstd", "dcz.container.decode", "Decoder._inflate"),

@@ -11,16 +11,17 @@ from dcz.version import __version__
 
 if TYPE_CHECKING:
     from dcz.api import load, load_file, save, save_file
-    from dcz.container import Reader, TensorInfo, Writer, verify
+    from dcz.container import Reader, ShardedReader, TensorInfo, Writer, verify
+    from dcz.container import open_file as open
     from dcz.lossy import cluster, compress, prune
     from dcz.planning import plan, sensitivity
     from dcz.report import StorageReport, compare
-
-    open = Reader
+    from dcz.sharding import save_sharded
 
 # Loaded when first asked for, so that `import dcz` costs next to nothing.
 _LAZY = {
     "Reader": "dcz.container.reader",
+    "ShardedReader": "dcz.container.sharded",
     "StorageReport": "dcz.report",
     "TensorInfo": "dcz.container.reader",
     "Writer": "dcz.container.writer",
@@ -29,10 +30,12 @@ _LAZY = {
     "compress": "dcz.lossy",
     "load": "dcz.api",
     "load_file": "dcz.api",
+    "open_file": "dcz.container.opening",
     "plan": "dcz.planning",
     "prune": "dcz.lossy",
     "save": "dcz.api",
     "save_file": "dcz.api",
+    "save_sharded": "dcz.sharding",
     "sensitivity": "dcz.planning",
     "verify": "dcz.container.verify",
 }
@@ -43,7 +46,7 @@ _INTEGRATIONS = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
 def __getattr__(name: str) -> object:
     if name == "open":
-        value = __getattr__("Reader")
+        value = __getattr__("open_file")
     elif name in _LAZY:
         value = getattr(import_module(_LAZY[name]), name)
     elif name in _MODULES or name in _INTEGRATIONS:
@@ -66,6 +69,7 @@ __all__ = [
     "FormatError",
     "LimitError",
     "Reader",
+    "ShardedReader",
     "StorageReport",
     "TensorInfo",
     "TruncatedError",
@@ -82,6 +86,7 @@ __all__ = [
     "prune",
     "save",
     "save_file",
+    "save_sharded",
     "sensitivity",
     "verify",
 ]

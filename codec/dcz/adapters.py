@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dcz.api import load_file
 from dcz.container.reader import Reader
+from dcz.container.sharded import ShardedReader
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError
 from dcz.saving import Adapter, Progress, save_bytes, save_tensors
@@ -65,7 +66,7 @@ class Mismatch(NamedTuple):
 
 
 def match(
-    reader: Reader,
+    reader: Reader | ShardedReader,
     expected: Mapping[str, tuple[tuple[int, ...], str]],
     strict: bool,
     where: str,

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.container.file import OpenFile, check_bytes
-from dcz.container.memory import allocate, target
-from dcz.container.shards import is_shard_index
-from dcz.container.tasks import Task, plan, run_all
-from dcz.container.threads import thread_count
-from dcz.errors import DczError
-from dcz.format.index import Entry
+from dcz.container.opening import open_file
 from dcz.saving import NUMPY, Progress, save_bytes, save_tensors
 
 __all__ = ["load", "load_file", "save", "save_file"]
-
-# Less output than this is decoded before a thread has started.
-_WORTH_THREADS = 1 << 20
 
 
 def save_file(
@@ -89,7 +79,7 @@ def load_file(
 
     Args:
         file: a path, a URL that fsspec knows (extra `remote`), bytes, or a seekable binary file object; the path of
-            a `.dcz.index.json` stands for all files of a sharded model.
+            a `.dcz.index.json`, or of a folder with one, stands for all files of a sharded model.
         names: which tensors; by default all. Names of the same tensor give the same array.
         threads: how many to use; by default the cores this process may use.
         out: arrays to decode into, by name, with exactly the tensors' shapes and dtypes: reusing memory
@@ -110,51 +100,8 @@ def load_file(
     >>> dcz.load_file(data, names=["a"])
     {'a': array([0, 1, 2])}
     """
-    if is_shard_index(file):
-        from dcz.shards import load_shards
-
-        return load_shards(
-            file, load_file, names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress
-        )
-    count = thread_count(threads)
-    with closing(OpenFile(file)) as store:
-        everything = names is None
-        entries = dict(store.index.entries) if everything else {}
-        entries.update((name, store.entry(name)) for name in (store.index.aliases if names is None else names))
-        owners = {entry.name: entry for entry in entries.values()}
-        total = sum(entry.nbytes for entry in owners.values())
-        check_bytes(total, store.source.size, max_bytes)
-        arrays, flat = _arrays(entries, out or {})
-        tasks = plan(store, list(owners.values()), [flat[name] for name in owners])
-        done = 0
-
-        def report(task: Task) -> None:
-            nonlocal done
-            done += task.nbytes
-            if progress is not None:
-                progress(done, total)
-
-        run_all(store, tasks, count if total >= _WORTH_THREADS else 1, report)
-        if everything:
-            store.check_prelude()
-        return {name: arrays[entry.name] for name, entry in entries.items()}
-
-
-def _arrays(
-    entries: Mapping[str, Entry], out: Mapping[str, NDArray]
-) -> tuple[dict[str, NDArray], dict[str, NDArray[np.uint8]]]:
-    """Where each tensor goes, as array and as bytes: the caller's array under any of its names, or a fresh one."""
-    arrays: dict[str, NDArray] = {}
-    flat: dict[str, NDArray[np.uint8]] = {}
-    for name, array in out.items():
-        if name not in entries:
-            raise DczError(f"out: {name!r} is not among the tensors to load")
-        entry = entries[name]
-        arrays[entry.name], flat[entry.name] = array, target(array, entry)
-    missing = list({entry.name: entry for entry in entries.values() if entry.name not in arrays}.values())
-    for entry, (array, memory) in zip(missing, allocate(missing)):
-        arrays[entry.name], flat[entry.name] = array, memory
-    return arrays, flat
+    with open_file(file) as reader:
+        return reader.load(names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress)
 
 
 def load(data: bytes, **options: object) -> dict[str, NDArray]:

@@ -3,9 +3,44 @@
 Errors of the operating system (`OSError`, `FileNotFoundError`) pass through untouched.
 """
 
+from __future__ import annotations
+
 
 class DczError(ValueError):
-    """Base of all errors of dcz; raised itself for arguments that make no sense."""
+    """Base of all errors of dcz; raised itself for arguments that make no sense.
+
+    `file` names the file that is at fault where one is: its path or URL, `<bytes>` for bytes in memory. The message
+    then begins with it."""
+
+    file: str | None = None
+
+    def located(self, file: str) -> DczError:
+        """The same error, which names a file; one that names a file already stays as it is."""
+        if self.file is None:
+            self.file = file
+            message = str(self)
+            if not message.startswith(f"{file}: "):
+                self.args = (f"{file}: {message}", *self.args[1:])
+        return self
+
+
+class locating:
+    """A context in which errors of dcz are about one file and name it.
+
+    >>> with locating("model.dcz"):
+    ...     raise DczError("index: is not whole")
+    Traceback (most recent call last):
+    dcz.errors.DczError: model.dcz: index: is not whole
+    """
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DczError):
+            error.located(self._file)
 
 
 class FormatError(DczError):

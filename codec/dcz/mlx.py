@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
-from dcz.container.reader import Reader
+from dcz.container.opening import open_file
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
 from dcz.extras import require
@@ -117,7 +117,7 @@ def load_model(
     Raises `DczError` for shapes and dtypes, and with `strict` names, that do not agree; nothing has been changed then.
     """
     expected = {name: (p.shape, DTYPES[_CODES[p.dtype]].name) for name, p in _parameters(model).items()}
-    with Reader(file) as reader:
+    with open_file(file) as reader:
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
     tensors = load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)

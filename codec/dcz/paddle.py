@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
-from dcz.container.reader import Reader
+from dcz.container.opening import open_file
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
 from dcz.extras import require
@@ -126,7 +126,7 @@ def load_model(
     expected = {
         name: (tuple(tensor.shape), DTYPES[_CODES[tensor.dtype]].name) for name, tensor in model.state_dict().items()
     }
-    with Reader(file) as reader:
+    with open_file(file) as reader:
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
     found = load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)

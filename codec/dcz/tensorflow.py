@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
 from dcz.api import load_file as load_arrays
-from dcz.container.reader import Reader
+from dcz.container.opening import open_file
 from dcz.dtypes import by_numpy
 from dcz.errors import DczError, UnsupportedError
 from dcz.extras import require
@@ -133,7 +133,7 @@ def load_model(
     """
     variables = _variables(model)
     expected = {name: (tuple(v.shape), _numpy_dtype(v.dtype).name) for name, v in variables.items()}
-    with Reader(file) as reader:
+    with open_file(file) as reader:
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
     arrays = load_arrays(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)

@@ -14,7 +14,7 @@ from dcz.text import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dcz.container import Reader
+    from dcz.container import Reader, ShardedReader
     from dcz.report import StoredFile, StoredTensor
 
 
@@ -31,13 +31,13 @@ def inspect(
 
     Example: dcz inspect model.dcz
     """
-    from dcz.container import Reader
+    from dcz.container import open_file
     from dcz.report import stored_file
 
     check_input(file)
     if html is not None:
         check_output(html, force)
-    with Reader(file) as reader:
+    with open_file(file) as reader:
         found = stored_file(reader)
         if html is not None:
             _page(reader, html, quiet or json)
@@ -50,7 +50,7 @@ def inspect(
     print(summary(file, found))
 
 
-def _page(reader: Reader, path: str, quiet: bool) -> None:
+def _page(reader: Reader | ShardedReader, path: str, quiet: bool) -> None:
     """The page of a comparison, with the chunks that the file has."""
     from dcz.report import page
     from dcz.report.comparison import compare

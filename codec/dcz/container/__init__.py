@@ -1,7 +1,9 @@
 """The file: prelude, segments, index, trailer; written in one pass, read at random (SPEC 2 and 7)."""
 
+from dcz.container.opening import open_file
 from dcz.container.reader import Reader, TensorInfo
+from dcz.container.sharded import ShardedReader
 from dcz.container.verify import verify
 from dcz.container.writer import Writer
 
-__all__ = ["Reader", "TensorInfo", "Writer", "verify"]
+__all__ = ["Reader", "ShardedReader", "TensorInfo", "Writer", "open_file", "verify"]

@@ -11,7 +11,7 @@ import numpy as np
 from dcz import kernels, limits
 from dcz.container.decode import Decoder
 from dcz.container.threads import each
-from dcz.errors import ChecksumError, DczError, FormatError, LimitError
+from dcz.errors import ChecksumError, DczError, FormatError, LimitError, locating
 from dcz.format import index, prelude
 from dcz.format.columns import I64
 from dcz.format.index import Entry
@@ -40,7 +40,8 @@ class OpenFile:
         self._checked = False
         self.task_bytes = REMOTE_TASK_BYTES if self.source.remote else TASK_BYTES
         try:
-            self.index = self._open()
+            with locating(self.source.name):
+                self.index = self._open()
             self.decoder = Decoder(self.index.columns)
         except BaseException:
             self.source.close()

@@ -11,6 +11,7 @@ from dcz.text import printable
 
 if TYPE_CHECKING:
     from dcz.container.reader import Reader
+    from dcz.container.sharded import ShardedReader
 
 # Rows that are shown; a notebook is no place for a thousand.
 _MOST = 60
@@ -30,7 +31,7 @@ def table(caption: str, head: Iterable[str], rows: list[tuple[object, ...]]) -> 
     return f"<table><caption>{html.escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-def reader_table(file: Reader) -> str:
+def reader_table(file: Reader | ShardedReader) -> str:
     """The tensors of an open file."""
     found = stored_file(file)
     rows = [

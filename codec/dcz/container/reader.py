@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, BinaryIO
@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from numpy.typing import DTypeLike, NDArray
 
 from dcz.container.file import OpenFile, check_bytes
+from dcz.container.loading import load
 from dcz.container.memory import allocate, target
 from dcz.container.slices import TensorSlice
 from dcz.container.sparse import Clusters, clusters, rows
 from dcz.container.tasks import plan, run_all
+from dcz.container.threads import thread_count
+from dcz.errors import locating
 from dcz.extras import require
+from dcz.io.sources import origin
 from dcz.tensor import Layout
 
 if TYPE_CHECKING:
@@ -58,6 +62,7 @@ class Reader(Mapping[str, NDArray]):
     """
 
     def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> None:
+        self._file, self._sequential = file, sequential
         self._store = OpenFile(file, sequential=sequential)
         self._index = self._store.index
 
@@ -119,7 +124,8 @@ class Reader(Mapping[str, NDArray]):
         entry = self._store.entry(name)
         check_bytes(entry.nbytes, self.size, None)
         array, flat = allocate([entry])[0] if out is None else (out, target(out, entry))
-        run_all(self._store, plan(self._store, [entry], [flat]), 1)
+        with locating(self.source):
+            run_all(self._store, plan(self._store, [entry], [flat]), 1)
         return array
 
     def get_slice(self, name: str) -> TensorSlice:
@@ -146,7 +152,8 @@ class Reader(Mapping[str, NDArray]):
         require("scipy.sparse", "scipy", "get_csr")
         from scipy.sparse import csr_array
 
-        found = rows(self._store, self._store.entry(name))
+        with locating(self.source):
+            found = rows(self._store, self._store.entry(name))
         values = found.values if dtype is None else found.values.astype(dtype)
         return csr_array((values, found.columns, found.starts), shape=found.shape)
 
@@ -162,7 +169,26 @@ class Reader(Mapping[str, NDArray]):
         >>> clusters.codebook[clusters.indices][:4].tolist(), clusters.mask[0, :4].tolist()
         ([-1.0, 2.0, -1.0, 2.0], [False, True, False, True])
         """
-        return clusters(self._store, self._store.entry(name))
+        with locating(self.source):
+            return clusters(self._store, self._store.entry(name))
+
+    def load(
+        self,
+        *,
+        names: Iterable[str] | None = None,
+        threads: int | None = None,
+        out: Mapping[str, NDArray] | None = None,
+        max_bytes: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> dict[str, NDArray]:
+        """Many tensors at once; arguments and errors as in `dcz.load_file`.
+
+        >>> import numpy, dcz
+        >>> sorted(dcz.open(dcz.save({"a": numpy.ones(2), "b": numpy.zeros(2)})).load())
+        ['a', 'b']
+        """
+        count = thread_count(threads)
+        return load(self._store, names=names, threads=count, out=out, max_bytes=max_bytes, progress=progress)
 
     # -- the file
 
@@ -178,6 +204,9 @@ class Reader(Mapping[str, NDArray]):
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Callable[..., Reader], tuple[object, bool]]:
+        return _reopen, (origin(self._file), self._sequential)
+
     def __repr__(self) -> str:
         return f"<dcz.Reader {self._store.source.name}: {len(self)} tensors, {self.size} bytes>"
 
@@ -185,3 +214,7 @@ class Reader(Mapping[str, NDArray]):
         from dcz.container.html import reader_table
 
         return reader_table(self)
+
+
+def _reopen(file: str | bytes, sequential: bool) -> Reader:
+    return Reader(file, sequential=sequential)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dcz.container.file import OpenFile, check_bytes
 from dcz.container.memory import fresh
 from dcz.container.tasks import streams
-from dcz.errors import DczError
+from dcz.errors import DczError, locating
 from dcz.format.index import Entry
 
 
@@ -56,7 +56,8 @@ class TensorSlice:
         check_bytes(view.size * entry.dtype.itemsize, self._store.source.size, None)
         out = np.empty(view.shape, self.dtype)
         if out.size:
-            self._fill(out, int(start), view.strides)
+            with locating(self._store.source.name):
+                self._fill(out, int(start), view.strides)
         return out
 
     def _fill(self, out: NDArray, start: int, strides: tuple[int, ...]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dcz.container import Reader, TensorInfo
+from dcz.container.reader import Reader, TensorInfo
+from dcz.container.sharded import ShardedReader
 from dcz.tensor import fixed_width as widths
 from dcz.tensor.layout import Layout
 
@@ -80,7 +81,7 @@ class StoredFile:
         return self.dense / self.size
 
 
-def stored_file(reader: Reader) -> StoredFile:
+def stored_file(reader: Reader | ShardedReader) -> StoredFile:
     """What is in an open file."""
     tensors = tuple(stored_tensor(reader.info(name), name) for name in reader)
     return StoredFile(tensors, reader.size, dict(reader.metadata))

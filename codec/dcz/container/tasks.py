@@ -115,7 +115,19 @@ def run_all(store: OpenFile, tasks: list[Task], threads: int, done: Callable[[Ta
 
 def run(store: OpenFile, task: Task) -> None:
     """Reads, verifies and decodes one task."""
-    data = _buffer(task.size)
+    # The buffer is this thread's alone while it is in use: reading may run other code of this thread that loads a
+    # file (a signal handler, a finalizer, a file object's `read`), which then gets a buffer of its own.
+    held: U8 | None = _local.__dict__.pop("buffer", None)
+    if held is None or len(held) < task.size:
+        held = np.empty(max(task.size, TASK_BYTES), np.uint8)
+    try:
+        _run(store, task, held[: task.size])
+    finally:
+        if len(held) <= 4 * TASK_BYTES:
+            _local.buffer = held
+
+
+def _run(store: OpenFile, task: Task, data: U8) -> None:
     store.source.read_into(task.offset, data)
     if task.offset == 0:
         store.check_prelude(data[: prelude.SIZE])
@@ -131,13 +143,3 @@ def run(store: OpenFile, task: Task) -> None:
                 store.check_padding(entry, data[:start])
         numbers = [entry.number for entry in task.whole]
         store.decoder.decode_whole(numbers, starts, data, list(task.out), task.stream)
-
-
-def _buffer(size: int) -> U8:
-    """Memory of this thread for stored bytes, reused: fresh pages would cost more than reading into them."""
-    held = getattr(_local, "buffer", None)
-    if held is None or len(held) < size:
-        held = np.empty(max(size, TASK_BYTES), np.uint8)
-        if size <= 4 * TASK_BYTES:
-            _local.buffer = held
-    return held[:size]

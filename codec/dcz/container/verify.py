@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import BinaryIO
 
 from dcz import kernels
 from dcz.container.file import OpenFile
 from dcz.container.memory import fresh
+from dcz.container.sharded import ShardedReader
+from dcz.container.shards import is_shard_index
 from dcz.container.tasks import parts, run, streams
 from dcz.container.threads import each, thread_count
-from dcz.errors import FormatError
+from dcz.errors import FormatError, locating
 from dcz.format.index import Entry
 
 
@@ -32,7 +34,7 @@ def verify(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verified:
-    """Checks every byte of a file: structure, checksums, padding, and that every stream decodes.
+    """Checks every byte of a file, or of all files of a shard index: structure, checksums, padding, and that every stream decodes.
 
     Decodes chunk by chunk, so it needs memory for a few chunks only and has no size limit. Returns what
     it read; raises `FormatError`, `ChecksumError`, `TruncatedError`, `UnsupportedError` or `LimitError`.
@@ -42,15 +44,44 @@ def verify(
     8000
     """
     count = thread_count(threads)
+    if is_shard_index(file):
+        return _verify_shards(file, count, progress)  # type: ignore[arg-type]
+    return _verify_file(file, count, progress)
+
+
+def _verify_shards(path: str | os.PathLike[str], threads: int, progress: Callable[[int, int], None] | None) -> Verified:
+    """Every file of a shard index, which has exactly the tensors that the index says."""
+    with ShardedReader(path) as model:
+        shards = model.check_names()
+    found = Verified(0, 0, 0, 0)
+    sizes = {shard: sum(nbytes) for shard, nbytes in shards.items()}
+    total, done = sum(sizes.values()), 0
+
+    def report(here: int, _: int) -> None:
+        if progress is not None:
+            progress(done + here, total)
+
+    for shard in shards:
+        one = _verify_file(shard, threads, report)
+        done += one.decoded
+        found = Verified(*(a + b for a, b in zip(astuple(found), astuple(one))))
+    return found
+
+
+def _verify_file(
+    file: str | os.PathLike[str] | bytes | BinaryIO, count: int, progress: Callable[[int, int], None] | None
+) -> Verified:
     chunks = decoded = 0
     store = OpenFile(file, sequential=True)
     try:
-        store.check_prelude()
+        with locating(store.source.name):
+            store.check_prelude()
         entries = list(store.index.entries.values())
         total = sum(entry.nbytes for entry in entries)
         for entry in entries:
-            store.check_padding(entry)
-            chunks += _check(store, entry, count)
+            with locating(store.source.name):
+                store.check_padding(entry)
+                chunks += _check(store, entry, count)
             decoded += entry.nbytes
             if progress is not None:
                 progress(decoded, total)

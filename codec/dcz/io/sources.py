@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
 import stat
 import threading
+import weakref
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import numpy as np
@@ -53,36 +55,84 @@ def short(name: str, offset: int, wanted: int, got: int) -> TruncatedError:
     )
 
 
+class _Descriptor:
+    """A file descriptor that closes when its owner is done with it, and never while a thread is reading: the system
+    would hand its number to the next file that is opened, and the read would go there."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._closed = False
+
+    def __enter__(self) -> int:
+        with self._lock:
+            if self._closed:
+                raise DczError("the reader is closed; open the file again")
+            self._readers += 1
+        return self._fd
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            last = self._closed and self._readers == 0
+        if last:
+            os.close(self._fd)
+
+    def close(self) -> None:
+        """Closes it, or leaves that to the last thread that reads."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            idle = self._readers == 0
+        if idle:
+            os.close(self._fd)
+
+
 class FileSource:
-    """A file of the operating system, read at offsets, so that threads need no lock."""
+    """A file of the operating system, read at offsets, so that threads need no lock.
+
+    A file that nobody closes closes itself when it is no longer referenced."""
 
     remote = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
-        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        # A FIFO without a writer must not block; for regular files the flag means nothing.
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+        fd = os.open(path, flags)
         try:
-            status = os.fstat(self._fd)
+            status = os.fstat(fd)
             if stat.S_ISDIR(status.st_mode):
-                raise IsADirectoryError(21, "Is a directory", self.name)
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), self.name)
+            if not stat.S_ISREG(status.st_mode):
+                raise DczError(f"{self.name}: is not a regular file, but {_kind(status.st_mode)}; copy it to a file")
             self.size = status.st_size
         except BaseException:
-            os.close(self._fd)
+            os.close(fd)
             raise
+        self._descriptor = _Descriptor(fd)
+        self._finalizer = weakref.finalize(self, self._descriptor.close)
 
     def read_into(self, offset: int, out: U8) -> None:
         view = memoryview(out)
         done = 0
-        while done < len(view):
-            got = os.preadv(self._fd, [view[done:]], offset + done)
-            if got == 0:
-                raise short(self.name, offset, len(view), done)
-            done += got
+        with self._descriptor as fd:
+            while done < len(view):
+                got = os.preadv(fd, [view[done:]], offset + done)
+                if got == 0:
+                    raise short(self.name, offset, len(view), done)
+                done += got
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._finalizer()
+
+
+def _kind(mode: int) -> str:
+    """What a file that is not regular is called."""
+    kinds = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a character device"))
+    return next((name for test, name in kinds if test(mode)), "a device")
 
 
 class BytesSource:
@@ -131,6 +181,22 @@ class ObjectSource:
                 done += len(part)
 
     def close(self) -> None: ...
+
+
+def origin(file: object) -> object:
+    """What opens the same bytes again, in a copy or another process: an absolute path, a URL, or the bytes.
+
+    Raises `DczError` for a file object, which has no such thing."""
+    if is_url(file) or isinstance(file, bytes):
+        return file
+    if isinstance(file, (str, os.PathLike)):
+        return os.path.abspath(file)
+    if isinstance(file, (bytearray, memoryview)):
+        return bytes(file)
+    raise DczError(
+        f"a reader of a file object ({type(file).__name__}) cannot be copied or sent to another process; "
+        "open the file by its path or URL"
+    )
 
 
 def open_source(file: object, *, sequential: bool = False) -> Source:

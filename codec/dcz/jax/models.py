@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dcz.adapters import Progress, convert_all, match
 from dcz.api import load_file
-from dcz.container.reader import Reader
+from dcz.container.opening import open_file
 from dcz.jax.paths import Tree, flatten
 from dcz.jax.tensors import from_array, save_file
 
@@ -67,7 +67,7 @@ def load_model(
     """
     tree = flatten(_state(model))
     expected = {name: (leaf.shape, np.dtype(leaf.dtype).name) for name, leaf in tree.leaves.items()}
-    with Reader(file) as reader:
+    with open_file(file) as reader:
         match(reader, expected, strict, "load_model")
         names = [name for name in expected if name in reader]
     arrays = load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)

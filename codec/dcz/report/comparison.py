@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.container import Reader
+from dcz.container import Reader, ShardedReader
 from dcz.convert import open_model
 from dcz.errors import DczError
 from dcz.report.sizes import measure, value_names
@@ -31,7 +31,7 @@ def compare(
     """What each tensor takes in every layout, in exact bytes, without packing anything.
 
     Args:
-        model: names to numpy arrays, an open `Reader`, or a file that `dcz pack` reads.
+        model: names to numpy arrays, an open reader, or a file that `dcz pack` reads.
         shapes: for .net files, the network's deploy prototxt or JSON.
         progress: called with (bytes done, bytes in all) after each tensor.
 
@@ -55,7 +55,7 @@ def compare(
     """
     if isinstance(model, Mapping) and shapes is not None:
         raise DczError("shapes: are for .net files; arrays have their own")
-    if isinstance(model, Reader):
+    if isinstance(model, (Reader, ShardedReader)):
         return _of_reader(model, progress)
     if isinstance(model, Mapping):
         arrays, aliases = _arrays(model)
@@ -84,7 +84,7 @@ def together(reports: list[StorageReport]) -> StorageReport:
     return StorageReport(f"{len(reports)} files", tuple(tensors), aliases)
 
 
-def _of_reader(reader: Reader, progress: Progress | None) -> StorageReport:
+def _of_reader(reader: Reader | ShardedReader, progress: Progress | None) -> StorageReport:
     infos = [reader.info(name) for name in sorted(reader) if name not in reader.aliases]
     found = ((info.name, reader.get_tensor(info.name)) for info in infos)
     return _report(reader.source, found, dict(reader.aliases), len(infos), sum(info.nbytes for info in infos), progress)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dcz import numpy as arrays
 from dcz.adapters import Adapter, Progress, convert_all, save_bytes, save_tensors
-from dcz.container.reader import Reader
+from dcz.container.opening import open_file
 from dcz.dtypes import DTYPES, Dtype, by_numpy
 from dcz.errors import DczError, UnsupportedError
 
@@ -132,7 +132,7 @@ def torch_dtype(dtype: Dtype, name: str) -> torch.dtype:
 
 def _load_meta(file: str | os.PathLike[str] | bytes | BinaryIO, names: Iterable[str] | None) -> dict[str, torch.Tensor]:
     """Shapes and dtypes alone."""
-    with Reader(file) as reader:
+    with open_file(file) as reader:
         made: dict[str, torch.Tensor] = {}
         out = {}
         for name in reader if names is None else names:

@@ -20,7 +20,7 @@ from dcz.report.storage import StorageReport
 from dcz.text import printable
 
 if TYPE_CHECKING:
-    from dcz.container import Reader
+    from dcz.container import Reader, ShardedReader
 
 _HERE = Path(__file__).parent
 
@@ -35,7 +35,7 @@ def check_library() -> None:
         ) from None
 
 
-def write(report: StorageReport, path: str, reader: Reader | None = None) -> None:
+def write(report: StorageReport, path: str, reader: Reader | ShardedReader | None = None) -> None:
     """Writes the page; with a reader, also the chunks and checksums of its file."""
     from dcz.io.sinks import PathSink
 
@@ -48,7 +48,7 @@ def write(report: StorageReport, path: str, reader: Reader | None = None) -> Non
         raise
 
 
-def build(report: StorageReport, reader: Reader | None = None) -> str:
+def build(report: StorageReport, reader: Reader | ShardedReader | None = None) -> str:
     """The page."""
     check_library()
     import vl_convert

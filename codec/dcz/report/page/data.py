@@ -11,7 +11,7 @@ from dcz.report.storage import LAYOUTS, StorageReport, TensorStorage
 from dcz.text import printable
 
 if TYPE_CHECKING:
-    from dcz.container import Reader
+    from dcz.container import Reader, ShardedReader
 
 # Rows of chunk directories a page holds at most, and of each tensor's.
 _CHUNKS, _CHUNKS_EACH = 6000, 64
@@ -73,7 +73,7 @@ def _tensor(t: TensorStorage) -> dict[str, object]:
     }
 
 
-def chunks(reader: Reader) -> dict[str, object]:
+def chunks(reader: Reader | ShardedReader) -> dict[str, object]:
     """The directory of a packed file: of each tensor its chunks with their lengths and checksums."""
     out: dict[str, object] = {}
     left = _CHUNKS

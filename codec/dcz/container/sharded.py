@@ -1,0 +1,255 @@
+"""A model in several dcz files, read by their index as if it were one file."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from threading import RLock
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING
+
+from numpy.typing import DTypeLike, NDArray
+
+from dcz.container.file import check_bytes
+from dcz.container.reader import Reader, TensorInfo
+from dcz.container.shards import ShardIndex
+from dcz.container.slices import TensorSlice
+from dcz.container.sparse import Clusters
+from dcz.errors import DczError, FormatError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+# Shards that stay open. One that is used again after that is opened again, so that a model of a thousand shards does
+# not need a thousand file descriptors.
+_OPEN = 32
+
+
+class ShardedReader(Mapping[str, NDArray]):
+    """The files of a shard index, open for reading: a mapping of names to arrays with the methods of `Reader`.
+
+    Opening reads the index alone. A shard is opened when one of its tensors is asked for. Names of one tensor lie in
+    one shard; a name is looked for in the shard that the index gives it.
+
+    Args:
+        file: the path or URL of a `*.dcz.index.json`.
+        sequential: as in `Reader`.
+        max_bytes: as in `Reader`, for each shard.
+
+    Raises:
+        FormatError: the index is malformed, or its files are missing or do not belong to it.
+        TruncatedError: a file is shorter than the index says.
+
+    >>> import numpy, dcz, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> index = dcz.save_sharded({"a": numpy.arange(3), "b": numpy.ones(2)}, folder, shard_size=30)
+    >>> with dcz.open(index) as model:
+    ...     print(len(model.shards), model["a"], model.info("b").shape)
+    2 [0 1 2] (2,)
+    """
+
+    def __init__(self, file: str | os.PathLike[str], *, sequential: bool = False) -> None:
+        self._index = ShardIndex.read(file)
+        self._sequential = sequential
+        self._readers: OrderedDict[str, Reader] = OrderedDict()
+        self._lock = RLock()
+        self._closed = False
+
+    # -- a mapping
+
+    def __getitem__(self, name: str) -> NDArray:
+        return self.get_tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index.weight_map)
+
+    def __len__(self) -> int:
+        return len(self._index.weight_map)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index.weight_map
+
+    # -- what is in the files
+
+    @property
+    def source(self) -> str:
+        """Where the index is."""
+        return self._index.path
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The paths of the files, in the order their tensors come in."""
+        return tuple(self._index.locate(file) for file in self._index.files())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together, without the index."""
+        return sum(self._size(file) for file in self._index.files())
+
+    @cached_property
+    def metadata(self) -> Mapping[str, object]:
+        """The metadata of all files, read-only; where two of them differ, the first file's."""
+        found: dict[str, object] = {}
+        for file in self._index.files():
+            found = {**self._open(file).metadata, **found}
+        return MappingProxyType(found)
+
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """Second names of tensors, and which they name."""
+        found: dict[str, str] = {}
+        for file in self._index.files():
+            found.update(item for item in self._open(file).aliases.items() if item[0] in self._index.weight_map)
+        return MappingProxyType(found)
+
+    def info(self, name: str) -> TensorInfo:
+        """Shape, dtype and layout of a tensor, without reading it."""
+        return self._reader(name).info(name)
+
+    # -- tensors
+
+    def get_tensor(self, name: str, *, out: NDArray | None = None) -> NDArray:
+        """A tensor; see `Reader.get_tensor`."""
+        return self._reader(name).get_tensor(name, out=out)
+
+    def get_slice(self, name: str) -> TensorSlice:
+        """A view that reads only what its indexing touches; see `Reader.get_slice`."""
+        return self._reader(name).get_slice(name)
+
+    def get_csr(self, name: str, *, dtype: DTypeLike | None = None) -> csr_array:
+        """A matrix as a `scipy.sparse.csr_array`; see `Reader.get_csr`."""
+        return self._reader(name).get_csr(name, dtype=dtype)
+
+    def get_clusters(self, name: str) -> Clusters:
+        """The clusters of a tensor; see `Reader.get_clusters`."""
+        return self._reader(name).get_clusters(name)
+
+    def load(
+        self,
+        *,
+        names: Iterable[str] | None = None,
+        threads: int | None = None,
+        out: Mapping[str, NDArray] | None = None,
+        max_bytes: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> dict[str, NDArray]:
+        """Many tensors at once; arguments and errors as in `dcz.load_file`.
+
+        Every shard's index is read before the first tensor is decoded, so what is missing is known at once."""
+        wanted = list(self._index.weight_map) if names is None else list(names)
+        for name in (*wanted, *(out or ())):
+            self._file(name)
+        if strangers := set(out or ()) - set(wanted):
+            raise DczError(f"out: {min(strangers)!r} is not among the tensors to load")
+        groups: dict[str, list[str]] = {}
+        for name in wanted:
+            groups.setdefault(self._index.weight_map[name], []).append(name)
+        sizes = {file: self._nbytes(file, group) for file, group in groups.items()}
+        total = sum(sizes.values())
+        check_bytes(total, sum(self._size(file) for file in groups), max_bytes)
+        arrays: dict[str, NDArray] = {}
+        done = 0
+
+        def report(here: int, _: int) -> None:
+            if progress is not None:
+                progress(done + here, total)
+
+        for file, group in groups.items():
+            mine = {name: out[name] for name in group if name in out} if out else None
+            reader = self._open(file)
+            arrays |= reader.load(names=group, threads=threads, out=mine, max_bytes=sizes[file], progress=report)
+            done += sizes[file]
+        return {name: arrays[name] for name in wanted}
+
+    def check_names(self) -> dict[str, list[int]]:
+        """Opens every shard: each has exactly the tensors that the index puts there. Returns the path of each shard
+        and the bytes that each of its tensors decodes to.
+
+        Raises `FormatError` that names the shard and a tensor that is in one of the two alone."""
+        found: dict[str, list[int]] = {}
+        for file in self._index.files():
+            reader = self._open(file)
+            listed = set(self._index.names(file))
+            if strangers := [name for name in reader if name not in listed]:
+                more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+                raise FormatError(
+                    f"{self._index.locate(file)}: tensor {strangers[0]!r:.80}{more} is not in the index {self.source}; "
+                    "index and files do not belong together"
+                )
+            found[self._index.locate(file)] = [reader.info(n).nbytes for n in reader if n not in reader.aliases]
+        return found
+
+    # -- the files
+
+    def close(self) -> None:
+        """Closes all files; tensors already read stay."""
+        with self._lock:
+            self._closed = True
+            while self._readers:
+                self._readers.popitem()[1].close()
+
+    def __enter__(self) -> ShardedReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Callable[..., ShardedReader], tuple[str, bool]]:
+        return _reopen, (self._index.path, self._sequential)
+
+    def __repr__(self) -> str:
+        return f"<dcz.ShardedReader {self.source}: {len(self)} tensors in {len(self.shards)} files>"
+
+    def _repr_html_(self) -> str:
+        from dcz.container.html import reader_table
+
+        return reader_table(self)
+
+    def _file(self, name: str) -> str:
+        """The shard of a tensor; `KeyError` where there is none."""
+        file = self._index.weight_map.get(name)
+        if file is None:
+            some = ", ".join(list(self._index.weight_map)[:8])
+            raise KeyError(f"{self.source}: no tensor named {name!r}; the model has {len(self)}: {some}")
+        return file
+
+    def _reader(self, name: str) -> Reader:
+        return self._open(self._file(name))
+
+    def _open(self, file: str) -> Reader:
+        """The reader of one shard, which has every tensor that the index puts there."""
+        with self._lock:
+            if self._closed:
+                raise DczError(f"{self.source}: the reader is closed; open the model again")
+            reader = self._readers.get(file)
+            if reader is None:
+                reader = Reader(self._index.locate(file), sequential=self._sequential)
+                try:
+                    if absent := [name for name in self._index.names(file) if name not in reader]:
+                        raise self._index.missing(file, absent)
+                except BaseException:
+                    reader.close()
+                    raise
+                self._readers[file] = reader
+            self._readers.move_to_end(file)
+            while len(self._readers) > _OPEN:
+                self._readers.popitem(last=False)  # not closed: a slice of one of its tensors may still be in use
+            return reader
+
+    def _size(self, file: str) -> int:
+        """Bytes of a shard, without opening it where the index or the file system tells."""
+        known = self._index.file_sizes.get(file)
+        return self._open(file).size if known is None else known
+
+    def _nbytes(self, file: str, names: list[str]) -> int:
+        """Bytes that these tensors of a shard decode to, each tied one once."""
+        infos = (self._open(file).info(name) for name in names)
+        return sum({info.name: info.nbytes for info in infos}.values())
+
+
+def _reopen(path: str, sequential: bool) -> ShardedReader:
+    return ShardedReader(path, sequential=sequential)

@@ -1,0 +1,165 @@
+"""A model in several files is read as if it were one: by `dcz.open`, `load_file`, `verify` and what stands on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dcz
+from dcz.errors import DczError, FormatError, TruncatedError
+from support.arrays import make_array
+from support.bits import assert_same_bits
+
+TENSORS = {
+    "a.weight": make_array(1, "F32", (300, 40), 0.1, 9),
+    "b.weight": make_array(2, "BF16", (70, 30), 1.0, 5),
+    "c.bias": make_array(3, "I64", (), 1.0, 5),
+    "d.weight": make_array(4, "F32", (64, 64), 0.3, 300),
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    tied = {**TENSORS, "a.tied": TENSORS["a.weight"]}
+    return Path(dcz.save_sharded(tied, tmp_path, shard_size=20_000, metadata={"step": 3}))
+
+
+def test_it_is_a_mapping_with_the_surface_of_a_reader(model: Path) -> None:
+    with dcz.open(model) as reader:
+        assert isinstance(reader, dcz.ShardedReader) and len(reader.shards) == 3
+        assert sorted(reader) == sorted([*TENSORS, "a.tied"]) and len(reader) == 5 and "c.bias" in reader
+        assert dict(reader.metadata) == {"step": 3} and dict(reader.aliases) == {"a.weight": "a.tied"}
+        assert reader.size == sum(os.path.getsize(shard) for shard in reader.shards)
+        assert reader.source == str(model) and str(model) in repr(reader) and "<table" in reader._repr_html_()
+        for name, array in TENSORS.items():
+            assert_same_bits(reader[name], array)
+            assert reader.info(name).shape == array.shape
+        assert_same_bits(reader.get_slice("d.weight")[3:9, ::2], TENSORS["d.weight"][3:9, ::2])
+        assert reader.get_csr("a.weight").nnz == np.count_nonzero(TENSORS["a.weight"].view("<u4"))
+        clusters = reader.get_clusters("a.weight")
+        assert clusters.mask.sum() == len(clusters.indices)
+    public = {name for name in dir(dcz.Reader) if not name.startswith("_")}
+    assert public <= {name for name in dir(dcz.ShardedReader) if not name.startswith("_")}
+
+
+def test_a_folder_stands_for_its_index(model: Path, tmp_path: Path) -> None:
+    assert_same_bits(dcz.load_file(model.parent)["b.weight"], TENSORS["b.weight"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"no \.dcz\.index\.json and no \.dcz file"):
+        dcz.open(tmp_path / "empty")
+
+
+def test_loading_all_of_it(model: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    out = {"b.weight": np.empty((70, 30), TENSORS["b.weight"].dtype)}
+    found = dcz.load_file(model, out=out, threads=2, progress=lambda *call: calls.append(call))
+    assert found["b.weight"] is out["b.weight"] and found["a.tied"] is found["a.weight"]
+    for name, array in TENSORS.items():
+        assert_same_bits(found[name], array)
+    assert calls[-1][0] == calls[-1][1] == sum(array.nbytes for array in TENSORS.values())
+    with pytest.raises(KeyError, match="no tensor named 'x'"):
+        dcz.load_file(model, names=["x"])
+    with pytest.raises(dcz.LimitError):
+        dcz.load_file(model, max_bytes=1000)
+
+
+def test_one_tensor_opens_one_file(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dcz.container import sharded
+
+    opened: list[str] = []
+    original = sharded.Reader
+
+    def counted(path: str, **options: object) -> dcz.Reader:
+        opened.append(os.path.basename(path))
+        return original(path, **options)
+
+    monkeypatch.setattr(sharded, "Reader", counted)
+    with dcz.open(model) as reader:
+        assert reader["d.weight"].shape == (64, 64) and reader.info("d.weight") and len(opened) == 1
+
+
+def test_more_shards_than_may_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dcz.container import sharded
+
+    monkeypatch.setattr(sharded, "_OPEN", 2)
+    tensors = {f"t{i}": np.full(9, i, np.float32) for i in range(6)}
+    index = dcz.save_sharded(tensors, tmp_path, shard_size=1)
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    with dcz.open(index) as reader:
+        part = reader.get_slice("t0")
+        for name, array in tensors.items():
+            assert_same_bits(reader[name], array)
+        if before:
+            assert len(os.listdir("/proc/self/fd")) <= before + 3
+        assert part[2] == 0  # its file has been let go by the reader, not by the slice
+
+
+def test_it_is_pickled_by_its_name(model: Path) -> None:
+    with dcz.open(model) as reader:
+        again = pickle.loads(pickle.dumps(reader))
+    assert_same_bits(again["b.weight"], TENSORS["b.weight"])
+    with pytest.raises(DczError, match="the reader is closed"):
+        reader["b.weight"]
+
+
+def test_verify_covers_every_file_and_every_name(model: Path) -> None:
+    found = dcz.verify(model)
+    assert found.tensors == 4 and found.decoded == sum(array.nbytes for array in TENSORS.values())
+    document = json.loads(model.read_text())
+    dropped = {name: file for name, file in document["weight_map"].items() if name != "d.weight"}
+    model.write_text(json.dumps({**document, "weight_map": {**dropped, "c.bias": document["weight_map"]["d.weight"]}}))
+    with pytest.raises(FormatError, match="tensor 'c.bias' is not in the index"):
+        dcz.verify(model)
+
+
+def test_a_broken_shard_is_named(model: Path) -> None:
+    shard = sorted(model.parent.glob("*.dcz"))[1]
+    data = bytearray(shard.read_bytes())
+    shard.write_bytes(data[:-5])
+    with pytest.raises(TruncatedError, match=shard.name):
+        dcz.open(model)
+    data[100] ^= 1
+    shard.write_bytes(data)
+    with dcz.open(model) as reader, pytest.raises(dcz.ChecksumError, match=shard.name):
+        dict(reader)
+    shard.unlink()
+    with pytest.raises(FormatError, match=shard.name):
+        dcz.open(model)
+
+
+def test_what_takes_a_mapping_takes_it(model: Path, tmp_path: Path) -> None:
+    with dcz.open(model) as reader:
+        assert dcz.compare(reader).weights == dcz.compare(dcz.load_file(model)).weights
+        recipe = {"density": 0.5}
+        lazily, whole = (dcz.compress(model, recipe, keep_nonfinite=True) for model in (reader, dict(reader)))
+        for name in whole:
+            assert_same_bits(np.asarray(lazily[name]), np.asarray(whole[name]))
+        dcz.save_file(reader, tmp_path / "one.dcz")
+    for name, array in TENSORS.items():
+        assert_same_bits(dcz.load_file(tmp_path / "one.dcz")[name], array)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shard_size": 0}, "shard_size: expected a positive number"),
+        ({"shard_size": "much"}, "shard size"),
+        ({"name": "../m"}, "beginning of a file name"),
+    ],
+)
+def test_options_that_make_no_files(tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(DczError, match=message):
+        dcz.save_sharded(TENSORS, tmp_path, **options)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failed_save_leaves_the_folder_as_it_was(model: Path) -> None:
+    before = {path.name: path.read_bytes() for path in model.parent.iterdir()}
+    with pytest.raises(DczError):
+        dcz.save_sharded({"a": TENSORS["a.weight"], "b": np.array(["text"])}, model.parent)
+    assert {path.name: path.read_bytes() for path in model.parent.iterdir()} == before
