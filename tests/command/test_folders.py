@@ -134,7 +134,7 @@ ERRORS = {
     "inside itself": (("pack", "tiny", "tiny/new"), "lies in the folder that is converted; name one beside it"),
     "a file": (("pack", "tiny", "many/a.safetensors"), "already exists"),
     "no folder around it": (("pack", "tiny", "no/new"), "does not exist; create it first"),
-    "a size that is none": (("pack", "tiny", "new", "--shard-size", "x"), "'x' is no size"),
+    "a size that is none": (("pack", "tiny", "new", "--shard-size", "x"), "'x' is not a size"),
     "shards of one file": (("pack", "tiny", "new.dcz", "--shard-size", "1MB"), "a shard size is for several files"),
     "a folder from a file": (("pack", "tiny/model.safetensors", "new"), "the name of a packed file ends in .dcz"),
 }

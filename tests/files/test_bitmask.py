@@ -95,8 +95,8 @@ BROKEN = {
     "a mask of words": ({"w.bitmask": np.zeros((9, 2), np.int16)}, "its bitmask should be U8"),
     "a shape of floats": ({"w.shape": np.ones(2)}, "its shape should be a list of int64, found F64"),
     "no shape": ({"w.shape": np.zeros(0, np.int64)}, "its shape should be a list of int64"),
-    "negative lengths": ({"w.shape": np.array([-9, 9])}, "is beyond measure"),
-    "lengths beyond measure": ({"w.shape": np.array([1 << 40, 1 << 40])}, "is beyond measure"),
+    "negative lengths": ({"w.shape": np.array([-9, 9])}, "not integers of at least zero"),
+    "lengths beyond measure": ({"w.shape": np.array([1 << 40, 1 << 40])}, "takes more than 281474976710656 bytes"),
     "weights in rows": ({"w.compressed": np.ones((3, 3), np.float32)}, "its weights should be a list"),
 }
 
@@ -105,15 +105,14 @@ BROKEN = {
 def test_an_error(tmp_path: Path, name: str) -> None:
     change, message = BROKEN[name]
     save_file(compressed("w", DENSE) | change, tmp_path / "m.safetensors")
-    with pytest.raises(FormatError, match=message):
+    with pytest.raises((FormatError, LimitError), match=message):
         read(tmp_path / "m.safetensors")
 
 
-def test_more_than_good_sense_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_good_sense_allows(tmp_path: Path) -> None:
     save_file(compressed("w", DENSE), tmp_path / "m.safetensors")
-    monkeypatch.setattr("dcz.limits.default_max_bytes", lambda size: 300)
-    with pytest.raises(LimitError, match="would take 324 bytes"):
-        open_model(tmp_path / "m.safetensors")
+    with pytest.raises(LimitError, match="decoding needs 324 bytes"):
+        open_model(tmp_path / "m.safetensors", max_bytes=300)
 
 
 def test_other_files_are_read_as_they_are(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def without(monkeypatch: pytest.MonkeyPatch):
 def test_reading(tmp_path: Path, without, extension: str) -> None:
     library, extra = READ[extension]
     without(library)
-    (tmp_path / f"w{extension}").write_bytes(b"PK\3\4")
+    (tmp_path / f"w{extension}").write_bytes(b"\x08\x07")
     with pytest.raises(UnsupportedError, match=rf"w{extension}: needs {library}, .* pip install 'dcz\[{extra}\]'"):
         open_model(tmp_path / f"w{extension}")
 

@@ -140,7 +140,7 @@ def test_a_file_without_tensors(tmp_path: Path) -> None:
 
 HUGE = struct.pack("<Q", (1 << 64) - 1)
 ERRORS = {
-    "nothing": (b"", FormatError, "no GGUF file"),
+    "nothing": (b"", TruncatedError, "the file is empty; finish the download"),
     "text": (b"no model at all", FormatError, "no GGUF file, but one that begins with"),
     "a header cut off": (build([entry("w", [4], 0, 0)])[:30], TruncatedError, "finish the download"),
     "version 1": (build([], version=1), UnsupportedError, "GGUF version 1; 2 and 3 are read"),

@@ -95,7 +95,7 @@ def test_packing(net: Path, tmp_path: Path) -> None:
 
 def test_every_truncation(net: Path) -> None:
     data = net.read_bytes()
-    for length in [*range(0, len(data), 17), len(data) - 1]:
+    for length in [*range(1, len(data), 17), len(data) - 1]:
         net.write_bytes(data[:length])
         with pytest.raises(TruncatedError, match="it is cut off, or does not belong to these shapes"):
             open_model(net, shapes=net.with_suffix(".prototxt"))
@@ -109,7 +109,7 @@ def test_every_truncation(net: Path) -> None:
         ({**SHAPES, "fc": (5, 10)}, r"layer 'fc' has a weight at position [0-9]+, its shape \(5, 10\) has fewer"),
         ({**SHAPES, "fc": (6, 54)}, "does not belong to these shapes"),
         ({}, "bytes are left behind the last layer"),
-        ({"a": (1 << 30, 1 << 30, 2, 2)}, "no file of [0-9]+ bytes holds shape"),
+        ({"a": (1 << 30, 1 << 30, 2, 2)}, "layer 'a': shape .* takes more than 281474976710656 bytes"),
         ({"conv1": (4, 3, 3, 3), "conv1.weight": (6, 2, 3, 1), "fc": (5, 54)}, "name layer 'conv1' twice"),
     ],
 )

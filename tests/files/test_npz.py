@@ -262,7 +262,7 @@ def test_archives_that_would_fill_the_memory(tmp_path: Path, compression: int, m
     assert (tmp_path / "w.npz").stat().st_size < 100_000
     monkeypatch.setattr("dcz.limits.FREE_EXPANSION_BYTES", 1 << 20)
     monkeypatch.setattr("dcz.limits.EXPANSION_RATIO", 10)
-    with pytest.raises(LimitError, match="w.npz: tensor 'w': would take 67108864 bytes"):
+    with pytest.raises(LimitError, match="w.npz: tensor 'w'.*: decoding needs 67108864 bytes"):
         open_model(tmp_path / "w.npz")
 
 
@@ -279,11 +279,14 @@ def test_pipes_are_not_waited_for(tmp_path: Path, name: str) -> None:
         open_model(tmp_path / name)
 
 
-@pytest.mark.parametrize("data", [b"", b"text", b"PK\x03\x04", b"\x93NUMPY", b"\x93NUMPY\x09\x00" + bytes(99)])
+@pytest.mark.parametrize("data", [b"text", b"PK\x03\x04", b"\x93NUMPY", b"\x93NUMPY\x09\x00" + bytes(99)])
 def test_files_that_are_something_else(tmp_path: Path, data: bytes) -> None:
-    for name, message in (("w.npz", "not an npz archive"), ("w.npy", "not an npy file")):
+    for name, message in (
+        ("w.npz", "not an npz archive|is a numpy array"),
+        ("w.npy", "not an npy file|is a zip archive"),
+    ):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(FormatError, match=message):
+        with pytest.raises((FormatError, UnsupportedError), match=message):
             read(tmp_path / name)
 
 

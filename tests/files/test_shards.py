@@ -248,5 +248,5 @@ def test_sizes(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "GB", "-1GB", "5XB", "1e9", "nan", "0.0001KB", "5GB!"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(DczError, match="is no size; write a number with a unit"):
+    with pytest.raises(DczError, match="is not a size; write a number with a unit"):
         parse_size(text)

@@ -24,6 +24,13 @@ Threads = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace DST if it exists.")]
+MaxBytes = Annotated[
+    Optional[str],
+    typer.Option(
+        help="How much all arrays of a file may take, such as 40GB; by default a generous multiple of its size.",
+        show_default=False,
+    ),
+]
 ShardSize = Annotated[
     Optional[str],
     typer.Option(help="Start another file after so many bytes of arrays, such as 500MB; 5GB if there are several."),
@@ -55,6 +62,13 @@ def print_left_out(left_out: Mapping[str, str]) -> None:
         print(f"warning: left out: {printable(name)}: {printable(reason)}", file=sys.stderr)
     if len(left_out) > _LISTED:
         print(f"warning: left out: {len(left_out) - _LISTED} more; --json lists them all", file=sys.stderr)
+
+
+def allowance(max_bytes: str | None) -> int | None:
+    """The value of `--max-bytes` as a number."""
+    from dcz.convert import parse_size
+
+    return None if max_bytes is None else parse_size(max_bytes, "max bytes")
 
 
 def size(n: float) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from dcz.cli import folders
-from dcz.cli.common import Json, check_input, print_json, progress, show
+from dcz.cli.common import Json, MaxBytes, allowance, check_input, print_json, progress, show
 from dcz.text import printable
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def diff(
     shapes: Annotated[
         Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
     ] = None,
+    max_bytes: MaxBytes = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; stop at the first difference.")] = False,
     json: Json = False,
 ) -> None:
@@ -48,7 +49,12 @@ def diff(
     from dcz.convert.difference import differences
 
     try:
-        with _open(a, shapes) as one, _open(b, shapes) as other, progress("comparing", quiet or json) as report:
+        limit = allowance(max_bytes)
+        with (
+            _open(a, shapes, limit) as one,
+            _open(b, shapes, limit) as other,
+            progress("comparing", quiet or json) as report,
+        ):
             found: list[Difference] = []
             for difference in differences(one, other, progress=report):
                 found.append(difference)
@@ -73,13 +79,13 @@ def diff(
         raise typer.Exit(1)
 
 
-def _open(path: str, shapes: Path | None):
+def _open(path: str, shapes: Path | None, max_bytes: int | None):
     from dcz.convert import open_model
 
     if folders.is_folder(path):
-        return open_model(folders.weights(path))
+        return open_model(folders.weights(path), max_bytes=max_bytes)
     check_input(path)
-    return open_model(path, shapes=shapes if path.lower().endswith(".net") else None)
+    return open_model(path, shapes=shapes if path.lower().endswith(".net") else None, max_bytes=max_bytes)
 
 
 def table(found: list[Difference]) -> Table:

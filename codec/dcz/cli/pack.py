@@ -15,9 +15,11 @@ from dcz.cli import folders
 from dcz.cli.common import (
     Force,
     Json,
+    MaxBytes,
     Quiet,
     ShardSize,
     Threads,
+    allowance,
     check_input,
     check_output,
     file_bytes,
@@ -54,6 +56,7 @@ def pack(
         bool, typer.Option("--keep-nonfinite", help="With --recipe: leave tensors with NaN or infinity alone.")
     ] = False,
     shard_size: ShardSize = None,
+    max_bytes: MaxBytes = None,
     threads: Threads = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -91,7 +94,10 @@ def pack(
         raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC -o DST")
     check_output(dst, force)
     target = open_target(dst, profile=profile, threads=threads, shard_size=limit, replace=force)
-    with open_model(source, shapes=shapes) as model, progress("packing", quiet or json) as report:
+    with (
+        open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
+        progress("packing", quiet or json) as report,
+    ):
         check_not_empty(model, source)
         if treatment is None:
             moved, reports = transfer(model, target, progress=report), {}

@@ -11,9 +11,11 @@ from dcz.cli import folders
 from dcz.cli.common import (
     Force,
     Json,
+    MaxBytes,
     Quiet,
     ShardSize,
     Threads,
+    allowance,
     check_input,
     check_output,
     file_bytes,
@@ -33,6 +35,7 @@ def unpack(
     ],
     shapes: Annotated[Optional[Path], typer.Option(help="For .net files.", hidden=True)] = None,
     shard_size: ShardSize = None,
+    max_bytes: MaxBytes = None,
     threads: Threads = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -55,7 +58,10 @@ def unpack(
         check_input(src)
     check_output(output, force)
     target = open_target(output, threads=threads, shard_size=limit, replace=force)
-    with open_model(source, shapes=shapes) as model, progress("unpacking", quiet or json) as report:
+    with (
+        open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
+        progress("unpacking", quiet or json) as report,
+    ):
         moved = transfer(model, target, progress=report)
     after = file_bytes(output)
     if json:

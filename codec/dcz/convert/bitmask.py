@@ -10,15 +10,15 @@ library no longer read. They are read as the one dense tensor they stand for.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from math import prod
 
 import numpy as np
 
 from dcz import limits
+from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Tensor
-from dcz.errors import FormatError, LimitError
+from dcz.errors import FormatError
 
 _PARTS = ("shape", "compressed", "bitmask", "row_offsets")
 
@@ -26,8 +26,8 @@ _PARTS = ("shape", "compressed", "bitmask", "row_offsets")
 class BitmaskModel:
     """A model with its bitmask tensors as dense ones, or the model as it is where it has none."""
 
-    def __init__(self, inner: Model, path: str | os.PathLike[str]) -> None:
-        self._inner, self._path = inner, os.fspath(path)
+    def __init__(self, inner: Model, guard: Guard) -> None:
+        self._inner, self._path, self._guard = inner, guard.path, guard
         self.metadata: Mapping[str, object] = inner.metadata
         self.aliases: Mapping[str, str] = inner.aliases
         self._stored = {tensor.name: tensor for tensor in inner.tensors()}
@@ -36,9 +36,6 @@ class BitmaskModel:
         for name in names:
             if all(f"{name}.{part}" in self._stored for part in _PARTS) and name not in self._stored:
                 self._dense[name] = self._describe(name)
-        total = sum(tensor.nbytes for tensor in self._dense.values())
-        if total > limits.default_max_bytes(sum(tensor.nbytes for tensor in self._stored.values())):
-            raise LimitError(f"{self._path}: its bitmask tensors would take {total} bytes")
 
     def _describe(self, name: str) -> Tensor:
         where = f"{self._path}: tensor {name!r:.80}"
@@ -46,8 +43,7 @@ class BitmaskModel:
         if shape.dtype.code != "I64" or len(shape.shape) != 1 or not 0 < shape.shape[0] <= limits.MAX_DIMENSIONS:
             raise FormatError(f"{where}: its shape should be a list of int64, found {shape.dtype.code} {shape.shape}")
         lengths = tuple(self._inner.read(shape.name).tolist())
-        if any(not 0 <= n < 1 << 48 for n in lengths) or prod(lengths) >= 1 << 48:
-            raise FormatError(f"{where}: shape {lengths} is beyond measure")
+        self._guard.shape(lengths, values.dtype.itemsize, f"tensor {name!r:.80}")
         rows = (*lengths[:-1], -(-lengths[-1] // 8))
         if mask.dtype.code != "U8" or (mask.shape != rows and mask.shape != (-(-prod(lengths) // 8),)):
             raise FormatError(f"{where}: its bitmask should be U8 {rows}, found {mask.dtype.code} {mask.shape}")
@@ -84,12 +80,12 @@ class BitmaskModel:
         self._inner.__exit__(*error)
 
 
-def with_dense_bitmasks(inner: Model, path: str | os.PathLike[str]) -> Model:
+def with_dense_bitmasks(inner: Model, guard: Guard) -> Model:
     """The model with its bitmask tensors as dense ones; `inner` is closed on an error."""
     if not any(tensor.name.endswith(".bitmask") for tensor in inner.tensors()):
         return inner
     try:
-        return BitmaskModel(inner, path)
+        return BitmaskModel(inner, guard)
     except BaseException:
         inner.__exit__()
         raise

@@ -17,7 +17,7 @@ from math import prod
 
 import numpy as np
 
-from dcz import limits
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
@@ -47,9 +47,9 @@ class CoremlModel:
 
     aliases: Mapping[str, str] = {}
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
-        os.stat(path)  # a missing file is the operating system's to report
+        self._guard = guard or Guard(path, ".mlmodel")
         self._proto, self._types = _protos(path)
         self._file = _program_file(self._path)
         self._folder = os.path.dirname(os.path.abspath(self._file))
@@ -65,10 +65,6 @@ class CoremlModel:
                 self._entries[name], self._tensors[name] = entry, self._describe(name, kind)
                 if self._kind(kind) in _PACKED:
                     kinds[name] = self._kind(kind)
-            stored = os.path.getsize(self._file) + sum(source.size for source in self._sources.values())
-            total = sum(tensor.nbytes for tensor in self._tensors.values())
-            if total > limits.default_max_bytes(stored):
-                raise LimitError(f"{self._path}: its weights would take {total} bytes")
         except BaseException:
             self.__exit__()
             raise

@@ -9,13 +9,14 @@ import numpy as np
 
 from dcz import dtypes
 from dcz.container import Reader, Writer
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 
 
 class DczModel:
     """A dcz file."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._reader = Reader(path, sequential=True)
         self.metadata: Mapping[str, object] = dict(self._reader.metadata)
         self.aliases: Mapping[str, str] = dict(self._reader.aliases)

@@ -10,6 +10,7 @@ from dcz.convert.bitmask import with_dense_bitmasks
 from dcz.convert.coreml import CoremlModel
 from dcz.convert.dcz_file import DczModel, DczTarget
 from dcz.convert.gguf import GgufModel, GgufTarget
+from dcz.convert.guard import Guard
 from dcz.convert.hdf5 import Hdf5Model
 from dcz.convert.hdf5_writer import Hdf5Target
 from dcz.convert.keras_archive import KerasModel, KerasTarget
@@ -22,20 +23,33 @@ from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
 from dcz.convert.shards import ShardedModel, ShardedTarget
 from dcz.convert.torch import TorchModel
 from dcz.convert.torch_writer import TorchTarget
-from dcz.errors import DczError, UnsupportedError
+from dcz.errors import DczError, FormatError, UnsupportedError
 from dcz.io.sources import is_url
 
 
-def _sharded(path: str | os.PathLike[str]) -> Model:
-    return ShardedModel(path, open_model)
+def _sharded(path: str | os.PathLike[str], guard: Guard) -> Model:
+    return ShardedModel(path, guard, _open_shard)
 
 
-def _safetensors(path: str | os.PathLike[str]) -> Model:
-    return with_dense_bitmasks(SafetensorsModel(path), path)
+def _open_shard(path: str, guard: Guard) -> Model:
+    extension = _extension(path, READABLE, "reading")
+    if extension.endswith(SUFFIX):
+        raise FormatError(f"{guard.path}: weight_map: {os.path.basename(path)!r:.80} is an index itself")
+    guard.beside(path, extension)
+    return _READERS[extension](path, guard)
 
 
-def _sharded_safetensors(path: str | os.PathLike[str]) -> Model:
-    return with_dense_bitmasks(ShardedModel(path, SafetensorsModel), path)
+def _open_safetensors_shard(path: str, guard: Guard) -> Model:
+    guard.beside(path, ".safetensors")
+    return SafetensorsModel(path, guard)
+
+
+def _safetensors(path: str | os.PathLike[str], guard: Guard) -> Model:
+    return with_dense_bitmasks(SafetensorsModel(path, guard), guard)
+
+
+def _sharded_safetensors(path: str | os.PathLike[str], guard: Guard) -> Model:
+    return with_dense_bitmasks(ShardedModel(path, guard, _open_safetensors_shard), guard)
 
 
 _READERS: dict[str, Callable[..., Model]] = {
@@ -109,14 +123,27 @@ def _remote_extension(url: str, what: str) -> str:
     return found
 
 
-def open_model(path: str | os.PathLike[str], *, shapes: str | os.PathLike[str] | None = None) -> Model:
-    """Opens a file to read its tensors. `shapes` goes with .net files."""
+def open_model(
+    path: str | os.PathLike[str],
+    *,
+    shapes: str | os.PathLike[str] | None = None,
+    max_bytes: int | None = None,
+) -> Model:
+    """Opens a file to read its tensors. `shapes` goes with .net files; `max_bytes` is how much all tensors may take,
+    by default a generous multiple of the file's size."""
     extension = _extension(path, READABLE, "reading")
-    if extension == ".net":
-        return NetModel(path, shapes)
-    if shapes is not None:
+    if is_url(path):
+        return DczModel(path)
+    if shapes is not None and extension != ".net":
         raise DczError(f"{os.fspath(path)}: shapes are for .net files; {extension} files have their own")
-    return _READERS[extension](path)
+    guard = Guard(path, extension, max_bytes)
+    model = NetModel(path, guard, shapes) if extension == ".net" else _READERS[extension](path, guard)
+    try:
+        guard.check(model)
+    except BaseException:
+        model.__exit__()
+        raise
+    return model
 
 
 def open_target(

@@ -14,6 +14,7 @@ from math import prod
 
 import numpy as np
 
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor, resolved
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
@@ -148,7 +149,8 @@ class GgufModel:
 
     aliases: Mapping[str, str] = {}
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
+        self._guard = guard or Guard(path, ".gguf")
         self._source = FileSource(path)
         try:
             self._header = self._read_header()

@@ -1,4 +1,17 @@
-"""What stands in front of every converter: files that may be read, and sizes that follow from numbers in them."""
+"""One guard in front of every converter: what kind of file this is, and how much it may ask for.
+
+A file of another format is a stranger's: its name may be that of a pipe, its shapes any numbers, its containers may
+hold each other, and a kilobyte may stand for gigabytes. The guard is made first, from the path, and then asked:
+
+    guard = Guard(path, ".h5", max_bytes=None)      regular, not empty, no web page, no Git LFS pointer
+    guard.beside(weights)                           the same for a further file of the model; its bytes count
+    guard.shape(shape, itemsize, where)             64 dimensions, sizes that fit 64 bits, zero times huge refused
+    guard.name(name, where)                         text that can be stored
+    guard.take(nbytes, what)                        bytes to be made, against one allowance
+    guard.visit(where)                              one step of a walk, against one count
+
+Every refusal is a `DczError` that begins with the file's name.
+"""
 
 from __future__ import annotations
 
@@ -6,68 +19,205 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from dcz import limits
-from dcz.convert.model import Tensor
-from dcz.errors import FormatError, LimitError, UnsupportedError
+from dcz.convert.kinds import HEAD, stranger
+from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
 
-# Of a file that a converter does not recognize: what it may be instead, by its first bytes.
-_HTML = (b"<!doctype html", b"<html")
-_LFS = b"version https://git-lfs.github.com/spec/"
+if TYPE_CHECKING:
+    from dcz.convert.model import Model, Tensor
 
-
-def check_file(path: str | os.PathLike[str]) -> int:
-    """The size of a regular file; raises `UnsupportedError` for pipes and devices, which may block or never end,
-    and `FormatError` for what was downloaded instead of weights."""
-    status = os.stat(path)
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(21, os.strerror(21), os.fspath(path))
-    if not stat.S_ISREG(status.st_mode):
-        raise UnsupportedError(f"{os.fspath(path)}: is not a regular file but a pipe, socket or device; copy it first")
-    with open(path, "rb") as file:
-        start = file.read(200).lstrip()
-    if start.startswith(_LFS):
-        raise FormatError(
-            f"{os.fspath(path)}: is a Git-LFS pointer and has no weights; fetch the file it stands for: git lfs pull"
-        )
-    if start.lower().startswith(_HTML):
-        raise FormatError(
-            f"{os.fspath(path)}: is an HTML page and has no weights; download the file itself, not the page about it"
-        )
-    return status.st_size
+# Entries of a file whose containers share nothing are fewer than its bytes; this many more may be shared.
+_SHARED_VISITS = 1 << 16
+# Files of a package, as of Core ML: a handful.
+_MAX_FILES = 10_000
 
 
-def check_shape(shape: Iterable[object], where: str) -> tuple[int, ...]:
-    """A shape that a file states; raises `FormatError` for what are no lengths and `LimitError` for too many."""
+class Guard:
+    """What one file, or a model in several, may be and may cost.
+
+    Args:
+        path: the file. Pipes, sockets and devices are refused without being opened.
+        extension: what its name says that it holds, such as ".npz"; None where that is not known.
+        max_bytes: how much may be made of it. By default what `dcz.load_file` allows, and never less than the file
+            has itself. All tensors together may take more than memory has, as they are read one at a time.
+
+    Raises `OSError` for a file that cannot be opened, `FormatError`, `TruncatedError` or `UnsupportedError` for
+    what is not weights by its first bytes or not a regular file.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], extension: str | None = None, max_bytes: int | None = None
+    ) -> None:
+        if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 0):
+            raise DczError(f"max_bytes: expected a number of bytes, found {max_bytes!r:.40}")
+        self.path = os.fspath(path)
+        self.stored = 0
+        self._max_bytes = max_bytes
+        self._taken = self._visits = 0
+        self._extension = extension
+        if extension is not None and os.path.isdir(self.path):
+            self._package()
+        else:
+            self.beside(self.path)
+
+    def _package(self) -> None:
+        """A folder that is one model: all its files count."""
+        files = [os.path.join(root, name) for root, _, names in os.walk(self.path) for name in names]
+        if len(files) > _MAX_FILES:
+            raise LimitError(f"{self.path}: {len(files)} files are more than {_MAX_FILES}; is it one model?")
+        for file in files:
+            status = os.stat(file)
+            _check_regular(file, status)
+            self.stored += status.st_size
+
+    def beside(self, path: str | os.PathLike[str], extension: str | None = None) -> int:
+        """Checks a further file of the model, such as external data; its bytes count as stored. Returns them."""
+        name = os.fspath(path)
+        size = check_file(name, self._extension if name == self.path else extension)
+        self.stored += size
+        return size
+
+    @property
+    def allowed(self) -> int:
+        """Bytes that may be in memory of what is stored: as `dcz.load_file` has it."""
+        if self._max_bytes is not None:
+            return self._max_bytes
+        return _allowed(self.stored)
+
+    @property
+    def allowed_in_all(self) -> int:
+        """Bytes that all tensors may take, of which one at a time is in memory."""
+        if self._max_bytes is not None:
+            return self._max_bytes
+        return _allowed_in_all(self.stored)
+
+    def take(self, nbytes: int, what: str) -> None:
+        """Counts bytes that are about to be made and kept, before they are."""
+        self._taken += nbytes
+        _check_bytes(f"{self.path}: {what}", self._taken, self.allowed)
+
+    def visit(self, where: str = "") -> None:
+        """Counts one step of a walk. Containers that lie in each other many times make more of them than the file
+        has bytes."""
+        self._visits += 1
+        if self._visits > self.stored + _SHARED_VISITS:
+            raise LimitError(
+                f"{self.path}: {where + ': ' if where else ''}its containers have more entries than the file has "
+                "bytes, as some are in others many times; save the weights alone"
+            )
+
+    def shape(self, shape: Iterable[object], itemsize: int, where: str) -> tuple[int, ...]:
+        """The lengths of a tensor of `itemsize` bytes each, checked.
+
+        The product of the lengths that are not zero is bounded, so that no intermediate size overflows."""
+        return check_shape(shape, f"{self.path}: {where}", itemsize)
+
+    def name(self, name: object, where: str = "a tensor's name") -> str:
+        """A name, checked: text of at most `limits.MAX_NAME_BYTES` bytes in UTF-8."""
+        if not isinstance(name, str):
+            raise FormatError(f"{self.path}: {where}: expected text, found {name!r:.80}")
+        try:
+            size = len(name.encode())
+        except UnicodeEncodeError:
+            raise FormatError(f"{self.path}: {where}: {name!r:.80} is not valid Unicode") from None
+        if size > limits.MAX_NAME_BYTES:
+            raise LimitError(f"{self.path}: {where}: {size} bytes are more than {limits.MAX_NAME_BYTES}: {name!r:.40}")
+        return name
+
+    def check(self, model: Model) -> None:
+        """Checks an open model as a whole: its names, its shapes, and the bytes all its tensors take."""
+        for name in (*(tensor.name for tensor in model.tensors()), *model.aliases):
+            self.name(name)
+        _check_sizes(self.path, model.tensors(), self.allowed, self.allowed_in_all)
+
+
+def check_file(path: str | os.PathLike[str], extension: str | None = None) -> int:
+    """The size of a regular file, checked by its first bytes: of what `extension` says where it is given.
+
+    Raises `UnsupportedError` for pipes, sockets and devices, which may block or never end, and the errors of
+    `dcz.convert.kinds` for what was downloaded instead of weights."""
+    name = os.fspath(path)
+    size, head = first_bytes(name)
+    if error := stranger(name, head, size, extension):
+        raise error
+    return size
+
+
+def check_shape(shape: Iterable[object], where: str, itemsize: int = 1) -> tuple[int, ...]:
+    """A shape that a file states. Raises `FormatError` for what are no lengths, `LimitError` for too many or too large.
+
+    The product of the lengths that are not zero is bounded, so that no intermediate size overflows."""
     lengths = tuple(shape)
-    if not all(isinstance(n, int) and n >= 0 for n in lengths):
-        raise FormatError(f"{where}: shape {list(lengths)!r:.80} has lengths that are not integers of at least zero")
     if len(lengths) > limits.MAX_DIMENSIONS:
         raise LimitError(f"{where}: {len(lengths)} dimensions; the limit is {limits.MAX_DIMENSIONS}")
-    total = 1
-    for length in lengths:
-        total *= max(int(length), 1)  # type: ignore[call-overload]
-        if total > limits.MAX_WORDS:
-            raise LimitError(f"{where}: shape {list(lengths)!r:.80} is larger than {limits.MAX_WORDS} elements")
-    return tuple(int(length) for length in lengths)  # type: ignore[call-overload]
+    bound = max(itemsize, 1)
+    for n in lengths:
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise FormatError(
+                f"{where}: shape {list(lengths)!r:.80} has lengths that are not integers of at least zero"
+            )
+        bound *= n or 1
+        if bound > limits.MAX_WORDS:
+            raise LimitError(f"{where}: shape {list(lengths)!r:.80} takes more than {limits.MAX_WORDS} bytes")
+    return lengths  # type: ignore[return-value]
 
 
 def check_sizes(path: str | os.PathLike[str], tensors: Iterable[Tensor], stored: int) -> None:
     """Raises `LimitError` where a file of `stored` bytes would expand further than `dcz.load_file` allows one: a
     tensor, which is in memory whole, or all of them, which are not and so may be larger than the memory."""
-    allowed, total = limits.default_max_bytes(stored), 0
-    allowed_in_all = max(allowed, limits.EXPANSION_RATIO * stored)
+    _check_sizes(os.fspath(path), tensors, _allowed(stored), _allowed_in_all(stored))
+
+
+def _allowed(stored: int) -> int:
+    return max(stored, limits.default_max_bytes(stored))
+
+
+def _allowed_in_all(stored: int) -> int:
+    return max(limits.FREE_EXPANSION_BYTES, limits.EXPANSION_RATIO * stored)
+
+
+def _check_sizes(path: str, tensors: Iterable[Tensor], allowed: int, allowed_in_all: int) -> None:
+    total = 0
     for count, tensor in enumerate(tensors, 1):
-        where = f"{os.fspath(path)}: tensor {tensor.name!r:.80}"
-        check_shape(tensor.shape, where)
+        where = f"{path}: tensor {tensor.name!r:.80}"
+        check_shape(tensor.shape, where, tensor.dtype.itemsize)
         total += tensor.nbytes
-        if tensor.nbytes > allowed or total > allowed_in_all:
-            raise LimitError(
-                f"{where}: would take {tensor.nbytes} bytes, {total} with those before; the limit for a file of {stored} "
-                f"bytes is {allowed} for a tensor and {allowed_in_all} for all"
-            )
+        _check_bytes(where, tensor.nbytes, allowed)
+        _check_bytes(f"{where} and those before", total, allowed_in_all)
         if count > limits.MAX_TENSORS:
-            raise LimitError(f"{os.fspath(path)}: more than {limits.MAX_TENSORS} tensors")
+            raise LimitError(f"{path}: more than {limits.MAX_TENSORS} tensors")
+
+
+def _check_bytes(where: str, wanted: int, allowed: int) -> None:
+    if wanted > allowed:
+        raise LimitError(
+            f"{where}: decoding needs {wanted} bytes; the limit is {allowed}; if the file is trusted, pass "
+            f"max_bytes={wanted} (--max-bytes {wanted})"
+        )
+
+
+def first_bytes(path: str) -> tuple[int, bytes]:
+    """Size and first bytes of a regular file; of nothing else a byte is read, as pipes and devices may block."""
+    _check_regular(path, os.stat(path))
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+    fd = os.open(path, flags)
+    try:
+        status = os.fstat(fd)  # it may have been replaced since
+        _check_regular(path, status)
+        return status.st_size, os.read(fd, HEAD)
+    finally:
+        os.close(fd)
+
+
+def _check_regular(path: str, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(21, "Is a directory", path)
+    if not stat.S_ISREG(status.st_mode):
+        names = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+        what = names.get(stat.S_IFMT(status.st_mode), "something else")
+        raise UnsupportedError(f"{path}: is not a regular file but {what}; copy its contents to a file first")
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:

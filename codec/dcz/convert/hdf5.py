@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from dcz import dtypes, limits
-from dcz.convert.guard import check_file, check_sizes
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
@@ -36,10 +36,11 @@ _ERRORS = (RuntimeError, KeyError, OSError, TypeError, ValueError, OverflowError
 class Hdf5Model:
     """An HDF5 file: its datasets. A second hard link to a dataset is a second name."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
-        self._stored = check_file(path)
+        self._guard = guard or Guard(path)
         self._h5py = need("h5py", "hdf5", path)
+        self.aliases: Mapping[str, str] = {}
         self.left_out: dict[str, str] = {}
         self._datasets: dict[str, tuple[h5py.Dataset, Dtype]] = {}
         self._seen: dict[object, str] = {}
@@ -53,11 +54,11 @@ class Hdf5Model:
             members = self._open()
             with self._errors(self._path):
                 self._walk(self._root["/"], "", 0)  # of the file itself HDF5 does not tell that it keeps an order
-            check_sizes(path, self.tensors(), self._stored)
+            self._guard.check(self)
         except BaseException:
             self._stack.close()
             raise
-        self.aliases: Mapping[str, str] = self._seconds
+        self.aliases = self._seconds
         found = {VALUES: self._values, TYPES: self._types, GROUPS: self._groups, "keras": members}
         self.metadata: Mapping[str, object] = {key: value for key, value in found.items() if value}
 
@@ -137,7 +138,7 @@ class Hdf5Model:
         except (UnsupportedError, TypeError) as error:
             self.left_out[name] = str(error).removeprefix(f"{where}: ")
             return
-        allowed = limits.default_max_bytes(self._stored)
+        allowed = self._guard.allowed
         if item.chunks is not None and prod(item.chunks) * dtype.itemsize > allowed:  # one is decompressed whole
             raise LimitError(f"{where}: chunks of {item.chunks} {dtype.code}; the limit is {allowed} bytes")
         self._keep_attributes(item, name)

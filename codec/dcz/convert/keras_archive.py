@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
-from dcz import limits
 from dcz.convert.guard import read_member
 from dcz.convert.hdf5 import Hdf5Model
 from dcz.convert.hdf5_writer import Hdf5Target
@@ -58,7 +57,7 @@ class KerasModel(Hdf5Model):
                 info.header_offset + 30 + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
             )
             return io.BufferedReader(_Part(file, start, info.file_size))
-        allowed = limits.default_max_bytes(self._stored)
+        allowed = self._guard.allowed
         if info.file_size > allowed:
             raise LimitError(f"{self._path}: {_WEIGHTS} would take {info.file_size} bytes; the limit is {allowed}")
         whole = self._stack.enter_context(tempfile.TemporaryFile())

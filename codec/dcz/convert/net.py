@@ -15,11 +15,11 @@ from math import prod
 
 import numpy as np
 
-from dcz import limits
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.convert.prototxt import WeightedLayer, weighted_layers
 from dcz.dtypes import DTYPES
-from dcz.errors import DczError, FormatError, LimitError, TruncatedError
+from dcz.errors import DczError, FormatError, TruncatedError
 from dcz.io.sources import FileSource, read
 
 _MAX_SHAPES_BYTES = 16 << 20
@@ -31,9 +31,12 @@ class NetModel:
 
     aliases: Mapping[str, str] = {}
 
-    def __init__(self, path: str | os.PathLike[str], shapes: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], guard: Guard | None = None, shapes: str | os.PathLike[str] | None = None
+    ) -> None:
         self.metadata: Mapping[str, object] = {}
         self._path = os.fspath(path)
+        self._guard = guard or Guard(path, ".net")
         source = FileSource(path)
         try:
             if shapes is None:
@@ -64,8 +67,8 @@ class NetModel:
 
     def _layer(self, layer: WeightedLayer, count: int) -> tuple[np.ndarray, np.ndarray]:
         where = f"layer {layer.name!r}"
-        if prod(layer.shape) * _F32.itemsize > limits.default_max_bytes(len(self._data)):
-            raise LimitError(f"{self._path}: {where}: no file of {len(self._data)} bytes holds shape {layer.shape}")
+        shape = self._guard.shape(layer.shape, _F32.itemsize, where)
+        self._guard.take(prod(shape) * _F32.itemsize, where)
         bits = 8 if len(layer.shape) == 4 else 4
         codebook = self._take(f"{where}: the codebook", "<f4", 1 << bits)
         bias = self._take(f"{where}: the biases", "<f4", layer.shape[0] if layer.bias else 0)

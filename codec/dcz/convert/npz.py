@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from dcz import dtypes, limits
-from dcz.convert.guard import check_file, check_shape, check_sizes, piece_of
+from dcz.convert.guard import Guard, check_shape, piece_of
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
@@ -49,11 +49,11 @@ class NpzModel:
 
     aliases: Mapping[str, str] = {}
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self.metadata: Mapping[str, object] = {}
         self.left_out: dict[str, str] = {}
         self._path = os.fspath(path)
-        size = check_file(path)
+        self._guard = guard or Guard(path, ".npz")
         file = open(path, "rb")
         try:
             self._zip = zipfile.ZipFile(file)
@@ -63,7 +63,7 @@ class NpzModel:
         self._file = file
         try:
             self._members = self._list()
-            check_sizes(path, self.tensors(), size)
+            self._guard.check(self)
         except BaseException:
             self.__exit__()
             raise
@@ -120,10 +120,10 @@ class NpyModel:
 
     aliases: Mapping[str, str] = {}
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self.metadata: Mapping[str, object] = {}
         self._path = os.fspath(path)
-        size = check_file(path)
+        self._guard = guard or Guard(path, ".npy")
         with open(path, "rb") as file:
             try:
                 self._header = _header(PurePosixPath(self._path).stem, file, self._path)
@@ -131,7 +131,7 @@ class NpyModel:
                 if isinstance(error, DczError):
                     raise
                 raise FormatError(f"{self._path}: not an npy file ({_said(error)})") from None
-        check_sizes(path, self.tensors(), size)
+        self._guard.check(self)
 
     def tensors(self) -> list[Tensor]:
         return [self._header.tensor]

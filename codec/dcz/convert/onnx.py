@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcz import limits
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
@@ -41,9 +42,9 @@ class OnnxModel:
 
     aliases: Mapping[str, str] = {}
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
-        os.stat(path)  # a missing file is the operating system's to report
+        self._guard = guard or Guard(path)
         self._onnx = need("onnx", "onnx", path)
         try:
             model = self._onnx.load(self._path, load_external_data=False)

@@ -14,6 +14,7 @@ from math import prod
 import numpy as np
 
 from dcz import dtypes
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor, resolved
 from dcz.errors import DczError, FormatError, TruncatedError
 from dcz.io.sinks import PathSink
@@ -31,7 +32,8 @@ class SafetensorsModel:
 
     aliases: Mapping[str, str] = {}
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
+        self._guard = guard or Guard(path, ".safetensors")
         self._source = FileSource(path)
         try:
             self._read_header()

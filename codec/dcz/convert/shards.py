@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from dcz.container.shards import SUFFIX, ShardIndex
+from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Target, Tensor
 from dcz.errors import DczError, FormatError
 from dcz.io.sinks import sync_folder
@@ -21,8 +22,8 @@ SHARD_SIZE = 5_000_000_000
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
-def parse_size(text: str) -> int:
-    """Bytes from a number with a unit, as the hub writes it: 500MB, 5GB, 1GiB.
+def parse_size(text: str, what: str = "shard size") -> int:
+    """Bytes from a number with a unit, as the hub writes it: 500MB, 5GB, 1GiB. `what` is for the error.
 
     >>> parse_size("2.5GB")
     2500000000
@@ -31,14 +32,14 @@ def parse_size(text: str) -> int:
     unit = _UNITS.get(found[2].lower()) if found else None
     size = round(float(found[1]) * unit) if found and unit else 0
     if size <= 0:
-        raise DczError(f"shard size: {text!r:.40} is no size; write a number with a unit, such as 500MB or 5GB")
+        raise DczError(f"{what}: {text!r:.40} is not a size; write a number with a unit, such as 500MB or 5GB")
     return size
 
 
 class ShardedModel:
     """Files of one format with an index. The index decides which tensors there are and where."""
 
-    def __init__(self, path: str | os.PathLike[str], open_one: Callable[[str], Model]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard, open_one: Callable[[str, Guard], Model]) -> None:
         self._stack = contextlib.ExitStack()
         index = ShardIndex.read(path)
         self.metadata: Mapping[str, object] = {}
@@ -47,13 +48,13 @@ class ShardedModel:
         self._where: dict[str, Model] = {}
         try:
             for file in index.files():
-                self._open(index, file, open_one)
+                self._open(index, file, guard, open_one)
         except BaseException:
             self._stack.close()
             raise
 
-    def _open(self, index: ShardIndex, file: str, open_one: Callable[[str], Model]) -> None:
-        model = self._stack.enter_context(open_one(index.locate(file)))
+    def _open(self, index: ShardIndex, file: str, guard: Guard, open_one: Callable[[str, Guard], Model]) -> None:
+        model = self._stack.enter_context(open_one(index.locate(file), guard))
         wanted = set(index.names(file))
         here = {tensor.name: tensor for tensor in model.tensors() if tensor.name in wanted}
         aliases = {name: owner for name, owner in model.aliases.items() if name in wanted}

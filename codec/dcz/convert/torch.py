@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from dcz import limits
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.convert.torch_structure import MAX_DEPTH, Structure
 from dcz.dtypes import DTYPES
@@ -28,18 +28,15 @@ from dcz.extras import need
 if TYPE_CHECKING:
     import torch
 
-# Entries of a checkpoint whose containers share nothing are fewer than its bytes; this many more may be shared.
-_SHARED_ENTRIES = 1 << 16
-
 
 class TorchModel:
     """A checkpoint: a mapping of names to tensors, or containers of them, whose names are then paths joined by
     dots. Plain values beside them become metadata, with what it takes to put the containers together again; tensors
     that are the same memory become second names."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
-        self._bytes = os.stat(path).st_size  # a missing file is the operating system's to report
+        self._guard = guard or Guard(path)
         self._torch = need("torch", "torch", path)
         from dcz.torch.tensors import CODES, identity, nbytes, to_array
 
@@ -48,7 +45,6 @@ class TorchModel:
         self._read: torch.Tensor | None = None
         self._owners: dict[Hashable, str] = {}
         self._seconds: dict[str, str] = {}
-        self._visits = 0
         self._named: set[str] = set()
         self._structure = Structure(self._torch)
         self._walk(self._load(), "", 0)
@@ -56,10 +52,6 @@ class TorchModel:
         self.metadata: Mapping[str, object] = self._structure.metadata()
         self.aliases: Mapping[str, str] = self._seconds
         self.left_out: Mapping[str, str] = self._structure.left_out
-        allowed = limits.default_max_bytes(self._bytes)
-        total = sum(tensor.numel() * tensor.element_size() for tensor in self._tensors.values())
-        if total > allowed:
-            raise LimitError(f"{self._path}: its tensors would take {total} bytes, allowed are {allowed}")
 
     def _load(self) -> object:
         with open(self._path, "rb") as file:
@@ -110,14 +102,9 @@ class TorchModel:
 
     def _walk(self, value: object, path: str, depth: int, lost: str = "") -> None:
         """Names everything in a value. What is `lost`, as it cannot be named, may be left out unless it has tensors."""
-        self._visits += 1
+        self._guard.visit()
         if depth > MAX_DEPTH:
             raise LimitError(f"{self._path}: nested deeper than {MAX_DEPTH}")
-        if self._visits > self._bytes + _SHARED_ENTRIES:
-            raise LimitError(
-                f"{self._path}: its containers have more entries than the file has bytes, as some are in others many "
-                "times; save the state dict alone"
-            )
         if isinstance(value, self._torch.Tensor):
             if lost:
                 raise UnsupportedError(f"{self._path}: {path}: {lost}, but there are tensors in it; save them by name")
