@@ -101,18 +101,59 @@ def test_sparse_initializers(tmp_path: Path) -> None:
         assert_same_bits(found[name], dense)
 
 
-def test_subgraphs(tmp_path: Path) -> None:
-    inner = onnx.helper.make_graph([], "inner", [], [], [raw("inside", "F32", array_of("F32"))])
-    node = onnx.helper.make_node(
-        "If", ["c"], ["y"], then_branch=inner, else_branch=onnx.helper.make_graph([], "e", [], [])
+def test_subgraphs_may_use_a_name_again(tmp_path: Path) -> None:
+    """Names of subgraphs are their own; a path of nodes and attributes leads to them."""
+    arrays = {name: array_of("F32") + at for at, name in enumerate(("w", "If_0.then_branch.w", "If_0.else_branch.w"))}
+    then, other = (
+        onnx.helper.make_graph([], name, [], [], [raw("w", "F32", arrays[f"If_0.{name}_branch.w"])])
+        for name in ("then", "else")
     )
-    assert sorted(read(save(tmp_path / "m.onnx", [raw("outside", "F32", array_of("F32"))], (node,)))) == [
-        "inside",
-        "outside",
-    ]
-    save(tmp_path / "n.onnx", [raw("inside", "F32", array_of("F32"))], (node,))
-    with pytest.raises(FormatError, match="two initializers have the name 'inside'"):
-        open_model(tmp_path / "n.onnx")
+    node = onnx.helper.make_node("If", ["c"], ["y"], then_branch=then, else_branch=other)
+    found = read(save(tmp_path / "m.onnx", [raw("w", "F32", arrays["w"])], (node,)))
+    assert sorted(found) == sorted(arrays)
+    for name, array in arrays.items():
+        assert_same_bits(found[name], array)
+    twice = [raw("w", "F32", arrays["w"])] * 2
+    with pytest.raises(DczError, match="n.onnx: initializer 'w': duplicate name"):
+        open_model(save(tmp_path / "n.onnx", twice))
+
+
+def constant(output: str, **value: object) -> object:
+    return onnx.helper.make_node("Constant", [], [output], **value)
+
+
+def test_weights_of_nodes(tmp_path: Path) -> None:
+    """Constants of every kind, tensors that other nodes have, and those of functions."""
+    dense = np.zeros((4, 5), "<f4")
+    dense[[0, 2, 3], [1, 4, 0]] = [1.5, -2, 7]
+    sparse = onnx.helper.make_sparse_tensor(
+        raw("v", "F32", dense[dense != 0]), raw("i", "I64", np.flatnonzero(dense)), dense.shape
+    )
+    array = array_of("F32")
+    nodes = [
+        constant("tensor", value=raw("", "F32", array)), constant("sparse", sparse_value=sparse),
+        constant("float", value_float=1.5), constant("floats", value_floats=[0.5, -2.0]),
+        constant("int", value_int=-7), constant("ints", value_ints=[1, 2, 3]),
+        constant("text", value_string="words"), constant("", value=raw("", "F32", array)),
+        onnx.helper.make_node("ConstantOfShape", ["s"], ["y"], name="fill", value=raw("", "F32", array.reshape(-1)[:1])),
+    ]  # fmt: skip
+    path = save(tmp_path / "m.onnx", [], tuple(nodes))
+    model = onnx.load(path)
+    function = onnx.helper.make_function(
+        "my", "Scale", ["x"], ["y"], [constant("k", value=raw("", "F32", array)), constant("x2", value_float=2.0)], []
+    )
+    function.node[1].attribute[0].ref_attr_name = "alpha"
+    model.functions.append(function)
+    path.write_bytes(model.SerializeToString())
+    found = read(path)
+    expected = {
+        "tensor": array, "sparse": dense, "float": np.array(1.5, "<f4"), "floats": np.array([0.5, -2], "<f4"),
+        "int": np.array(-7), "ints": np.array([1, 2, 3]), "Constant_7.value": array, "fill.value": array.reshape(-1)[:1],
+        "function.my.Scale.k": array,
+    }  # fmt: skip
+    assert sorted(found) == sorted(expected)
+    for name, each in expected.items():
+        assert_same_bits(found[name], each)
 
 
 def test_data_in_another_file(tmp_path: Path) -> None:
@@ -162,7 +203,7 @@ BROKEN = {
         FormatError,
         "39 bytes of data, its shape takes 40",
     ),
-    "an offset that is none": (external("w", A, location="data", offset="-1"), FormatError, "are no numbers"),
+    "an offset that is none": (external("w", A, location="data", offset="-1"), FormatError, "are not numbers"),
     "too few values": (
         T(name="w", data_type=T.FLOAT, dims=[3], float_data=[1, 2]),
         FormatError,
@@ -190,16 +231,44 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     data = path.read_bytes()
     for name, content in {"text": b"this is no model", "cut": data[:-70]}.items():
         (tmp_path / f"{name}.onnx").write_bytes(content)
-        with pytest.raises(FormatError, match="no ONNX model"):
+        with pytest.raises(FormatError, match="not an ONNX model"):
             open_model(tmp_path / f"{name}.onnx")
     with pytest.raises(FileNotFoundError):
         open_model(tmp_path / "missing.onnx")
 
 
-def test_types_that_cannot_be_stored(tmp_path: Path) -> None:
-    path = save(tmp_path / "m.onnx", [onnx.helper.make_tensor("w", T.STRING, [1], [b"text"])])
-    with pytest.raises(UnsupportedError, match="initializer 'w': elements of type STRING cannot be stored"):
+def test_types_that_cannot_be_stored_are_left_out_by_name(tmp_path: Path) -> None:
+    unknown = T(name="new", data_type=77, dims=[1], raw_data=b"x")
+    text = onnx.helper.make_tensor("text", T.STRING, [1], [b"text"])
+    with open_model(save(tmp_path / "m.onnx", [text, raw("w", "F32", array_of("F32")), unknown])) as model:
+        moved = transfer(model, open_target(tmp_path / "m.dcz"))
+    assert moved.tensors == 1 and moved.left_out == {
+        "text": "elements of type STRING cannot be stored", "new": "elements of type 77 cannot be stored",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dims", [[1] * 65, [1 << 62], [0, 1 << 62], [-1]])
+def test_shapes_that_no_array_has(tmp_path: Path, dims: list[int]) -> None:
+    path = save(tmp_path / "m.onnx", [T(name="w", data_type=T.FLOAT, dims=dims, raw_data=b"1234")])
+    with pytest.raises((LimitError, FormatError), match="m.onnx: initializer 'w': shape"):
         open_model(path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_data_that_are_no_file(tmp_path: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "data") if kind == "pipe" else os.mkdir(tmp_path / "data")
+    with open_model(save(tmp_path / "m.onnx", [external("w", A, location="data")])) as model:
+        with pytest.raises(UnsupportedError, match="m.onnx: initializer 'w': .*data is not a regular file"):
+            model.read("w")
+
+
+def test_graphs_in_graphs_without_end(tmp_path: Path) -> None:
+    graph = onnx.helper.make_graph([], "g", [], [])
+    for _ in range(33):
+        graph = onnx.helper.make_graph([onnx.helper.make_node("If", ["c"], ["y"], then_branch=graph)], "g", [], [])
+    (tmp_path / "m.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    with pytest.raises(DczError, match="m.onnx: (graphs nested deeper than 32|not an ONNX model)"):
+        open_model(tmp_path / "m.onnx")
 
 
 def test_sparse_initializers_that_lie(tmp_path: Path) -> None:
@@ -209,18 +278,23 @@ def test_sparse_initializers_that_lie(tmp_path: Path) -> None:
         (
             onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.array([1])), [4]),
             FormatError,
-            "2 values with other indices",
+            r"\[2\] values with indices of int64 \(1,\)",
         ),
         (
             onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.array([[0, 9], [1, 1]])), [4, 4]),
             FormatError,
-            "do not fit",
+            "its indices do not fit its shape",
+        ),
+        (
+            onnx.helper.make_sparse_tensor(values, raw("i", "I64", np.array([1, 1])), [4]),
+            FormatError,
+            "duplicate index",
         ),
     ):
         with open_model(save(tmp_path / "m.onnx", [], sparse=(sparse,))) as model, pytest.raises(error, match=message):
             model.read("w")
     path = save(tmp_path / "m.onnx", [], sparse=(onnx.helper.make_sparse_tensor(values, index, [1 << 44]),))
-    with pytest.raises(LimitError, match="its sparse initializers would take"):
+    with pytest.raises(LimitError, match="m.onnx: tensor 'w': would take"):
         open_model(path)
 
 

@@ -1,122 +1,284 @@
-"""Initializers of an ONNX graph: where they are, their elements, and data that lies in other files."""
+"""Where an ONNX model keeps weights: one walk over its graphs, which names, types and bounds all of them.
+
+Weights are initializers, dense and sparse, and the values of nodes: of `Constant` (a tensor, sparse or not, numbers,
+lists of numbers) and tensors that other nodes have as attributes. Those of subgraphs and functions, whose names need
+not differ from others', are called by the path of nodes and attributes that leads to them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, TensorProto, numpy_helper
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
-from dcz.adapters import unique_names
-from dcz.dtypes import DTYPES, by_numpy
-from dcz.errors import DczError, TruncatedError, UnsupportedError
+from dcz import limits
+from dcz.dtypes import DTYPES, Dtype
+from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
+from dcz.onnx import elements
+from dcz.onnx.external import inside
 
-# Types whose elements are whole bytes. Narrower ones, two or more to a byte, are stored as bytes.
-CODES = {
-    TensorProto.FLOAT: "F32", TensorProto.DOUBLE: "F64", TensorProto.FLOAT16: "F16", TensorProto.BFLOAT16: "BF16",
-    TensorProto.INT8: "I8", TensorProto.INT16: "I16", TensorProto.INT32: "I32", TensorProto.INT64: "I64",
-    TensorProto.UINT8: "U8", TensorProto.UINT16: "U16", TensorProto.UINT32: "U32", TensorProto.UINT64: "U64",
-    TensorProto.BOOL: "BOOL", TensorProto.COMPLEX64: "C64", TensorProto.FLOAT8E4M3FN: "F8_E4M3",
-    TensorProto.FLOAT8E5M2: "F8_E5M2", TensorProto.FLOAT8E4M3FNUZ: "F8_E4M3FNUZ",
-    TensorProto.FLOAT8E5M2FNUZ: "F8_E5M2FNUZ", getattr(TensorProto, "FLOAT8E8M0", -1): "F8_E8M0",
+_MAX_DEPTH = 32
+# Attributes of Constant nodes that hold numbers themselves: the field, the dtype, and whether it is a list.
+_NUMBERS = {
+    "value_float": ("f", "F32", False), "value_floats": ("floats", "F32", True),
+    "value_int": ("i", "I64", False), "value_ints": ("ints", "I64", True),
 }  # fmt: skip
-_TYPES = {code: kind for kind, code in CODES.items() if kind >= 0}
-_FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
 
-def initializers(model: ModelProto) -> dict[str, TensorProto]:
-    """By name, without those that cannot be stored (strings); of a subgraph with the path of nodes and attributes
-    that lead to it. Raises `DczError` where two are called the same."""
-    found = unique_names(_walk(model.graph, ""), "ONNX model")
-    return {name: tensor for name, tensor in found.items() if tensor.data_type != TensorProto.STRING}
+class Weight:
+    """One tensor of a model, as it lies there."""
+
+    kind: str
+    dtype: Dtype
+    shape: tuple[int, ...]
+
+    def __init__(self, name: str, where: str) -> None:
+        self.name, self.where = name, where
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its array."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    def fits(self, code: str, shape: tuple[int, ...]) -> bool:
+        """Whether a stored tensor is of this type and shape."""
+        return (self.dtype.code, self.shape) == (code, shape)
+
+    def has_data(self) -> bool:
+        """Whether the model has its elements."""
+        raise NotImplementedError
+
+    def tensors(self) -> list[TensorProto]:
+        """The protos that hold it, which may have their data in other files."""
+        return []
+
+    def read(self, folder: str | None) -> NDArray:
+        """Its elements; `folder` is where the model lies, or the model's path."""
+        raise NotImplementedError
+
+    def clear(self, folder: str | None) -> None:
+        """Takes its elements out of the model, which is not valid then."""
+        raise NotImplementedError
+
+    def write(self, array: NDArray) -> None:
+        """Puts elements into the model."""
+        raise NotImplementedError
 
 
-def _walk(graph: GraphProto, prefix: str) -> Iterator[tuple[str, TensorProto]]:
-    for tensor in graph.initializer:
-        yield prefix + tensor.name, tensor
-    for number, node in enumerate(graph.node):
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _walk(inner, f"{prefix}{node.name or f'{node.op_type}_{number}'}.{attribute.name}.")
+class Dense(Weight):
+    """A tensor whose elements are listed."""
+
+    def __init__(self, name: str, where: str, tensor: TensorProto) -> None:
+        super().__init__(name, where)
+        self._tensor = tensor
+        self.kind = elements.kind_of(tensor.data_type)
+        self.dtype, self.shape = elements.dtype_of(self.kind, where), _shape(tensor.dims, where)
+
+    def tensors(self) -> list[TensorProto]:
+        return [self._tensor]
+
+    def has_data(self) -> bool:
+        return elements.has_data(self._tensor) or 0 in self.shape
+
+    def read(self, folder: str | None) -> NDArray:
+        return elements.read_elements(self._tensor, self.shape, self.where, folder)
+
+    def clear(self, folder: str | None) -> None:
+        elements.clear(self._tensor)
+
+    def write(self, array: NDArray) -> None:
+        elements.write_elements(self._tensor, array)
 
 
-def to_array(tensor: TensorProto, name: str, folder: str | None) -> NDArray:
-    """A tensor's elements, or the bytes of one whose elements are narrower than a byte. `folder` is where its model
-    lies, for external data."""
-    external = tensor.data_location == TensorProto.EXTERNAL
-    raw = _external(tensor, name, folder) if external else tensor.raw_data if tensor.HasField("raw_data") else None
-    if raw is None:
-        array = numpy_helper.to_array(tensor)
-        if tensor.data_type in CODES:
-            return array
-        return np.frombuffer(numpy_helper.from_array(array).raw_data, np.uint8)
-    if tensor.data_type not in CODES:
-        return np.frombuffer(raw, np.uint8)
-    dtype = DTYPES[CODES[tensor.data_type]].numpy()
-    shape = tuple(tensor.dims)
-    if len(raw) != int(np.prod(shape, dtype=object)) * dtype.itemsize:
-        raise DczError(f"initializer {name!r}: {len(raw)} bytes are not {dtype} {shape}; the model is damaged")
-    return np.frombuffer(raw, dtype).reshape(shape)
+class Sparse(Weight):
+    """A tensor of which the elements that are not zero are listed. It stands for the dense one; its indices stay in
+    the model."""
+
+    def __init__(self, name: str, where: str, tensor: SparseTensorProto) -> None:
+        super().__init__(name, where)
+        self._tensor = tensor
+        self.kind = elements.kind_of(tensor.values.data_type)
+        self.dtype, self.shape = elements.dtype_of(self.kind, where), _shape(tensor.dims, where)
+
+    def tensors(self) -> list[TensorProto]:
+        return [self._tensor.values, self._tensor.indices]
+
+    def has_data(self) -> bool:
+        return elements.has_data(self._tensor.values) or 0 in self._tensor.values.dims
+
+    def _places(self, folder: str | None) -> NDArray:
+        indices = self._tensor.indices
+        places = elements.read_elements(indices, _shape(indices.dims, self.where), self.where, folder)
+        count = self._tensor.values.dims
+        if len(count) != 1 or places.dtype != np.int64 or places.ndim not in (1, 2) or len(places) != count[0]:
+            raise FormatError(f"{self.where}: {list(count)} values with indices of {places.dtype} {places.shape}")
+        if places.ndim == 2:
+            try:
+                places = np.ravel_multi_index(tuple(places.T), self.shape)
+            except (ValueError, TypeError) as error:
+                raise FormatError(f"{self.where}: its indices do not fit its shape ({error})") from None
+        if len(places) and (places.min() < 0 or places.max() >= prod(self.shape)):
+            raise FormatError(f"{self.where}: an index is outside of shape {self.shape}")
+        if len(np.unique(places)) != len(places):
+            raise FormatError(f"{self.where}: duplicate index")
+        return places
+
+    def read(self, folder: str | None) -> NDArray:
+        places = self._places(folder)
+        out = np.zeros(prod(self.shape), self.dtype.numpy())
+        out[places] = elements.read_elements(self._tensor.values, (len(places),), self.where, folder)
+        return out.reshape(self.shape)
+
+    def clear(self, folder: str | None) -> None:
+        indices = self._tensor.indices
+        if indices.data_location == TensorProto.EXTERNAL:  # the model may be written to another folder
+            places = elements.read_elements(indices, _shape(indices.dims, self.where), self.where, folder)
+            elements.write_elements(indices, places)
+        elements.clear(self._tensor.values)
+
+    def write(self, array: NDArray) -> None:
+        elements.write_elements(self._tensor.values, array.reshape(-1)[self._places(None)])
 
 
-def from_array(array: NDArray, name: str) -> TensorProto:
-    """A tensor of these elements."""
-    kind = _TYPES.get(by_numpy(array.dtype, name).code)
-    if kind is None:
-        raise UnsupportedError(
-            f"tensor {name!r}: ONNX has no elements of {array.dtype} of a byte each; use dcz.load_file"
+class Numbers(Weight):
+    """Numbers that an attribute holds itself."""
+
+    def __init__(self, name: str, where: str, attribute: AttributeProto) -> None:
+        super().__init__(name, where)
+        self._attribute = attribute
+        self._field, code, self._is_list = _NUMBERS[attribute.name]
+        self.dtype, self.kind = DTYPES[code], "FLOAT" if code == "F32" else "INT64"
+        self.shape = (len(getattr(attribute, self._field)),) if self._is_list else ()
+
+    def fits(self, code: str, shape: tuple[int, ...]) -> bool:
+        return self.dtype.code == code and len(shape) == self._is_list
+
+    def has_data(self) -> bool:
+        return self._attribute.type != AttributeProto.UNDEFINED
+
+    def read(self, folder: str | None) -> NDArray:
+        return np.array(getattr(self._attribute, self._field), self.dtype.numpy())
+
+    def clear(self, folder: str | None) -> None:
+        self._attribute.ClearField(self._field)
+        self._attribute.type = AttributeProto.UNDEFINED  # an empty list, and zero, would be valid values
+
+    def write(self, array: NDArray) -> None:
+        self._attribute.ClearField(self._field)
+        if self._is_list:
+            getattr(self._attribute, self._field).extend(array.tolist())
+        else:
+            setattr(self._attribute, self._field, array.item())
+        kind = (
+            ("FLOATS" if self._is_list else "FLOAT")
+            if self.dtype.code == "F32"
+            else ("INTS" if self._is_list else "INT")
         )
-    return TensorProto(data_type=kind, dims=array.shape, name=name, raw_data=array.tobytes())
+        self._attribute.type = getattr(AttributeProto, kind)
 
 
-def fits(tensor: TensorProto, code: str, shape: tuple[int, ...]) -> bool:
-    """Whether a stored tensor is of this initializer's type and shape."""
-    if tensor.data_type in CODES:
-        return CODES[tensor.data_type] == code and tuple(tensor.dims) == shape
-    return code == "U8" and len(shape) == 1
+def _shape(dims: Iterable[int], where: str) -> tuple[int, ...]:
+    shape = tuple(dims)
+    if any(n < 0 for n in shape):
+        raise FormatError(f"{where}: shape {list(shape)!r:.80} has negative lengths")
+    if len(shape) > limits.MAX_DIMENSIONS or prod(max(n, 1) for n in shape) > limits.MAX_WORDS:
+        raise LimitError(f"{where}: shape {list(shape)!r:.80}; the limit is {limits.MAX_DIMENSIONS} dimensions and "
+                         f"{limits.MAX_WORDS} elements")  # fmt: skip
+    return shape
 
 
-def has_data(tensor: TensorProto) -> bool:
-    """Whether a tensor has elements of its own."""
-    return tensor.HasField("raw_data") or len(tensor.external_data) > 0 or any(len(getattr(tensor, f)) for f in _FIELDS)
+class Weights(dict[str, Weight]):
+    """The weights of a model by name; tensors that are none, such as strings, are in `left_out` with the reason."""
 
-
-def clear(tensor: TensorProto) -> None:
-    """Leaves a tensor its name, type and shape."""
-    for field in ("raw_data", "external_data", "data_location", *_FIELDS):
-        tensor.ClearField(field)
-
-
-def inside(folder: str, location: str, what: str) -> str:
-    """The path of a file that a model names, which must lie in the model's folder."""
-    root = os.path.realpath(folder)
-    path = os.path.realpath(os.path.join(root, location))
-    if not location or os.path.isabs(location) or os.path.commonpath([root, path]) != root or path == root:
-        raise DczError(
-            f"{what}: {location!r:.200} is not in the model's folder; such a model could read any file, refused"
-        )
-    return path
-
-
-def _external(tensor: TensorProto, name: str, folder: str | None) -> bytes:
-    """The part of another file that holds a tensor's bytes."""
-    what = f"initializer {name!r}: external data"
-    if folder is None:
-        raise DczError(f"{what}: the model does not say in which folder; pass its path instead of the model")
-    fields = {entry.key: entry.value for entry in tensor.external_data}
-    path = inside(folder, fields.get("location", ""), what)
-    try:
-        offset, length = int(fields.get("offset", 0)), int(fields.get("length", -1))
-    except ValueError:
-        raise DczError(f"{what}: offset and length are integers, found {fields!r:.200}") from None
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        length = size - offset if length < 0 else length
-        if not 0 <= offset <= size or offset + length > size:
-            raise TruncatedError(
-                f"{what}: bytes {offset} to {offset + length} of {path}, which has {size}; finish the download"
+    def __init__(self, model: ModelProto, path: str = "") -> None:
+        super().__init__()
+        self.left_out: dict[str, str] = {}
+        self._before = f"{path}: " if path else ""
+        self._graph(model.graph, "", 0)
+        for function in model.functions:
+            label = ".".join(
+                map(self._text, filter(None, (function.domain, function.name, getattr(function, "overload", ""))))
             )
-        file.seek(offset)
-        return file.read(length)
+            self._nodes(function.node, f"function.{label}.", 1)
+        for number, training in enumerate(model.training_info):
+            self._graph(training.initialization, f"training_{number}.initialization.", 1)
+            self._graph(training.algorithm, f"training_{number}.algorithm.", 1)
+
+    def files(self, folder: str) -> set[str]:
+        """The other files that data lies in, without those that reading will refuse."""
+        out = set()
+        for weight in self.values():
+            for tensor in weight.tensors():
+                for entry in tensor.external_data:
+                    if entry.key == "location":
+                        with contextlib.suppress(DczError):
+                            out.add(inside(folder, entry.value, weight.where))
+        return {path for path in out if os.path.isfile(path)}
+
+    def _text(self, value: str | bytes) -> str:
+        """A name; protobuf gives the bytes of one that is not text."""
+        if not isinstance(value, str):
+            raise FormatError(f"{self._before}a name is not valid UTF-8: {value!r:.80}; the model is damaged")
+        return value
+
+    def _add(self, name: str, kind: type, what: str, proto: object) -> None:
+        where = f"{self._before}{what} {name!r:.80}"
+        if name in self or name in self.left_out:
+            raise DczError(f"{where}: duplicate name; rename one of the two")
+        if len(self) >= limits.MAX_TENSORS:
+            raise LimitError(f"{self._before}more than {limits.MAX_TENSORS} weights")
+        try:
+            self[name] = kind(name, where, proto)
+        except UnsupportedError as error:
+            self.left_out[name] = str(error).removeprefix(f"{where}: ")
+
+    def _graph(self, graph: GraphProto, prefix: str, depth: int) -> None:
+        for tensor in graph.initializer:
+            self._add(prefix + self._text(tensor.name), Dense, "initializer", tensor)
+        for sparse in graph.sparse_initializer:
+            self._add(prefix + self._text(sparse.values.name), Sparse, "initializer", sparse)
+        self._nodes(graph.node, prefix, depth)
+
+    def _nodes(self, nodes: Iterable[NodeProto], prefix: str, depth: int) -> None:
+        if depth > _MAX_DEPTH:
+            raise LimitError(f"{self._before}graphs nested deeper than {_MAX_DEPTH}")
+        nodes = list(nodes)
+        names = Counter(node.name for node in nodes)
+        for number, node in enumerate(nodes):
+            unique = node.name and names[node.name] == 1
+            label = prefix + (self._text(node.name) if unique else f"{self._text(node.op_type)}_{number}")
+            for attribute in node.attribute:
+                if attribute.ref_attr_name:
+                    continue  # a parameter of a function: its value is where the function is used
+                self._attribute(node, attribute, prefix, label)
+                for inner, place in _graphs(attribute):
+                    self._graph(inner, f"{label}.{attribute.name}{place}.", depth + 1)
+
+    def _attribute(self, node: NodeProto, attribute: AttributeProto, prefix: str, label: str) -> None:
+        constant = node.op_type == "Constant" and node.domain in ("", "ai.onnx")
+        name = f"{label}.{self._text(attribute.name)}"
+        if constant and node.output and node.output[0]:
+            name = prefix + self._text(node.output[0])  # which is what the graph calls the value
+        if constant and attribute.name in _NUMBERS:
+            self._add(name, Numbers, "constant", attribute)
+        if attribute.HasField("t"):
+            self._add(name, Dense, "constant" if constant else "attribute", attribute.t)
+        if attribute.HasField("sparse_tensor"):
+            self._add(name, Sparse, "constant" if constant else "attribute", attribute.sparse_tensor)
+        for number, tensor in enumerate(attribute.tensors):
+            self._add(f"{label}.{attribute.name}.{number}", Dense, "attribute", tensor)
+        for number, sparse in enumerate(attribute.sparse_tensors):
+            self._add(f"{label}.{attribute.name}.{number}", Sparse, "attribute", sparse)
+
+
+def _graphs(attribute: AttributeProto) -> Iterator[tuple[GraphProto, str]]:
+    if attribute.HasField("g"):
+        yield attribute.g, ""
+    for number, graph in enumerate(attribute.graphs):
+        yield graph, f".{number}"

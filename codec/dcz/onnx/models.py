@@ -12,9 +12,10 @@ from onnx import ModelProto
 from dcz.adapters import Progress, save_tensors
 from dcz.api import load_file
 from dcz.container.reader import Reader
-from dcz.errors import DczError
+from dcz.errors import DczError, FormatError
 from dcz.io.sinks import PathSink
-from dcz.onnx.initializers import clear, fits, has_data, initializers, inside
+from dcz.onnx.external import inside
+from dcz.onnx.initializers import Weights
 from dcz.onnx.tensors import adapter
 
 # Where a model says which file its weights are in.
@@ -31,15 +32,15 @@ def save_model(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Writes a model in two files: `file` has the graph, in which initializers have names, types and shapes but no
-    data, and `weights`, beside it and by default called as it is with the extension .dcz, has the data.
+    """Writes a model in two files: `file` has the graph, in which initializers and constants have names, types and
+    shapes but no data, and `weights`, beside it and by default called as it is with the extension .dcz, has the data.
 
     Args:
         model: a model, or the path of one; only the path tells where external data lies, which is taken in.
         file: the path of the .onnx file to write.
 
     Raises:
-        DczError: initializers of the same name, external data outside of the model's folder, damaged models.
+        DczError: weights of the same name, external data outside of the model's folder, damaged models.
 
     >>> import numpy, onnx, os, tempfile, dcz.onnx
     >>> graph = onnx.helper.make_graph(
@@ -65,15 +66,17 @@ def save_model(
         thin = ModelProto()
         thin.CopyFrom(model)
     else:
-        folder, thin = os.path.dirname(os.path.abspath(os.fspath(model))), _read(model)
-    tensors = initializers(thin)
-    for name, tensor in tensors.items():
-        if not has_data(tensor) and 0 not in tensor.dims:
-            raise DczError(f"initializer {name!r}: has no data; load the model with dcz.onnx.load_model first")
+        folder, thin = os.fspath(model), read_model(model)
+    tensors = Weights(thin, folder or "")
+    for weight in tensors.values():
+        if not weight.has_data():
+            raise DczError(f"{weight.where}: has no data; load the model with dcz.onnx.load_model first")
     # The data goes first: a graph without its weights is of no use, weights beside the old graph do no harm.
-    save_tensors(adapter(folder), tensors, weights, metadata=metadata, profile=profile, threads=threads, progress=progress)
-    for tensor in tensors.values():
-        clear(tensor)
+    save_tensors(
+        adapter(folder), tensors, weights, metadata=metadata, profile=profile, threads=threads, progress=progress
+    )
+    for weight in tensors.values():
+        weight.clear(folder)
     kept = [entry for entry in thin.metadata_props if entry.key != _PROPERTY]
     del thin.metadata_props[:]
     thin.metadata_props.extend(kept)
@@ -104,20 +107,20 @@ def load_model(
     Raises:
         DczError: no weights named, or weights that are not this model's: names, types or shapes do not agree.
     """
-    model = _read(file)
+    model = read_model(file)
     if weights is None:
         named = [entry.value for entry in model.metadata_props if entry.key == _PROPERTY]
         if not named:
             raise DczError(f"{os.fspath(file)}: does not say which file has its weights; pass weights=")
         weights = inside(os.path.dirname(os.path.abspath(os.fspath(file))), named[0], f"{os.fspath(file)}: weights")
-    tensors = initializers(model)
+    tensors = Weights(model, os.fspath(file))
     with Reader(weights) as reader:
-        missing = [name for name, tensor in tensors.items() if name not in reader and not has_data(tensor)]
+        missing = [name for name, weight in tensors.items() if name not in reader and not weight.has_data()]
         strange = [name for name in reader if name not in tensors]
         strange += [
             name
-            for name, t in tensors.items()
-            if name in reader and not fits(t, reader.info(name).dtype, reader.info(name).shape)
+            for name, weight in tensors.items()
+            if name in reader and not weight.fits(reader.info(name).dtype, reader.info(name).shape)
         ]
         if missing or strange:
             listed = ", ".join(map(repr, [*missing, *strange][:8]))
@@ -129,19 +132,21 @@ def load_model(
         weights, names=names, threads=threads, max_bytes=max_bytes, progress=progress
     )
     for name in names:
-        clear(tensors[name])
-        tensors[name].raw_data = arrays.pop(name).tobytes()
+        tensors[name].write(arrays.pop(name))
     kept = [entry for entry in model.metadata_props if entry.key != _PROPERTY]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
     return model
 
 
-def _read(file: str | os.PathLike[str]) -> ModelProto:
+def read_model(file: str | os.PathLike[str]) -> ModelProto:
     """The model as it is in its file, without external data."""
     try:
-        return onnx.load_model(os.fspath(file), load_external_data=False)
-    except Exception as error:
+        model = onnx.load_model(os.fspath(file), load_external_data=False)
+    except Exception as error:  # protobuf's, of which each implementation has its own
         if isinstance(error, OSError):
             raise
-        raise DczError(f"{os.fspath(file)}: is no ONNX model ({error!r:.120})") from None
+        raise FormatError(f"{os.fspath(file)}: not an ONNX model, or one that is cut off ({error!r:.120})") from None
+    if not model.ir_version or not model.HasField("graph"):
+        raise FormatError(f"{os.fspath(file)}: not an ONNX model (it has no graph)")
+    return model

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
 from dcz.adapters import Adapter, Progress, load_tensors, save_bytes, save_tensors
-from dcz.dtypes import DTYPES, by_numpy
+from dcz.dtypes import by_numpy
 from dcz.errors import UnsupportedError
-from dcz.onnx.initializers import CODES, from_array, initializers, to_array
+from dcz.onnx.elements import from_array
+from dcz.onnx.initializers import Dense, Weight, Weights
 
 
 def save_file(
@@ -25,13 +26,14 @@ def save_file(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Writes a model's initializers, or tensors by name, to a dcz file, bit for bit; options as in `dcz.save_file`.
+    """Writes a model's weights (initializers and constants), or tensors by name, to a dcz file, bit for bit; options
+    as in `dcz.save_file`. Tensors of a model that are no weights, such as strings, are not written.
 
-    Types whose elements are narrower than a byte are stored as the bytes they take. The model is left as it is.
+    Elements narrower than a byte take one each. The model is left as it is.
 
     Raises:
         UnsupportedError: strings.
-        DczError: initializers of the same name; external data, for which `save_model` takes the model's path.
+        DczError: weights of the same name; external data, for which `save_model` takes the model's path.
 
     >>> import numpy, onnx, dcz.onnx
     >>> data = dcz.onnx.save({"w": onnx.numpy_helper.from_array(numpy.ones((2, 3), "float32"))})
@@ -39,7 +41,7 @@ def save_file(
     [2, 3]
     """
     if isinstance(tensors, ModelProto):
-        tensors = initializers(tensors)
+        tensors = Weights(tensors)
     save_tensors(adapter(None), tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
@@ -74,10 +76,11 @@ def load(data: bytes, **options: Any) -> dict[str, TensorProto]:
 
 
 def adapter(folder: str | None) -> Adapter:
-    """How tensors become arrays that belong to a model in `folder`."""
+    """How tensors become arrays that belong to a model in `folder`, which may be the model's path."""
 
     def convert(tensor: Any) -> NDArray:
-        return to_array(tensor, tensor.name, folder) if isinstance(tensor, TensorProto) else tensor
+        weight = Dense(tensor.name, f"tensor {tensor.name!r}", tensor) if isinstance(tensor, TensorProto) else tensor
+        return weight.read(folder) if isinstance(weight, Weight) else weight
 
     return Adapter(_nbytes, convert, lambda tensor: None)
 
@@ -86,11 +89,9 @@ def _nbytes(tensor: object, name: str) -> int:
     if isinstance(tensor, np.ndarray):
         by_numpy(tensor.dtype, f"tensor {name!r}")
         return tensor.nbytes
+    if isinstance(tensor, Weight):
+        return tensor.nbytes
     if not isinstance(tensor, TensorProto):
         kind = f"{type(tensor).__module__}.{type(tensor).__qualname__}"
         raise UnsupportedError(f"tensor {name!r}: expected an onnx.TensorProto or an array, found {kind}")
-    if tensor.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
-        kind = TensorProto.DataType.Name(tensor.data_type)
-        raise UnsupportedError(f"tensor {name!r}: elements of type {kind} cannot be stored")
-    code = CODES.get(tensor.data_type)
-    return int(np.prod(tensor.dims, dtype=object)) * (DTYPES[code].itemsize if code else 1)
+    return Dense(name, f"tensor {name!r}", tensor).nbytes
