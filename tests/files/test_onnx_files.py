@@ -262,6 +262,12 @@ def test_data_that_are_no_file(tmp_path: Path, kind: str) -> None:
             model.read("w")
 
 
+def test_data_that_are_a_pointer(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 40\n")
+    with pytest.raises(DczError, match="data: .*git lfs pull"):
+        open_model(save(tmp_path / "m.onnx", [external("w", A, location="data")]))
+
+
 def test_graphs_in_graphs_without_end(tmp_path: Path) -> None:
     graph = onnx.helper.make_graph([], "g", [], [])
     for _ in range(33):
@@ -294,7 +300,7 @@ def test_sparse_initializers_that_lie(tmp_path: Path) -> None:
         with open_model(save(tmp_path / "m.onnx", [], sparse=(sparse,))) as model, pytest.raises(error, match=message):
             model.read("w")
     path = save(tmp_path / "m.onnx", [], sparse=(onnx.helper.make_sparse_tensor(values, index, [1 << 44]),))
-    with pytest.raises(LimitError, match="m.onnx: tensor 'w': would take"):
+    with pytest.raises(LimitError, match="m.onnx: tensor 'w': decoding needs"):
         open_model(path)
 
 
