@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dcz.api import load, load_file, save, save_file
     from dcz.container import Reader, ShardedReader, TensorInfo, Writer, verify
     from dcz.container import open_file as open
+    from dcz.handles import safe_open
     from dcz.lossy import cluster, compress, prune
     from dcz.planning import plan, sensitivity
     from dcz.report import StorageReport, compare
@@ -34,6 +35,7 @@ _LAZY = {
     "plan": "dcz.planning",
     "prune": "dcz.lossy",
     "save": "dcz.api",
+    "safe_open": "dcz.handles",
     "save_file": "dcz.api",
     "save_sharded": "dcz.sharding",
     "sensitivity": "dcz.planning",
@@ -84,6 +86,7 @@ __all__ = [
     "open",
     "plan",
     "prune",
+    "safe_open",
     "save",
     "save_file",
     "save_sharded",

@@ -19,8 +19,10 @@ from dcz.saving import Adapter, Progress, save_bytes, save_tensors
 
 __all__ = [
     "Adapter",
+    "BACKENDS",
     "Mismatch",
     "Progress",
+    "check_backend",
     "convert_all",
     "load_tensors",
     "match",
@@ -32,18 +34,29 @@ __all__ = [
 T = TypeVar("T")
 
 
+BACKENDS = ("mmap", "pread")
+
+
+def check_backend(backend: object) -> None:
+    """Refuses what safetensors does not know as a way to read files. Both names read alike here."""
+    if backend not in BACKENDS:
+        raise DczError(f"backend: expected one of {', '.join(BACKENDS)}, found {backend!r:.80}")
+
+
 def load_tensors(
     convert: Callable[[NDArray, str], T],
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     *,
     names: Iterable[str] | None,
     threads: int | None,
     max_bytes: int | None,
     progress: Progress | None,
+    backend: str = "mmap",
 ) -> dict[str, T]:
     """`dcz.load_file` with every array converted. Names of one tensor get one object, and an array that the
     framework copies is let go before the next."""
-    arrays = load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    check_backend(backend)
+    arrays = load_file(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
     return convert_all(convert, arrays)
 
 

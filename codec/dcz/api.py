@@ -1,4 +1,4 @@
-"""The numpy integration, and the functions `dcz` itself offers: save, load, open, verify."""
+"""The functions of `dcz` for numpy arrays: save and load."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["load", "load_file", "save", "save_file"]
 
 def save_file(
     tensors: Mapping[str, np.ndarray],
-    file: str | os.PathLike[str] | BinaryIO,
-    *,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
+    *,
     profile: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -29,7 +29,7 @@ def save_file(
     Args:
         tensors: names to numpy arrays of any shape and of any dtype that safetensors has. Entries that
             are one and the same array are stored once.
-        file: a path or a URL that fsspec knows (extra `remote`), which is replaced only once the file is complete,
+        filename: a path or a URL that fsspec knows (extra `remote`), which is replaced only once the file is complete,
             or a writable binary file object.
         metadata: strings to strings, numbers, booleans, bytes, None, lists and mappings of them.
         profile: "auto" takes the smallest layout of each tensor; "csr", "bitmap", "dense", "paper"
@@ -47,13 +47,13 @@ def save_file(
     >>> os.path.getsize(path) < 1000
     True
     """
-    save_tensors(NUMPY, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(NUMPY, tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
     tensors: Mapping[str, np.ndarray],
-    *,
     metadata: Mapping[str, object] | None = None,
+    *,
     profile: str = "auto",
     threads: int | None = None,
 ) -> bytes:
@@ -67,7 +67,7 @@ def save(
 
 
 def load_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     *,
     names: Iterable[str] | None = None,
     threads: int | None = None,
@@ -78,7 +78,7 @@ def load_file(
     """Reads tensors from a dcz file; every byte that is read is verified.
 
     Args:
-        file: a path, a URL that fsspec knows (extra `remote`), bytes, or a seekable binary file object; the path of
+        filename: a path, a URL that fsspec knows (extra `remote`), bytes, or a seekable binary file object; the path of
             a `.dcz.index.json`, or of a folder with one, stands for all files of a sharded model.
         names: which tensors; by default all. Names of the same tensor give the same array.
         threads: how many to use; by default the cores this process may use.
@@ -100,10 +100,18 @@ def load_file(
     >>> dcz.load_file(data, names=["a"])
     {'a': array([0, 1, 2])}
     """
-    with open_file(file) as reader:
+    with open_file(filename) as reader:
         return reader.load(names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress)
 
 
-def load(data: bytes, **options: object) -> dict[str, NDArray]:
-    """The tensors of a dcz file held in memory; options as in `load_file`."""
-    return load_file(data, **options)  # type: ignore[arg-type]
+def load(
+    data: bytes,
+    *,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    out: Mapping[str, NDArray] | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, NDArray]:
+    """The tensors of a dcz file held in memory; see `load_file`."""
+    return load_file(data, names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress)

@@ -29,7 +29,7 @@ __all__ = ["load", "load_file", "load_weights", "save", "save_file", "save_weigh
 
 def save_file(
     tensors: Mapping[str, Any],
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -47,7 +47,7 @@ def save_file(
     >>> keras.ops.shape(dcz.keras.load(data)["w"])
     (2, 3)
     """
-    save_tensors(_ADAPTER, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -62,7 +62,7 @@ def save(
 
 
 def load_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     *,
     names: Iterable[str] | None = None,
     threads: int | None = None,
@@ -73,17 +73,24 @@ def load_file(
 
     Names of the same tensor give the same object. Raises `UnsupportedError` for a dtype that the backend lacks.
     """
-    return load_tensors(_convert, file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    return load_tensors(_convert, filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
 
 
-def load(data: bytes, **options: Any) -> dict[str, Any]:
-    """The tensors of a dcz file held in memory; options as in `load_file`."""
-    return load_file(data, **options)
+def load(
+    data: bytes,
+    *,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The tensors of a dcz file held in memory; see `load_file`."""
+    return load_file(data, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
 
 
 def save_weights(
     model: keras.Model,
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -102,12 +109,12 @@ def save_weights(
     >>> sorted(dcz.load(file.getvalue()))
     ['layers/dense/vars/0', 'layers/dense/vars/1']
     """
-    save_file(_weights(model), file, metadata, profile=profile, threads=threads, progress=progress)
+    save_file(_weights(model), filename, metadata, profile=profile, threads=threads, progress=progress)
 
 
 def load_weights(
     model: keras.Model,
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -120,11 +127,11 @@ def load_weights(
     names, that do not agree; nothing has been changed then.
     """
     expected = {name: (tuple(v.shape), _dtype(v, name).name) for name, v in _weights(model).items()}
-    with open_file(file) as reader:
+    with open_file(filename) as reader:
         names = [name for name in reader if not name.startswith("optimizer/")]
         result = match(reader, expected, strict, "load_weights", names)
     names = [name for name in expected if name not in result.missing_keys]
-    store = _Store(load_arrays(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress))
+    store = _Store(load_arrays(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress))
     failed: set[int] = set()
     errors: dict[int, Any] = {}
     saving_lib._load_state(model, store, None, "", not strict, _optimizer(model), failed, errors)

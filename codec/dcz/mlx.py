@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ _BITS = {"BF16": (mx.uint16, np.uint16), "F64": (mx.uint64, np.uint64)}
 
 def save_file(
     tensors: Mapping[str, mx.array],
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -50,7 +50,7 @@ def save_file(
     >>> dcz.mlx.load(dcz.mlx.save({"w": mx.ones((2, 3), mx.bfloat16)}))["w"].dtype
     mlx.core.bfloat16
     """
-    save_tensors(_ADAPTER, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -65,8 +65,9 @@ def save(
 
 
 def load_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     *,
+    backend: str = "mmap",
     names: Iterable[str] | None = None,
     threads: int | None = None,
     max_bytes: int | None = None,
@@ -74,18 +75,28 @@ def load_file(
 ) -> dict[str, mx.array]:
     """Reads arrays from a dcz file; options as in `dcz.load_file`.
 
-    MLX copies; each array is let go before the next. Raises `UnsupportedError` for a dtype that MLX lacks."""
-    return load_tensors(_convert, file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    MLX copies; each array is freed before the next is made. `backend` is "mmap" or "pread", as in safetensors; both
+    read alike here. Raises `UnsupportedError` for a dtype that MLX lacks."""
+    return load_tensors(
+        from_array, filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress, backend=backend
+    )
 
 
-def load(data: bytes, **options: Any) -> dict[str, mx.array]:
-    """The arrays of a dcz file held in memory; options as in `load_file`."""
-    return load_file(data, **options)
+def load(
+    data: bytes,
+    *,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, mx.array]:
+    """The tensors of a dcz file held in memory; see `load_file`."""
+    return load_file(data, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
 
 
 def save_model(
     model: mlx.nn.Module,
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -100,12 +111,12 @@ def save_model(
     >>> sorted(dcz.load(file.getvalue()))
     ['layers.0.bias', 'layers.0.weight']
     """
-    save_file(_parameters(model), file, metadata, profile=profile, threads=threads, progress=progress)
+    save_file(_parameters(model), filename, metadata, profile=profile, threads=threads, progress=progress)
 
 
 def load_model(
     model: mlx.nn.Module,
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -117,10 +128,10 @@ def load_model(
     Raises `DczError` for shapes and dtypes, and with `strict` names, that do not agree; nothing has been changed then.
     """
     expected = {name: (p.shape, DTYPES[_CODES[p.dtype]].name) for name, p in _parameters(model).items()}
-    with open_file(file) as reader:
+    with open_file(filename) as reader:
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
-    tensors = load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    tensors = load_file(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
     if tensors:
         model.update(tree_unflatten(list(tensors.items())))
     return result
@@ -130,7 +141,8 @@ def _parameters(model: mlx.nn.Module) -> dict[str, mx.array]:
     return unique_names(tree_flatten(model.parameters()), "mlx.nn.Module")
 
 
-def _convert(array: NDArray, name: str) -> mx.array:
+def from_array(array: NDArray, name: str, device: object = None) -> mx.array:
+    """The same bits as an array of MLX, whose memory all devices share."""
     code = by_numpy(array.dtype, name).code
     if _MLX[code] is None:
         raise UnsupportedError(f"tensor {name!r}: MLX has no dtype {array.dtype}; read it with dcz.load_file")

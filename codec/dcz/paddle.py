@@ -37,7 +37,7 @@ _FLOAT8 = ("F8_E4M3", "F8_E5M2")
 
 def save_file(
     tensors: Mapping[str, paddle.Tensor],
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -52,7 +52,7 @@ def save_file(
     >>> dcz.paddle.load(dcz.paddle.save({"w": paddle.ones([2, 3], "bfloat16")}))["w"].dtype == paddle.bfloat16
     True
     """
-    save_tensors(_ADAPTER, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -67,9 +67,10 @@ def save(
 
 
 def load_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     device: Any = None,
     *,
+    backend: str = "mmap",
     names: Iterable[str] | None = None,
     threads: int | None = None,
     max_bytes: int | None = None,
@@ -77,22 +78,32 @@ def load_file(
 ) -> dict[str, paddle.Tensor]:
     """Reads tensors from a dcz file; options as in `dcz.load_file`.
 
-    `device` is a place for `paddle.to_tensor`. Raises `UnsupportedError` for a dtype that Paddle lacks."""
+    `device` is a place for `paddle.to_tensor`. `backend` is "mmap" or "pread", as in safetensors; both read alike here. Raises `UnsupportedError` for a dtype that Paddle lacks."""
 
     def convert(array: NDArray, name: str) -> paddle.Tensor:
-        return _convert(array, name, device)
+        return from_array(array, name, device)
 
-    return load_tensors(convert, file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    return load_tensors(
+        convert, filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress, backend=backend
+    )
 
 
-def load(data: bytes, device: Any = None, **options: Any) -> dict[str, paddle.Tensor]:
-    """The tensors of a dcz file held in memory; options as in `load_file`."""
-    return load_file(data, device, **options)
+def load(
+    data: bytes,
+    device: Any = None,
+    *,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, paddle.Tensor]:
+    """The tensors of a dcz file held in memory; see `load_file`."""
+    return load_file(data, device, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
 
 
 def save_model(
     model: paddle.nn.Layer,
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -107,12 +118,12 @@ def save_model(
     >>> sorted(dcz.load(file.getvalue()))
     ['bias', 'weight']
     """
-    save_file(dict(model.state_dict()), file, metadata, profile=profile, threads=threads, progress=progress)
+    save_file(dict(model.state_dict()), filename, metadata, profile=profile, threads=threads, progress=progress)
 
 
 def load_model(
     model: paddle.nn.Layer,
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -126,15 +137,16 @@ def load_model(
     expected = {
         name: (tuple(tensor.shape), DTYPES[_CODES[tensor.dtype]].name) for name, tensor in model.state_dict().items()
     }
-    with open_file(file) as reader:
+    with open_file(filename) as reader:
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
-    found = load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    found = load_file(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
     model.set_state_dict({**model.state_dict(), **found})  # with its own for what is missing, or Paddle warns
     return result
 
 
-def _convert(array: NDArray, name: str, device: Any) -> paddle.Tensor:
+def from_array(array: NDArray, name: str, device: Any = None) -> paddle.Tensor:
+    """The same bits as a tensor, at a place such as "cpu" or "gpu:0"."""
     code = by_numpy(array.dtype, name).code
     if code not in _PADDLE:
         raise UnsupportedError(f"tensor {name!r}: Paddle has no dtype {array.dtype}; read it with dcz.load_file")

@@ -29,7 +29,7 @@ __all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]
 
 def save_file(
     tensors: Mapping[str, Any],
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -49,7 +49,7 @@ def save_file(
     >>> dcz.tensorflow.load(data)["w"].dtype
     tf.bfloat16
     """
-    save_tensors(_ADAPTER, tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -64,9 +64,10 @@ def save(
 
 
 def load_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     device: str | None = None,
     *,
+    backend: str = "mmap",
     names: Iterable[str] | None = None,
     threads: int | None = None,
     max_bytes: int | None = None,
@@ -74,7 +75,8 @@ def load_file(
 ) -> dict[str, tf.Tensor]:
     """Reads tensors from a dcz file; options as in `dcz.load_file`.
 
-    `device` is a name for `tf.device`, such as "CPU:0". TensorFlow copies; each array is let go before the next.
+    `device` is a name for `tf.device`, such as "CPU:0". TensorFlow copies; each array is freed before the next is made.
+    `backend` is "mmap" or "pread", as in safetensors; both read alike here.
     Names of the same tensor give the same object. Raises `UnsupportedError` for a dtype that TensorFlow lacks.
 
     >>> import numpy, dcz.tensorflow
@@ -82,22 +84,28 @@ def load_file(
     array([0, 1, 2])
     """
 
-    def convert(array: NDArray, name: str) -> tf.Tensor:
-        _check_dtype(array.dtype, name)
-        return tf.convert_to_tensor(array)
-
     with tf.device(device):
-        return load_tensors(convert, file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+        return load_tensors(
+            from_array, filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress, backend=backend
+        )
 
 
-def load(data: bytes, device: str | None = None, **options: Any) -> dict[str, tf.Tensor]:
-    """The tensors of a dcz file held in memory; options as in `load_file`."""
-    return load_file(data, device, **options)
+def load(
+    data: bytes,
+    device: str | None = None,
+    *,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, tf.Tensor]:
+    """The tensors of a dcz file held in memory; see `load_file`."""
+    return load_file(data, device, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
 
 
 def save_model(
     model: tf.Module,
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -115,12 +123,12 @@ def save_model(
     >>> list(dcz.tensorflow.load(file.getvalue()))
     ['layers.0']
     """
-    save_file(_variables(model), file, metadata, profile=profile, threads=threads, progress=progress)
+    save_file(_variables(model), filename, metadata, profile=profile, threads=threads, progress=progress)
 
 
 def load_model(
     model: tf.Module,
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -133,13 +141,20 @@ def load_model(
     """
     variables = _variables(model)
     expected = {name: (tuple(v.shape), _numpy_dtype(v.dtype).name) for name, v in variables.items()}
-    with open_file(file) as reader:
+    with open_file(filename) as reader:
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
-    arrays = load_arrays(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    arrays = load_arrays(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
     for name in names:
         variables[name].assign(arrays.pop(name))
     return result
+
+
+def from_array(array: NDArray, name: str, device: str | None = None) -> tf.Tensor:
+    """The same bits as a tensor, on a device of that name."""
+    _check_dtype(array.dtype, name)
+    with tf.device(device):
+        return tf.convert_to_tensor(array)
 
 
 def _variables(model: object) -> dict[str, tf.Variable]:

@@ -81,3 +81,20 @@ def test_what_is_no_mapping_or_has_no_names_is_refused(name: str) -> None:
         own.save([make(name, WEIGHT)])
     with pytest.raises(DczError, match="names are strings"):
         own.save({1: make(name, WEIGHT)})
+
+
+def test_a_name_of_another_format_is_refused(name: str, tmp_path) -> None:
+    own = face(name)
+    with pytest.raises(DczError, match="is the name of a safetensors file"):
+        own.save_file({"w": make(name, WEIGHT)}, tmp_path / "model.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arguments_have_the_names_of_safetensors(name: str, tmp_path) -> None:
+    own, path = face(name), tmp_path / "model.dcz"
+    own.save_file(tensors={"w": make(name, WEIGHT)}, filename=path, metadata={"a": "b"})
+    options = {} if name in ("keras", "onnx") else {"backend": "pread"}
+    assert bits(name, own.load_file(filename=path, **options)["w"])[2] == WEIGHT.tobytes()
+    if options:
+        with pytest.raises(DczError, match="backend: expected one of mmap, pread"):
+            own.load_file(path, backend="nfs")

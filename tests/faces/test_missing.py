@@ -50,12 +50,12 @@ def test_one_skeleton(name: str) -> None:
     own = face(name)
     models = ["load_weights", "save_weights"] if name == "keras" else ["load_model", "save_model"]
     assert set(own.__all__) >= {*SKELETON, *models}
-    carried = set(inspect.signature(dcz.save_file).parameters) - {"tensors", "file"}
+    carried = set(inspect.signature(dcz.save_file).parameters) - {"tensors", "filename"}
     for function in (own.save_file, getattr(own, models[1])):
         assert carried <= set(inspect.signature(function).parameters)
     carried = set(inspect.signature(dcz.load_file).parameters) - {"out"}
     assert carried <= set(inspect.signature(own.load_file).parameters)
-    assert carried - {"names"} <= set(inspect.signature(getattr(own, models[0])).parameters)
+    assert carried - {"names", "filename"} <= set(inspect.signature(getattr(own, models[0])).parameters)
     for public in own.__all__:
         function = getattr(own, public)
         assert inspect.getdoc(function)

@@ -140,7 +140,7 @@ def test_pruned_parameters_are_fused_and_the_model_computes_the_same() -> None:
 
 
 def test_a_masked_infinity_is_zero() -> None:
-    from dcz.torch.trained import fuse
+    from dcz.torch.state_dicts import fuse
 
     state = {"w_orig": torch.tensor([float("inf"), float("nan"), -2.0]), "w_mask": torch.tensor([0.0, 0.0, 1.0])}
     assert bits("torch", fuse(state)["w"])[2] == np.float32([0, 0, -2]).tobytes()
@@ -152,7 +152,7 @@ def test_there_is_no_second_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     from dcz.torch import tensors as module
 
     decoded: dict[str, int] = {}
-    plain = module.arrays.load_file
+    plain = module.load_arrays
 
     def spy(*args: object, **options: object) -> dict[str, np.ndarray]:
         found = plain(*args, **options)
@@ -160,7 +160,7 @@ def test_there_is_no_second_copy(monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     data = saved(Tied())
-    monkeypatch.setattr(module.arrays, "load_file", spy)
+    monkeypatch.setattr(module, "load_arrays", spy)
     for name, tensor in dcz_torch.load(data).items():
         assert tensor.data_ptr() == decoded[name]
     model = Tied()

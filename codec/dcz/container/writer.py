@@ -19,6 +19,7 @@ from dcz.format.prelude import Features
 from dcz.format.trailer import SIZE as TRAILER_SIZE
 from dcz.format.trailer import Trailer
 from dcz.io.sinks import open_sink
+from dcz.io.targets import check_target
 from dcz.kernels.interface import U8
 from dcz.tensor import Layout, encode, to_words
 from dcz.tensor.choose import check_profile
@@ -52,6 +53,7 @@ class Writer:
         profile: str = "auto",
         threads: int | None = None,
     ) -> None:
+        check_target(file)
         check_profile(profile)
         self._metadata = typed.normalize(metadata)
         self._profile = profile

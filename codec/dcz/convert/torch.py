@@ -38,9 +38,10 @@ class TorchModel:
         self._path = os.fspath(path)
         self._guard = guard or Guard(path)
         self._torch = need("torch", "torch", path)
-        from dcz.torch.tensors import CODES, identity, nbytes, to_array
+        from dcz.torch.tensors import CODES, identity, nbytes, stored_shape, to_array
 
         self._codes, self._nbytes, self._identity, self._to_array = CODES, nbytes, identity, to_array
+        self._shape = stored_shape
         self._tensors: dict[str, torch.Tensor] = {}
         self._read: torch.Tensor | None = None
         self._owners: dict[Hashable, str] = {}
@@ -158,7 +159,7 @@ class TorchModel:
             self._tensors[path] = tensor
 
     def tensors(self) -> list[Tensor]:
-        return [Tensor(name, DTYPES[self._codes[t.dtype]], tuple(t.shape)) for name, t in self._tensors.items()]
+        return [Tensor(name, DTYPES[self._codes[t.dtype]], self._shape(t)) for name, t in self._tensors.items()]
 
     def read(self, name: str) -> np.ndarray:
         if self._read is not None:

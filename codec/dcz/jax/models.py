@@ -20,7 +20,7 @@ from dcz.jax.tensors import from_array, save_file
 
 def save_model(
     model: Any,
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -36,12 +36,12 @@ def save_model(
     >>> list(dcz.jax.load(file.getvalue()))
     ['params.kernel']
     """
-    save_file(_state(model), file, metadata, profile=profile, threads=threads, progress=progress)
+    save_file(_state(model), filename, metadata, profile=profile, threads=threads, progress=progress)
 
 
 def load_model(
     model: Any,
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -67,10 +67,10 @@ def load_model(
     """
     tree = flatten(_state(model))
     expected = {name: (leaf.shape, np.dtype(leaf.dtype).name) for name, leaf in tree.leaves.items()}
-    with open_file(file) as reader:
+    with open_file(filename) as reader:
         match(reader, expected, strict, "load_model")
         names = [name for name in expected if name in reader]
-    arrays = load_file(file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    arrays = load_file(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
     restored = tree.rebuild({**tree.leaves, **_place(tree, arrays)})
     if not _is_module(model):
         return restored

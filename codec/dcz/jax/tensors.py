@@ -18,7 +18,7 @@ from dcz.jax.paths import flatten, nest
 
 def save_file(
     tensors: Any,
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -40,7 +40,7 @@ def save_file(
     ['params.bias', 'params.kernel']
     """
     leaves = flatten(tensors).leaves
-    save_tensors(_ADAPTER, leaves, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(_ADAPTER, leaves, filename, metadata=metadata, profile=profile, threads=threads, progress=progress)
 
 
 def save(
@@ -55,9 +55,10 @@ def save(
 
 
 def load_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     device: Any = None,
     *,
+    backend: str = "mmap",
     nested: bool = False,
     names: Iterable[str] | None = None,
     threads: int | None = None,
@@ -67,8 +68,9 @@ def load_file(
     """Reads arrays from a dcz file; options as in `dcz.load_file`.
 
     Args:
-        file: a path, bytes, or a seekable binary file object.
-        device: a device or sharding for `jax.device_put`; by default JAX's own.
+        filename: a path, bytes, or a seekable binary file object.
+        device: a device or sharding for `jax.device_put`, or a name such as "cpu" or "gpu:1"; by default JAX's own.
+        backend: "mmap" or "pread", as in safetensors; both read alike here.
         nested: nested dictionaries instead of names with dots.
 
     Returns:
@@ -86,13 +88,24 @@ def load_file(
     def convert(array: NDArray, name: str) -> jax.Array:
         return from_array(array, name, device)
 
-    found = load_tensors(convert, file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    found = load_tensors(
+        convert, filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress, backend=backend
+    )
     return nest(found) if nested else found
 
 
-def load(data: bytes, device: Any = None, **options: Any) -> dict[str, Any]:
-    """The arrays of a dcz file held in memory; options as in `load_file`."""
-    return load_file(data, device, **options)
+def load(
+    data: bytes,
+    device: Any = None,
+    *,
+    nested: bool = False,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The tensors of a dcz file held in memory; see `load_file`."""
+    return load_file(data, device, nested=nested, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
 
 
 def from_array(array: NDArray, name: str, device: Any = None) -> jax.Array:
@@ -104,11 +117,21 @@ def from_array(array: NDArray, name: str, device: Any = None) -> jax.Array:
             "jax.config.update('jax_enable_x64', True) first, or read it with dcz.load_file"
         )
     try:
-        return jax.device_put(array, device)
+        return jax.device_put(array, _device(device) if isinstance(device, str) else device)
     except (TypeError, jax.errors.JaxRuntimeError) as error:
         if not isinstance(error, TypeError) and "PrimitiveType" not in str(error) and "dtype" not in str(error):
             raise  # memory, a device
         raise UnsupportedError(f"tensor {name!r}: JAX has no dtype {array.dtype}; read it with dcz.load_file") from None
+
+
+def _device(name: str) -> jax.Device:
+    """A device by its platform, such as "cpu", or by platform and number, such as "gpu:1"."""
+    platform, _, number = name.partition(":")
+    try:
+        return jax.devices(platform)[int(number or 0)]
+    except (RuntimeError, ValueError, IndexError):
+        found = ", ".join(f"{each.platform}:{each.id}" for each in jax.devices())
+        raise DczError(f"device: there is no {name!r}; expected one of {found}, cpu") from None
 
 
 def _nbytes(tensor: object, name: str) -> int:

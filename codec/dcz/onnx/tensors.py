@@ -19,7 +19,7 @@ from dcz.onnx.initializers import Dense, Weight, Weights
 
 def save_file(
     tensors: ModelProto | Mapping[str, TensorProto | np.ndarray],
-    file: str | os.PathLike[str] | BinaryIO,
+    filename: str | os.PathLike[str] | BinaryIO,
     metadata: Mapping[str, object] | None = None,
     *,
     profile: str = "auto",
@@ -42,7 +42,9 @@ def save_file(
     """
     if isinstance(tensors, ModelProto):
         tensors = Weights(tensors)
-    save_tensors(adapter(None), tensors, file, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(
+        adapter(None), tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress
+    )
 
 
 def save(
@@ -57,7 +59,7 @@ def save(
 
 
 def load_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | BinaryIO,
     *,
     names: Iterable[str] | None = None,
     threads: int | None = None,
@@ -67,12 +69,19 @@ def load_file(
     """Reads tensors from a dcz file as ONNX keeps them, called as in the file; options as in `dcz.load_file`.
 
     Raises `UnsupportedError` for a dtype that ONNX lacks."""
-    return load_tensors(from_array, file, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+    return load_tensors(from_array, filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
 
 
-def load(data: bytes, **options: Any) -> dict[str, TensorProto]:
-    """The tensors of a dcz file held in memory; options as in `load_file`."""
-    return load_file(data, **options)
+def load(
+    data: bytes,
+    *,
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, TensorProto]:
+    """The tensors of a dcz file held in memory; see `load_file`."""
+    return load_file(data, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
 
 
 def adapter(folder: str | None) -> Adapter:

@@ -10,8 +10,8 @@ require("torch", "torch", "dcz.torch")
 
 from dcz.torch.models import load_model, save_model
 from dcz.torch.sparse import get_csr
+from dcz.torch.state_dicts import fuse
 from dcz.torch.tensors import load, load_file, save, save_file
-from dcz.torch.trained import fuse
 from dcz.torch.training import cluster_, finalize_, prune_, resume_
 
 __all__ = [

@@ -17,7 +17,7 @@ from dcz.lossy.lloyd import MAX_ITER
 from dcz.lossy.pruning import masks
 from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 from dcz.torch.parametrizations import Mask, SharedWeights, index_of
-from dcz.torch.trained import parametrized
+from dcz.torch.state_dicts import parametrized
 
 
 @dataclass(frozen=True, slots=True)
