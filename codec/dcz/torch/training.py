@@ -15,14 +15,15 @@ from dcz.lossy.clustering import check_importance, cluster_array
 from dcz.lossy.config import ClusterConfig, PruneConfig
 from dcz.lossy.lloyd import MAX_ITER
 from dcz.lossy.pruning import masks
-from dcz.lossy.selection import WEIGHT_THRESHOLD, select
+from dcz.lossy.selection import WEIGHT_THRESHOLD, check_patterns, matches, select
 from dcz.torch.parametrizations import Mask, SharedWeights, index_of
 from dcz.torch.state_dicts import parametrized
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What `prune_` or `cluster_` did: the fraction of weights each tensor keeps, and why others were left alone."""
+    """What `prune_` or `cluster_` did: `density` is the fraction of weights each tensor keeps, `skipped` says why others
+    were left alone."""
 
     density: dict[str, float]
     skipped: dict[str, str]
@@ -246,12 +247,42 @@ def _kind(weight: _Weight) -> type | None:
 def _eligible(
     model: nn.Module, names: Iterable[str] | None, weight_threshold: int
 ) -> tuple[dict[str, _Weight], dict[str, np.ndarray], dict[str, str]]:
-    """All weights, arrays of those to work on, and why the others are left alone."""
-    weights = _weights(model)
+    """All weights, arrays of those to work on, and why the others are left alone.
+
+    A tied weight goes by the first of its names that `names` matches: it is one tensor, whichever module is meant."""
+    wanted = None if names is None else [names] if isinstance(names, str) else list(names)
+    weights = {_called(weight, wanted): weight for weight in _weights(model).values()}
     unfit = {name: reason for name, weight in weights.items() if (reason := _unfit(weight)) is not None}
+    unfit.update(dict.fromkeys(_foreign(model), _FOREIGN))
+    check_patterns(wanted or (), [*weights, *unfit], "names")
+    for name in (name for name in wanted or () if name in unfit):
+        raise DczError(f"tensor {name!r}: cannot be changed: {unfit[name]}")
     arrays = {name: _array(weight.value()) for name, weight in weights.items() if name not in unfit}
-    chosen, skipped = select(arrays, names, weight_threshold, False)
+    if wanted is not None:
+        wanted = [pattern for pattern in wanted if any(matches(name, pattern) for name in arrays)]
+    chosen, skipped = select(arrays, wanted, weight_threshold, False)
     return weights, {name: arrays[name] for name in chosen}, {**skipped, **unfit}
+
+
+def _called(weight: _Weight, wanted: list[str] | None) -> str:
+    return next(
+        (name for name in weight.names if any(matches(name, pattern) for pattern in wanted or ())), weight.names[0]
+    )
+
+
+_FOREIGN = (
+    "another parametrization computes it (such as weight_norm or spectral_norm); take that off with "
+    "torch.nn.utils.parametrize.remove_parametrizations, and put it on again afterwards if need be"
+)
+
+
+def _foreign(model: nn.Module) -> Iterator[str]:
+    """Names of the tensors that parametrizations other than ours compute."""
+    for prefix, module in model.named_modules(remove_duplicate=False):
+        if parametrize.is_parametrized(module):
+            for key, each in module.parametrizations.items():  # type: ignore[union-attr, operator]
+                if not _ours(each):
+                    yield f"{prefix}.{key}" if prefix else key
 
 
 def _unfit(weight: _Weight) -> str | None:
