@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from dcz.adapters import check_backend, convert_all
-from dcz.api import load_file
 from dcz.container import Reader, ShardedReader
 from dcz.container.opening import open_file
 from dcz.container.slices import TensorSlice
@@ -66,7 +65,7 @@ class safe_open:
     ) -> None:
         check_backend(backend)
         self._convert = _converter(framework)
-        self._filename, self._device = filename, device
+        self._device = device
         self._reader: Reader | ShardedReader | None = open_file(filename)
 
     def keys(self) -> list[str]:
@@ -94,7 +93,7 @@ class safe_open:
     def get_tensors(self) -> dict[str, Any]:
         """All tensors by name, decoded with all threads; names of one tensor give one object."""
         names = self.offset_keys()
-        found = convert_all(lambda array, name: self._convert(array, name, self._device), load_file(self._filename))
+        found = convert_all(lambda array, name: self._convert(array, name, self._device), self._open().load())
         return {name: found[name] for name in names}
 
     def get_slice(self, name: str) -> SafeSlice:

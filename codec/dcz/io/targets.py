@@ -48,5 +48,5 @@ name it model.dcz
     if name.lower().endswith(_SHARD_INDEX):
         raise DczError(
             f"{name}: is the name of the index of a sharded model, and a single file would be written; "
-            f"name it {name[: -len('.index.json')]}, or make shards with dcz pack --shard-size"
+            f"name it {name[: -len('.index.json')]}, or make shards with dcz.save_sharded"
         )
