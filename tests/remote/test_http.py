@@ -264,3 +264,30 @@ def test_padding_is_checked(web: Web) -> None:
     for read in (dcz.load_file, dcz.verify, lambda url: dcz.open(url)["d.raw"]):
         with pytest.raises(FormatError, match="tensor 'd.raw': the padding in front of its segment is not zero"):
             read(web.url("model.dcz"))
+
+
+@pytest.mark.parametrize("manner", ["endless", "gzip"])
+def test_a_body_that_is_not_the_range_is_not_read(web: Web, manner: str) -> None:
+    """fsspec reads a body of any length, and inflates what is compressed."""
+    web.files["model.dcz"] = DATA
+    web.manner = manner
+    with pytest.raises(UnsupportedError, match="model.dcz: the server (does not send parts|compresses its answers)"):
+        dcz.open(web.url("model.dcz"))
+    assert web.endless < 64 << 20
+
+
+@pytest.mark.parametrize("name", ["model.dcz"])
+def test_a_silent_server_is_given_up(web: Web, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    web.files[name] = DATA
+    web.manner = "silent"
+    monkeypatch.setenv("DCZ_TIMEOUT", "0.3")
+    with pytest.raises(TimeoutError, match="The server was silent for 0.3 s; set DCZ_TIMEOUT") as error:
+        dcz.open(web.url(f"{name}?silent"))
+    assert error.value.filename == web.url(f"{name}?silent")
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
+def test_a_timeout_that_is_none(web: Web, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("DCZ_TIMEOUT", text)
+    with pytest.raises(DczError, match="DCZ_TIMEOUT: expected a positive number of seconds, found"):
+        dcz.open(web.url("model.dcz"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ class Web:
     """Files by path, what was asked for them, and how the server is to behave.
 
     `manner` is one of: ranges, no ranges (answers every request with the whole file), refuses ranges (and says so),
-    no length, drops (closes the connection in the middle of a range), truncates (answers a range with half of it),
+    no length, endless (answers a range with bytes that never end), gzip (compresses a range), silent (never answers a
+    range), drops (closes the connection in the middle of a range), truncates (answers a range with half of it),
     or an HTTP status that every request gets. `healthy_after` failures it behaves.
     """
 
@@ -27,6 +29,8 @@ class Web:
     most_together: int = 0
     delay: float = 0.0
     address: str = ""
+    endless: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, name: str) -> str:
@@ -79,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
                 web.healthy_after -= 1
                 if web.healthy_after < 0:
                     manner = "ranges"
+        if asked and manner in ("endless", "gzip", "silent"):
+            return self._misbehave(manner)
         data = web.files.get(self.path.partition("?")[0][1:])
         if manner.isdigit() or data is None:
             with web.lock:
@@ -115,6 +121,28 @@ class _Handler(BaseHTTPRequestHandler):
             if asked and manner == "drops":
                 self.close_connection = True
 
+    def _misbehave(self, manner: str) -> None:
+        """Answers a range with a body that has no end, with a compressed one, or not at all."""
+        self.close_connection = True
+        if manner == "silent":
+            self.web.released.wait(30)
+            return
+        self.send_response(206)
+        if manner == "gzip":
+            body = gzip.compress(bytes(1 << 24))
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        try:
+            if manner == "gzip":
+                self.wfile.write(body)
+            while manner == "endless" and not self.web.released.is_set():
+                self.wfile.write(bytes(1 << 16))
+                self.web.endless += 1 << 16
+        except ConnectionError:
+            pass
+
 
 @contextmanager
 def serving() -> Iterator[Web]:
@@ -128,6 +156,7 @@ def serving() -> Iterator[Web]:
     try:
         yield web
     finally:
+        web.released.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import threading
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import numpy as np
 
 from dcz.errors import DczError, TruncatedError, UnsupportedError
+from dcz.io.http import fetch_range, set_timeouts, timeout_seconds
 from dcz.io.sources import FileSource, ObjectSource, Source, read, short
 from dcz.kernels.interface import U8
 
@@ -38,9 +40,12 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
             f"{url}: URLs need fsspec, which is not installed; install it: pip install 'dcz[remote]'"
         ) from None
     try:
-        return guarded(url, lambda: url_to_fs(url))
+        fs, path = guarded(url, lambda: url_to_fs(url))
     except ImportError as error:
         raise UnsupportedError(f"{url}: {error}") from None
+    if "http" in _protocols(fs):
+        set_timeouts(fs)
+    return fs, path
 
 
 def guarded(url: str, work: Callable[[], T]) -> T:
@@ -51,8 +56,10 @@ def guarded(url: str, work: Callable[[], T]) -> T:
     except FileNotFoundError as error:
         cause = error.__cause__  # fsspec's HTTP calls every failure to look a missing file
         if type(cause).__module__.partition(".")[0] == "aiohttp" and getattr(cause, "status", None) != 404:
-            raise (cause if isinstance(cause, OSError) else _os_error(url, cause)) from None
+            raise _os_error(url, cause) from None
         raise FileNotFoundError(errno.ENOENT, "No such file", url) from error
+    except (TimeoutError, asyncio.TimeoutError) as error:
+        raise _os_error(url, error) from error
     except (OSError, DczError, ImportError, MemoryError):
         raise
     except ValueError as error:
@@ -65,6 +72,11 @@ def guarded(url: str, work: Callable[[], T]) -> T:
 
 def _os_error(url: str, error: BaseException | None) -> OSError:
     """A client's error as the operating system would tell it."""
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+        silent = f"The server was silent for {timeout_seconds():g} s; set DCZ_TIMEOUT to the seconds to wait"
+        return TimeoutError(errno.ETIMEDOUT, silent, url)
+    if isinstance(error, OSError):
+        return error
     status = getattr(error, "status", None)
     said = f"{status} {getattr(error, 'message', '')}".strip() if status is not None else str(error)
     if status in _DENIED:
@@ -125,8 +137,7 @@ class UrlSource:
     def __init__(self, url: str, fs: AbstractFileSystem, path: str, size: int) -> None:
         self.name, self.size = url, size
         self._fs, self._path = fs, path
-        # HTTP's `cat_file` takes a server that ignores ranges at its word, and would download the whole file.
-        self._by_handle = not fs.async_impl or "http" in _protocols(fs)
+        self._http = "http" in _protocols(fs)
 
     def read_into(self, offset: int, out: U8) -> None:
         if len(out) == 0:
@@ -157,7 +168,9 @@ class UrlSource:
         out[:] = np.frombuffer(data, np.uint8)
 
     def _fetch(self, offset: int, size: int) -> bytes:
-        if not self._by_handle:
+        if self._http:
+            return fetch_range(self._fs, self._path, offset, size)
+        if self._fs.async_impl:
             return self._fs.cat_file(self._path, start=offset, end=offset + size)
         with self._fs.open(self._path, "rb", size=self.size, cache_type="none") as file:
             file.seek(offset)
