@@ -84,7 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
                 if web.healthy_after < 0:
                     manner = "ranges"
         if asked and manner in ("endless", "gzip", "silent"):
-            return self._misbehave(manner)
+            self._misbehave(manner)
+            return
         data = web.files.get(self.path.partition("?")[0][1:])
         if manner.isdigit() or data is None:
             with web.lock:
