@@ -18,7 +18,7 @@ from dcz.errors import UnsupportedError
 READ = {
     ".pt": ("torch", "torch"), ".pth": ("torch", "torch"), ".bin": ("torch", "torch"), ".ckpt": ("torch", "torch"),
     ".h5": ("h5py", "hdf5"), ".hdf5": ("h5py", "hdf5"), ".keras": ("h5py", "hdf5"), ".onnx": ("onnx", "onnx"),
-    ".mlmodel": ("coremltools", "coreml"),
+    ".mlmodel": ("coremltools", "coreml"), ".tflite": ("tflite", "tflite"),
 }  # fmt: skip
 WRITE = {".pt": ("torch", "torch"), ".h5": ("h5py", "hdf5"), ".keras": ("h5py", "hdf5")}
 

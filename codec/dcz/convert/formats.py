@@ -21,6 +21,7 @@ from dcz.convert.npz_writer import NpyTarget, NpzTarget
 from dcz.convert.onnx import OnnxModel
 from dcz.convert.safetensors import SafetensorsModel, SafetensorsTarget
 from dcz.convert.shards import ShardedModel, ShardedTarget
+from dcz.convert.tflite import TfliteModel
 from dcz.convert.torch import TorchModel
 from dcz.convert.torch_writer import TorchTarget
 from dcz.errors import DczError, FormatError, UnsupportedError
@@ -73,6 +74,7 @@ _READERS: dict[str, Callable[..., Model]] = {
     ".pth.tar": TorchModel,
     ".safetensors": _safetensors,
     ".safetensors.index.json": _sharded_safetensors,
+    ".tflite": TfliteModel,
 }
 _WRITERS: dict[str, Callable[..., Target]] = {
     ".bin": TorchTarget,
