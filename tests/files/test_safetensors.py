@@ -18,7 +18,7 @@ from dcz.convert import open_model, open_target, transfer
 from dcz.convert.model import Tensor
 from dcz.convert.safetensors import SafetensorsTarget
 from dcz.dtypes import DTYPES
-from dcz.errors import DczError, FormatError, TruncatedError
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError
 from support.arrays import CODES, make_array
 from support.bits import assert_same_bits
 
@@ -111,15 +111,74 @@ def test_the_order_on_disk_is_aligned(tmp_path: Path) -> None:
         assert each["data_offsets"][0] % tensors[name].itemsize == 0
 
 
-def test_second_names_become_copies(tmp_path: Path) -> None:
+def test_second_names_are_written_as_the_library_does(tmp_path: Path) -> None:
     array = make_array(1, "F32", (30, 5), 0.3)
-    dcz.save_file({"a": array, "b": np.arange(9), "tied": array, "too": array}, tmp_path / "w.dcz")
+    dcz.save_file({"a": array, "b": np.arange(9), "tied": array, "too": array}, tmp_path / "w.dcz", metadata={"n": 1})
     with open_model(tmp_path / "w.dcz") as model:
         moved = transfer(model, open_target(tmp_path / "w.safetensors"))
     assert (moved.tensors, moved.aliases) == (2, 2)
-    found = load_file(tmp_path / "w.safetensors")
-    for name in ("a", "tied", "too"):
-        assert_same_bits(found[name], array)
+    with safetensors.safe_open(tmp_path / "w.safetensors", framework="np") as file:
+        assert sorted(file.keys()) == ["a", "b"]
+        assert file.metadata() == {"n": "1", "tied": "a", "too": "a"}
+        assert_same_bits(file.get_tensor("a"), array)
+    with open_model(tmp_path / "w.safetensors") as model:
+        assert dict(model.aliases) == {"tied": "a", "too": "a"} and dict(model.metadata) == {"n": "1"}
+
+
+def test_tied_weights_load_into_a_model(tmp_path: Path) -> None:
+    """Both ways round: our file by the library, and the library's file, packed, with both names."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'dcz[torch]')")
+    from safetensors.torch import load_model, save_model
+
+    def tied() -> object:
+        model = torch.nn.ModuleDict({"embed": torch.nn.Embedding(11, 7), "head": torch.nn.Linear(7, 11, bias=False)})
+        model["head"].weight = model["embed"].weight
+        return model
+
+    first, second, third = tied(), tied(), tied()
+    save_model(first, tmp_path / "m.safetensors", metadata={"format": "pt"})
+    with open_model(tmp_path / "m.safetensors") as model:
+        transfer(model, open_target(tmp_path / "m.dcz"))
+    found = dcz.load_file(tmp_path / "m.dcz")
+    assert sorted(found) == ["embed.weight", "head.weight"]
+    with open_model(tmp_path / "m.dcz") as model:
+        transfer(model, open_target(tmp_path / "back.safetensors"))
+    assert load_model(second, tmp_path / "back.safetensors") == (set(), [])
+    assert torch.equal(first["head"].weight, second["head"].weight)
+    with safetensors.safe_open(tmp_path / "m.safetensors", "np") as one:
+        with safetensors.safe_open(tmp_path / "back.safetensors", "np") as two:
+            assert one.metadata() == two.metadata() and list(one.keys()) == list(two.keys())
+    dcz.torch.save_model(first, tmp_path / "ours.dcz")
+    with open_model(tmp_path / "ours.dcz") as model:
+        transfer(model, open_target(tmp_path / "ours.safetensors"))
+    assert load_model(third, tmp_path / "ours.safetensors") == (set(), [])
+    assert torch.equal(first["head"].weight, third["embed"].weight)
+
+
+def test_a_second_name_that_is_a_key_of_the_metadata(tmp_path: Path) -> None:
+    array = np.zeros(3)
+    dcz.save_file({"a": array, "b": array}, tmp_path / "w.dcz", metadata={"b": "text"})
+    with (
+        open_model(tmp_path / "w.dcz") as model,
+        pytest.raises(DczError, match="both a key of the metadata and a second"),
+    ):
+        transfer(model, open_target(tmp_path / "w.safetensors"))
+
+
+@pytest.mark.parametrize("more", [{"x": [1, {"y": None}]}, {}])
+def test_headers_are_read_as_liberally_as_the_library_reads_them(tmp_path: Path, more: dict) -> None:
+    header = {"__metadata__": None, "w": {**GOOD, **more}}
+    (tmp_path / "w.safetensors").write_bytes(raw(header, struct.pack("<2f", 1, 2)))
+    assert load_file(tmp_path / "w.safetensors")["w"].tolist() == [1, 2]
+    with open_model(tmp_path / "w.safetensors") as model:
+        assert model.read("w").tolist() == [1, 2] and dict(model.metadata) == {}
+
+
+@pytest.mark.parametrize("shape", [[0, 1 << 62], [1] * 65 + [0], [1 << 40, 0, 1 << 40]])
+def test_shapes_that_no_array_can_have(tmp_path: Path, shape: list[int]) -> None:
+    (tmp_path / "w.safetensors").write_bytes(raw({"w": entry("F32", shape, 0, 0)}, b""))
+    with pytest.raises(LimitError, match="w.safetensors: tensor 'w': .*(dimensions|takes more than)"):
+        open_model(tmp_path / "w.safetensors")
 
 
 def test_typed_metadata_become_text(tmp_path: Path) -> None:
@@ -146,26 +205,25 @@ GOOD = entry("F32", [2], 0, 8)
 ERRORS = {
     "nothing": (b"", TruncatedError, "the file is empty; finish the download"),
     "seven bytes": (bytes(7), TruncatedError, "7 bytes are too few"),
-    "a header beyond measure": (struct.pack("<Q", 1 << 40) + b"{}", FormatError, "no safetensors file"),
+    "a header beyond measure": (struct.pack("<Q", 1 << 40) + b"{}", FormatError, "not a safetensors file"),
     "a header that is cut": (raw({"w": GOOD})[:-5], TruncatedError, "the header should have"),
-    "a header that is no JSON": (raw(b"{'w': 1}"), FormatError, "the header is no valid JSON"),
-    "a header of braces": (raw(b"[" * 100_000), FormatError, "the header is no valid JSON"),
-    "a header that is no text": (raw(b'{"\xff": 1}'), FormatError, "the header is no valid JSON"),
-    "a header that is a list": (raw([]), FormatError, "the header is no JSON object"),
+    "a header that is no JSON": (raw(b"{'w': 1}"), FormatError, "the header is not valid JSON"),
+    "a header of braces": (raw(b"[" * 100_000), FormatError, "the header is not valid JSON"),
+    "a header that is no text": (raw(b'{"\xff": 1}'), FormatError, "the header is not valid JSON"),
+    "a header that is a list": (raw([]), FormatError, "the header is not a JSON object"),
     "a name twice": (raw(b'{"w": 1, "w": 2}'), FormatError, "a key is there twice"),
     "a tensor that is a number": (raw({"w": 1}), FormatError, "tensor 'w': expected dtype, shape and data_offsets"),
     "a tensor without shape": (raw({"w": {"dtype": "F32"}}), FormatError, "expected dtype, shape and data_offsets"),
-    "a tensor with a key more": (raw({"w": {**GOOD, "x": 1}}), FormatError, "expected dtype, shape and data_offsets"),
     "an unknown dtype": (raw({"w": entry("F7", [2], 0, 8)}, bytes(8)), FormatError, "unknown dtype 'F7'; known are"),
     "a dtype that is a list": (raw({"w": entry(["F32"], [2], 0, 8)}), FormatError, "unknown dtype"),
     "a negative length": (raw({"w": entry("F32", [-2], 0, 8)}), FormatError, "expected lengths, found"),
     "a length that is true": (raw({"w": entry("F32", [True], 0, 4)}), FormatError, "expected lengths, found"),
     "a length that is a fraction": (raw({"w": entry("F32", [2.0], 0, 8)}), FormatError, "expected lengths, found"),
     "a length that is not a number": (raw(b'{"w":{"dtype":"F32","shape":[NaN],"data_offsets":[0,8]}}'), FormatError, "exp"),
-    "offsets that go back": (raw({"w": entry("F32", [2], 8, 0)}), FormatError, "are no range"),
-    "three offsets": (raw({"w": {**GOOD, "data_offsets": [0, 4, 8]}}), FormatError, "are no range"),
+    "offsets that go back": (raw({"w": entry("F32", [2], 8, 0)}), FormatError, "are not a range"),
+    "three offsets": (raw({"w": {**GOOD, "data_offsets": [0, 4, 8]}}), FormatError, "are not a range"),
     "a size that is not the shape's": (raw({"w": entry("F32", [3], 0, 8)}, bytes(8)), FormatError, "takes 12 bytes, not 8"),
-    "half a byte": (raw({"w": entry("F4", [3], 0, 2)}, bytes(2)), FormatError, "12 bits of F4 are no whole number"),
+    "half a byte": (raw({"w": entry("F4", [3], 0, 2)}, bytes(2)), FormatError, "12 bits of F4 are not a whole number"),
     "a hole": (raw({"v": GOOD, "w": entry("F32", [2], 9, 17)}, bytes(17)), FormatError, "leave a hole or overlap at byte 8"),
     "an overlap": (raw({"v": GOOD, "w": entry("F32", [2], 4, 12)}, bytes(12)), FormatError, "leave a hole or overlap"),
     "a hole in front": (raw({"w": entry("F32", [2], 1, 9)}, bytes(9)), FormatError, "leave a hole or overlap at byte 0"),

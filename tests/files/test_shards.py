@@ -109,7 +109,75 @@ def test_second_names_stay_with_their_tensor(tmp_path: Path) -> None:
     with open_model(packed) as model:
         assert dict(model.aliases) == {"z": "a"}
     back = convert(packed, tmp_path / "m.safetensors.index.json", shard_size=array.nbytes)
-    assert json.loads(back.read_text())["metadata"]["total_size"] == 2 * array.nbytes + other.nbytes
+    document = json.loads(back.read_text())
+    assert document["metadata"]["total_size"] == array.nbytes + other.nbytes and document["metadata"]["z"] == "a"
+    assert sorted(document["weight_map"]) == ["a", "b"]
+    with open_model(back) as model:
+        assert dict(model.aliases) == {"z": "a"}
+
+
+def test_what_the_index_says_of_the_model_survives(tmp_path: Path) -> None:
+    """The hub writes second names and counts of parameters there."""
+    path = hub(tmp_path)
+    document = json.loads(path.read_text())
+    document["metadata"] |= {"shared_2": "layer.0.F32", "total_parameters": 4711, "note": {"by": ["us"]}}
+    path.write_text(json.dumps(document))
+    packed = convert(path, tmp_path / "m.dcz")
+    with dcz.open(packed) as reader:
+        assert dict(reader.aliases) == {"shared_2": "layer.0.F32"}
+        assert reader.metadata["index"] == {"total_parameters": 4711, "note": {"by": ["us"]}}
+    shards = convert(packed, tmp_path / "n.dcz.index.json", shard_size=3000)
+    back = convert(shards, tmp_path / "back.safetensors.index.json", shard_size=3000)
+    found = json.loads(back.read_text())["metadata"]
+    assert {key: found[key] for key in document["metadata"]} == document["metadata"]
+
+
+def test_tensors_that_the_index_does_not_name(tmp_path: Path) -> None:
+    """Neither lost in silence nor taken: named, and refused where nothing may be left out."""
+    path = hub(tmp_path)
+    stray = tmp_path / "model-00002-of-00003.safetensors"
+    held = load_file(stray)
+    save_file(held | {"stray": np.ones(3), "layer.0.F16": np.ones(3)}, stray)
+    assert json.loads(path.read_text())["weight_map"]["layer.0.F16"] != stray.name
+    with open_model(path) as model:
+        assert model.left_out == {
+            f"{stray.name}: stray": "a tensor that the index does not name",
+            f"{stray.name}: layer.0.F16": "the index says that this tensor is in model-00001-of-00003.safetensors",
+        }
+        moved = transfer(model, open_target(tmp_path / "m.dcz"))
+        assert moved.left_out == model.left_out
+        with pytest.raises(DczError, match="strict: .* and 1 more would be left out"):
+            transfer(model, open_target(tmp_path / "n.dcz"), strict=True)
+    assert_holds(dcz.load_file(tmp_path / "m.dcz"))
+    assert not (tmp_path / "n.dcz").exists()
+
+
+def test_nothing_of_before_stays_beside_a_new_index(tmp_path: Path) -> None:
+    path = hub(tmp_path)
+    first = convert(path, tmp_path / "m.dcz.index.json", shard_size=1)
+    assert (tmp_path / f"m-00001-of-{len(TENSORS):05d}.dcz").exists()
+    for name in ("m.dcz", "m-2.dcz", "mm-00001-of-00009.dcz", "m-00001-of-00009.dcz.txt"):
+        (tmp_path / name).write_bytes(b"here before")
+    convert(path, first, shard_size=10**9)
+    found = sorted(each.name for each in tmp_path.iterdir() if "m-" in each.name or each.name.startswith("m."))
+    assert found == [
+        "m-00001-of-00001.dcz", "m-00001-of-00009.dcz.txt", "m-2.dcz", "m.dcz.index.json", "mm-00001-of-00009.dcz"
+    ]  # fmt: skip
+
+
+def test_the_file_that_is_read_stays(tmp_path: Path) -> None:
+    """A model cut into shards beside itself."""
+    source = convert(hub(tmp_path), tmp_path / "m.dcz")
+    with open_model(source) as model:
+        transfer(model, open_target(tmp_path / "m.dcz.index.json", shard_size=3000, source=source))
+    assert_holds(dcz.load_file(source))
+
+
+def test_shards_of_another_number_are_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "m-00001-of-00009.dcz").write_bytes(b"here before")
+    with open_model(hub(tmp_path)) as model, pytest.raises(DczError, match="m-00001-of-00009.dcz: already exists; use"):
+        transfer(model, open_target(tmp_path / "m.dcz.index.json", replace=False))
+    assert (tmp_path / "m-00001-of-00009.dcz").read_bytes() == b"here before"
 
 
 def test_no_tensors(tmp_path: Path) -> None:
@@ -173,7 +241,7 @@ def test_the_index_decides_what_there_is(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors.index.json"
     path.write_text(json.dumps({"weight_map": {"a": "1.safetensors"}}))
     with open_model(path) as model:
-        assert [tensor.name for tensor in model.tensors()] == ["a"]
+        assert [tensor.name for tensor in model.tensors()] == ["a"] and len(model.left_out) == 1
     array = np.arange(4)
     dcz.save_file({"a": array, "b": array}, tmp_path / "1.dcz")
     (tmp_path / "m.dcz.index.json").write_text(json.dumps({"weight_map": {"b": "1.dcz"}}))
@@ -182,9 +250,9 @@ def test_the_index_decides_what_there_is(tmp_path: Path) -> None:
 
 
 BAD = {
-    "no JSON": ("{", "no valid JSON"),
+    "no JSON": ("{", "not valid JSON"),
     "a list": ("[]", "expected an object with a weight_map"),
-    "braces": ("[" * 100_000, "no valid JSON"),
+    "braces": ("[" * 100_000, "not valid JSON"),
     "no map": ("{}", "weight_map: expected an object of file names, found None"),
     "a map of numbers": ('{"weight_map": {"a": 1}}', "weight_map: expected an object of file names"),
     "a name twice": ('{"weight_map": {"a": "x", "a": "y"}}', "a key is there twice"),

@@ -31,6 +31,9 @@ MaxBytes = Annotated[
         show_default=False,
     ),
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail, writing nothing, where something of SRC would be left out.")
+]
 ShardSize = Annotated[
     Optional[str],
     typer.Option(help="Start another file after so many bytes of arrays, such as 500MB; 5GB if there are several."),

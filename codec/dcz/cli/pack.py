@@ -18,6 +18,7 @@ from dcz.cli.common import (
     MaxBytes,
     Quiet,
     ShardSize,
+    Strict,
     Threads,
     allowance,
     check_input,
@@ -59,6 +60,7 @@ def pack(
     max_bytes: MaxBytes = None,
     threads: Threads = None,
     force: Force = False,
+    strict: Strict = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -93,17 +95,17 @@ def pack(
     if not to_file:
         raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC -o DST")
     check_output(dst, force)
-    target = open_target(dst, profile=profile, threads=threads, shard_size=limit, replace=force)
+    target = open_target(dst, profile=profile, threads=threads, shard_size=limit, replace=force, source=source)
     with (
         open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
         progress("packing", quiet or json) as report,
     ):
         check_not_empty(model, source)
         if treatment is None:
-            moved, reports = transfer(model, target, progress=report), {}
+            moved, reports = transfer(model, target, progress=report, strict=strict), {}
         else:
             treated = CompressedModel(model, treatment, keep_nonfinite=keep_nonfinite)
-            moved, reports = transfer(treated, target, progress=report), treated.reports
+            moved, reports = transfer(treated, target, progress=report, strict=strict), treated.reports
     print_left_out(moved.left_out)
     before, after = file_bytes(source), file_bytes(dst)
     if json:

@@ -14,12 +14,14 @@ from dcz.cli.common import (
     MaxBytes,
     Quiet,
     ShardSize,
+    Strict,
     Threads,
     allowance,
     check_input,
     check_output,
     file_bytes,
     print_json,
+    print_left_out,
     progress,
     size,
 )  # fmt: skip
@@ -38,6 +40,7 @@ def unpack(
     max_bytes: MaxBytes = None,
     threads: Threads = None,
     force: Force = False,
+    strict: Strict = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -57,12 +60,13 @@ def unpack(
     else:
         check_input(src)
     check_output(output, force)
-    target = open_target(output, threads=threads, shard_size=limit, replace=force)
+    target = open_target(output, threads=threads, shard_size=limit, replace=force, source=source)
     with (
         open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
         progress("unpacking", quiet or json) as report,
     ):
-        moved = transfer(model, target, progress=report)
+        moved = transfer(model, target, progress=report, strict=strict)
+    print_left_out(moved.left_out)
     after = file_bytes(output)
     if json:
         print_json({

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dcz import limits
 from dcz.errors import FormatError, LimitError, TruncatedError
@@ -27,11 +27,13 @@ def is_shard_index(file: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """An index as read: the file each tensor is in, and how large each file should be where that is known."""
+    """An index as read: the file each tensor is in, how large each file should be where that is known, and what else
+    it says of the model."""
 
     path: str
     weight_map: Mapping[str, str]
     file_sizes: Mapping[str, int]
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> ShardIndex:
@@ -46,7 +48,8 @@ class ShardIndex:
         if not isinstance(metadata, dict):
             raise FormatError(f"{name}: metadata: expected an object, found {metadata!r:.80}")
         sizes = _mapping(name, metadata, "file_sizes", int) if "file_sizes" in metadata else {}
-        index = ShardIndex(name, weight_map, sizes)
+        others = {key: value for key, value in metadata.items() if key not in ("total_size", "file_sizes")}
+        index = ShardIndex(name, weight_map, sizes, others)
         for file in index.files():
             _check_file_name(name, file)
         index._check_present()
@@ -102,7 +105,7 @@ def _document(name: str) -> dict[str, object]:
     try:
         document = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{name}: no valid JSON ({error})") from None
+        raise FormatError(f"{name}: not valid JSON ({error})") from None
     if not isinstance(document, dict):
         raise FormatError(f"{name}: expected an object with a weight_map")
     return document

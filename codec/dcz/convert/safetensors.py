@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from math import prod
 
 import numpy as np
 
 from dcz import dtypes
 from dcz.convert.guard import Guard
-from dcz.convert.model import Tensor, resolved
+from dcz.convert.model import Tensor
 from dcz.errors import DczError, FormatError, TruncatedError
 from dcz.io.sinks import PathSink
 from dcz.io.sources import FileSource, read
@@ -28,9 +28,8 @@ _PACKED_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
 
 
 class SafetensorsModel:
-    """A safetensors file."""
-
-    aliases: Mapping[str, str] = {}
+    """A safetensors file. Metadata that name a tensor which is there, under a name which is not, are second names:
+    so the library writes tied weights (`safetensors.torch.save_model`)."""
 
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._guard = guard or Guard(path, ".safetensors")
@@ -47,22 +46,24 @@ class SafetensorsModel:
             raise TruncatedError(f"{name}: {size} bytes are too few for a safetensors file")
         length = int(read(self._source, 0, 8).view("<u8")[0])
         if length > _MAX_HEADER:
-            raise FormatError(f"{name}: no safetensors file (its header would have {length} bytes)")
+            raise FormatError(f"{name}: not a safetensors file (its header would have {length} bytes)")
         if 8 + length > size:
             raise TruncatedError(f"{name}: the header should have {length} bytes, the file has {size}")
         try:
             header = json.loads(read(self._source, 8, length).tobytes(), object_pairs_hook=_no_duplicates)
         except (ValueError, RecursionError) as error:
-            raise FormatError(f"{name}: the header is no valid JSON ({error})") from None
+            raise FormatError(f"{name}: the header is not valid JSON ({error})") from None
         if not isinstance(header, dict):
-            raise FormatError(f"{name}: the header is no JSON object")
-        self.metadata = _metadata(header.pop(_METADATA, {}), name)
+            raise FormatError(f"{name}: the header is not a JSON object")
+        metadata = _metadata(header.pop(_METADATA, None), name)
         self._start = 8 + length
         self._ranges: dict[str, tuple[int, int]] = {}
         self._tensors: dict[str, Tensor] = {}
         for tensor, begin, end in sorted((_entry(*item) for item in header.items()), key=lambda entry: entry[1:]):
+            self._guard.shape(tensor.shape, tensor.dtype.itemsize, f"tensor {tensor.name!r:.80}")
             self._tensors[tensor.name] = tensor
             self._ranges[tensor.name] = begin, end
+        self.aliases, self.metadata = second_names(metadata, self._tensors)
         at = 0
         for begin, end in self._ranges.values():
             if begin != at:
@@ -100,7 +101,19 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return out
 
 
+def second_names(metadata: Mapping[str, object], tensors: Container[str]) -> tuple[dict[str, str], dict[str, object]]:
+    """The second names among metadata, and the metadata that are none."""
+    names = {
+        name: owner
+        for name, owner in metadata.items()
+        if isinstance(owner, str) and owner in tensors and name not in tensors and name != "format"
+    }
+    return names, {key: value for key, value in metadata.items() if key not in names}
+
+
 def _metadata(value: object, name: str) -> dict[str, str]:
+    if value is None:
+        return {}
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
         raise FormatError(f"{name}: __metadata__ must map strings to strings")
     return value
@@ -108,7 +121,7 @@ def _metadata(value: object, name: str) -> dict[str, str]:
 
 def _entry(name: str, value: object) -> tuple[Tensor, int, int]:
     where = f"tensor {name!r}"
-    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+    if not isinstance(value, dict) or not value.keys() >= {"dtype", "shape", "data_offsets"}:
         raise FormatError(f"{where}: expected dtype, shape and data_offsets")
     dtype = dtypes.by_code(value["dtype"], where)
     shape, offsets = value["shape"], value["data_offsets"]
@@ -116,7 +129,7 @@ def _entry(name: str, value: object) -> tuple[Tensor, int, int]:
         if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
             raise FormatError(f"{where}: expected lengths, found {numbers!r:.80}")
     if len(offsets) != 2 or offsets[1] < offsets[0]:
-        raise FormatError(f"{where}: data_offsets {offsets!r:.80} are no range")
+        raise FormatError(f"{where}: data_offsets {offsets!r:.80} are not a range")
     tensor = Tensor(name, dtype, tuple(shape))
     if offsets[1] - offsets[0] != _stored(tensor):
         raise FormatError(f"{where}: {dtype.code} {shape} takes {_stored(tensor)} bytes, not {offsets[1] - offsets[0]}")
@@ -130,7 +143,9 @@ def _stored(tensor: Tensor) -> int:
         return tensor.nbytes
     total = prod(tensor.shape) * bits
     if total % 8:
-        raise FormatError(f"tensor {tensor.name!r}: {total} bits of {tensor.dtype.code} are no whole number of bytes")
+        raise FormatError(
+            f"tensor {tensor.name!r}: {total} bits of {tensor.dtype.code} are not a whole number of bytes"
+        )
     return total // 8
 
 
@@ -145,31 +160,33 @@ def _pack(data: np.ndarray, bits: int) -> np.ndarray:
 
 
 class SafetensorsTarget:
-    """A safetensors file being written. Second names become copies, as the format knows no other way."""
+    """A safetensors file being written. Of tied weights there is one, as the library has it; the other names are
+    metadata that say whose."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
         self._sink: PathSink | None = None
-        self._copies: dict[str, list[str]] = {}
         self._offsets: dict[str, int] = {}
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
         header: dict[str, object] = {}
-        if metadata:
-            header[_METADATA] = {key: _text(value) for key, value in metadata.items()}
-        for tensor, owner in resolved(tensors, aliases):
+        texts = {key: _text(value) for key, value in metadata.items()}
+        for name, owner in aliases.items():
+            if texts.setdefault(name, owner) != owner:
+                raise DczError(
+                    f"{os.fspath(self._path)}: {name!r:.80} is both a key of the metadata and a second name of "
+                    f"{owner!r:.80}; safetensors writes second names as metadata: rename one, or write npz instead"
+                )
+        if texts:
+            header[_METADATA] = texts
+        at = 0
+        for tensor in sorted(tensors, key=lambda tensor: -tensor.dtype.itemsize):  # wide types first, as aligned
             if tensor.name == _METADATA:
                 raise DczError(f"tensor {_METADATA!r}: safetensors keeps this name for metadata; write npz instead")
-            self._copies.setdefault(owner, []).append(tensor.name)
-        at = 0
-        # A tensor and its copies lie together, so that it is read once; wide types first, as aligned.
-        order = sorted(tensors, key=lambda tensor: -tensor.dtype.itemsize)
-        for tensor in order:
-            for name in self._copies[tensor.name]:
-                end = at + _stored(tensor)
-                header[name] = {"dtype": tensor.dtype.code, "shape": list(tensor.shape), "data_offsets": [at, end]}
-                self._offsets[name] = at
-                at = end
+            end = at + _stored(tensor)
+            header[tensor.name] = {"dtype": tensor.dtype.code, "shape": list(tensor.shape), "data_offsets": [at, end]}
+            self._offsets[tensor.name] = at
+            at = end
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         text += b" " * (-len(text) % 8)
         if len(text) > _MAX_HEADER:
@@ -184,8 +201,7 @@ class SafetensorsTarget:
         words = to_words(array, name)
         bits = _PACKED_BITS.get(words.dtype.code)
         data = _pack(words.data, bits) if bits else words.data
-        for copy in self._copies[name]:
-            self._sink.write_at(self._base + self._offsets[copy], data)
+        self._sink.write_at(self._base + self._offsets[name], data)
 
     def close(self) -> None:
         assert self._sink is not None

@@ -14,11 +14,14 @@ import numpy as np
 from dcz.container.shards import SUFFIX, ShardIndex
 from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Target, Tensor
+from dcz.convert.safetensors import second_names
 from dcz.errors import DczError, FormatError
 from dcz.io.sinks import sync_folder
 
 # The hub's default.
 SHARD_SIZE = 5_000_000_000
+# Where a file's metadata keep those of an index that it was made from.
+INDEX = "index"
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
@@ -37,39 +40,63 @@ def parse_size(text: str, what: str = "shard size") -> int:
 
 
 class ShardedModel:
-    """Files of one format with an index. The index decides which tensors there are and where."""
+    """Files of one format with an index. The index decides which tensors there are and where.
+
+    What its metadata say of the model stays under `index`; second names among them (as the hub writes those of tied
+    weights) and in the shards are second names. Tensors that a shard has and the index does not name, or names in
+    another shard, are `left_out`."""
 
     def __init__(self, path: str | os.PathLike[str], guard: Guard, open_one: Callable[[str, Guard], Model]) -> None:
         self._stack = contextlib.ExitStack()
-        index = ShardIndex.read(path)
+        self._index = index = ShardIndex.read(path)
         self.metadata: Mapping[str, object] = {}
         self.aliases: Mapping[str, str] = {}
-        self._tensors: list[Tensor] = []
+        self.left_out: dict[str, str] = {}
         self._where: dict[str, Model] = {}
+        self._stored: dict[str, Tensor] = {}
+        wanted: dict[str, set[str]] = {}
+        for name, file in index.weight_map.items():
+            wanted.setdefault(file, set()).add(name)
         try:
-            for file in index.files():
-                self._open(index, file, guard, open_one)
+            for file, names in wanted.items():
+                model = self._stack.enter_context(open_one(index.locate(file), guard))
+                self._add(model, file, names)
         except BaseException:
             self._stack.close()
             raise
+        names, others = second_names(index.metadata, self._stored)
+        self.aliases = {**names, **self.aliases}
+        if others:
+            self.metadata = {**self.metadata, INDEX: others}
 
-    def _open(self, index: ShardIndex, file: str, guard: Guard, open_one: Callable[[str, Guard], Model]) -> None:
-        model = self._stack.enter_context(open_one(index.locate(file), guard))
-        wanted = set(index.names(file))
-        here = {tensor.name: tensor for tensor in model.tensors() if tensor.name in wanted}
-        aliases = {name: owner for name, owner in model.aliases.items() if name in wanted}
-        if absent := wanted - here.keys() - aliases.keys():
-            raise index.missing(file, sorted(absent))
-        for name, owner in aliases.items():
-            if owner not in here:
-                raise FormatError(f"{index.path}: {name!r:.80} is another name of {owner!r:.80}, which it leaves out")
-        self._tensors += here.values()
-        self._where |= dict.fromkeys(here, model)
-        self.aliases = {**self.aliases, **aliases}
+    def _add(self, model: Model, file: str, wanted: set[str]) -> None:
+        here = {tensor.name: tensor for tensor in model.tensors()}
+        if absent := wanted - here.keys() - model.aliases.keys():
+            raise self._index.missing(file, sorted(absent))
+        seconds = {name: owner for name, owner in model.aliases.items() if name in wanted or owner in wanted}
+        for name in (here.keys() | seconds.keys()) - wanted:
+            elsewhere = self._index.weight_map.get(name)
+            if elsewhere is not None and elsewhere != file:
+                self.left_out[f"{file}: {name}"] = f"the index says that this tensor is in {elsewhere}"
+            elif elsewhere is None and name in here:
+                self.left_out[f"{file}: {name}"] = "a tensor that the index does not name"
+        for name, owner in seconds.items():
+            if owner not in wanted:
+                raise FormatError(
+                    f"{self._index.path}: {name!r:.80} is another name of {owner!r:.80}, which it leaves out"
+                )
+        mine = {name: tensor for name, tensor in here.items() if name in wanted}
+        self._stored |= mine
+        self._where |= dict.fromkeys(mine, model)
+        self.aliases = {
+            **self.aliases,
+            **{n: o for n, o in seconds.items() if self._index.weight_map.get(n, file) == file},
+        }
         self.metadata = {**model.metadata, **self.metadata}
+        self.left_out |= {f"{file}: {name}": reason for name, reason in getattr(model, "left_out", {}).items()}
 
     def tensors(self) -> list[Tensor]:
-        return self._tensors
+        return list(self._stored.values())
 
     def read(self, name: str) -> np.ndarray:
         return self._where[name].read(name)
@@ -81,25 +108,31 @@ class ShardedModel:
         self._stack.close()
 
 
-def split(tensors: list[Tensor], copies: Mapping[str, int], shard_size: int) -> list[list[Tensor]]:
-    """The tensors of each file: as many in the given order as fit `shard_size` bytes of arrays, at least one.
-
-    `copies` tells how often a tensor is written where that is more than once."""
+def split(tensors: list[Tensor], shard_size: int) -> list[list[Tensor]]:
+    """The tensors of each file: as many in the given order as fit `shard_size` bytes of arrays, at least one."""
     out: list[list[Tensor]] = []
-    room = -1
+    left = -1
     for tensor in tensors:
-        nbytes = tensor.nbytes * (1 + copies.get(tensor.name, 0))
-        if not out or nbytes > room:
+        if not out or tensor.nbytes > left:
             out.append([])
-            room = shard_size
+            left = shard_size
         out[-1].append(tensor)
-        room -= nbytes
+        left -= tensor.nbytes
     return out or [[]]
+
+
+def of_the_same_model(folder: str, stem: str, extension: str) -> list[str]:
+    """Files of a folder that a model of this name has, or had when it was written in one file or another number."""
+    pattern = re.compile(rf"{re.escape(stem)}(?:-\d{{5}}-of-\d{{5}})?{re.escape(extension)}")
+    return sorted(name for name in os.listdir(folder) if pattern.fullmatch(name))
 
 
 class ShardedTarget:
     """Several files and their index. They are made in a folder of their own beside the target and published
-    together, the index last."""
+    together, the index last.
+
+    With `replace`, files of the same model that are there before go: shards of another number, and the one file it
+    was in, which loaders take before the index. `source` is what is read meanwhile; it stays."""
 
     def __init__(
         self,
@@ -108,10 +141,11 @@ class ShardedTarget:
         open_one: Callable[[str], Target],
         shard_size: int | None = None,
         replace: bool = True,
+        source: str | os.PathLike[str] | None = None,
     ) -> None:
         self._path = os.path.abspath(os.fspath(path))
         self._extension, self._open_one = extension, open_one
-        self._shard_size, self._replace = shard_size or SHARD_SIZE, replace
+        self._shard_size, self._replace, self._source = shard_size or SHARD_SIZE, replace, source
         self._target: Target | None = None
         self._scratch = ""
         self._files: dict[str, list[str]] = {}
@@ -120,19 +154,27 @@ class ShardedTarget:
         seconds: dict[str, list[str]] = {}
         for name, owner in aliases.items():
             seconds.setdefault(owner, []).append(name)
-        copies = {} if self._extension == ".dcz" else {owner: len(names) for owner, names in seconds.items()}
-        self._shards = split(tensors, copies, self._shard_size)
+        self._shards = split(tensors, self._shard_size)
         self._aliases = [{name: t.name for t in shard for name in seconds.get(t.name, [])} for shard in self._shards]
-        self._metadata = metadata
+        others = metadata.get(INDEX)
+        self._others = dict(others) if isinstance(others, dict) else {}
+        self._metadata = {key: value for key, value in metadata.items() if key != INDEX or not self._others}
         folder, name = os.path.split(self._path)
         stem = name[: -len(self._extension + SUFFIX)]
         count = len(self._shards)
+        # The hub's index has the names that are in the files; of others it says in its metadata whose they are.
+        named = self._extension != ".safetensors"
+        if not named:
+            self._others |= aliases
         for number, shard in enumerate(self._shards, 1):
             file = f"{stem}-{number:05d}-of-{count:05d}{self._extension}"
-            self._files[file] = [*(tensor.name for tensor in shard), *self._aliases[number - 1]]
-            if not self._replace and os.path.exists(os.path.join(folder, file)):
-                raise DczError(f"{os.path.join(folder, file)}: already exists; use --force to replace it")
-        self._total = sum(tensor.nbytes * (1 + copies.get(tensor.name, 0)) for tensor in tensors)
+            self._files[file] = [*(tensor.name for tensor in shard), *(self._aliases[number - 1] if named else ())]
+        there = of_the_same_model(folder, stem, self._extension)
+        self._stale = [os.path.join(folder, file) for file in there if file not in self._files]
+        shards = [file for file in there if file != stem + self._extension]
+        if not self._replace and shards:
+            raise DczError(f"{os.path.join(folder, shards[0])}: already exists; use --force to replace it")
+        self._total = sum(tensor.nbytes for tensor in tensors)
         self._scratch = os.path.join(folder, f".{name[:32]}.{os.urandom(8).hex()}.tmp")
         os.mkdir(self._scratch)
         self._left = iter(zip(self._files, self._shards, self._aliases, strict=True))
@@ -163,7 +205,7 @@ class ShardedTarget:
         sizes = {file: os.path.getsize(os.path.join(self._scratch, file)) for file in self._files}
         where = {name: file for file, names in self._files.items() for name in names}
         document = {
-            "metadata": {"file_sizes": sizes, "total_size": self._total},
+            "metadata": {**self._others, "file_sizes": sizes, "total_size": self._total},
             "weight_map": {name: where[name] for name in sorted(where)},
         }
         with open(os.path.join(self._scratch, name), "x", encoding="utf-8") as file:
@@ -174,6 +216,10 @@ class ShardedTarget:
         for each in (*self._files, name):
             os.replace(os.path.join(self._scratch, each), os.path.join(folder, each))
         os.rmdir(self._scratch)
+        if self._replace:
+            for file in self._stale:
+                if self._source is None or not os.path.exists(self._source) or not os.path.samefile(file, self._source):
+                    os.unlink(file)
         sync_folder(folder)
 
     def abandon(self) -> None:

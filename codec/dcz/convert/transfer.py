@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dcz.convert.model import Model, Target
+from dcz.errors import DczError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,16 @@ class Transfer:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-def transfer(model: Model, target: Target, *, progress: Callable[[int, int], None] | None = None) -> Transfer:
+def transfer(
+    model: Model, target: Target, *, progress: Callable[[int, int], None] | None = None, strict: bool = False
+) -> Transfer:
     """Writes all tensors of `model` to `target` and publishes it; leaves things as they were on any error.
 
-    `progress` is called with (bytes done, bytes in all)."""
+    `progress` is called with (bytes done, bytes in all). With `strict`, nothing may be left out: `DczError` names what
+    would be."""
+    left_out = dict(getattr(model, "left_out", {}))
+    if strict:
+        check_nothing_left_out(left_out)
     tensors = sorted(model.tensors(), key=lambda tensor: tensor.name)
     total = sum(tensor.nbytes for tensor in tensors)
     done = 0
@@ -37,4 +44,12 @@ def transfer(model: Model, target: Target, *, progress: Callable[[int, int], Non
     except BaseException:
         target.abandon()
         raise
-    return Transfer(len(tensors), len(model.aliases), total, dict(getattr(model, "left_out", {})))
+    return Transfer(len(tensors), len(model.aliases), total, left_out)
+
+
+def check_nothing_left_out(left_out: Mapping[str, str]) -> None:
+    """The error of `--strict`."""
+    if left_out:
+        name, reason = next(iter(left_out.items()))
+        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        raise DczError(f"strict: {name:.200}{more} would be left out: {reason}")
