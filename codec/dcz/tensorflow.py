@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
 from dcz.api import load_file as load_arrays
+from dcz.container import Reader, ShardedReader
 from dcz.container.opening import open_file
 from dcz.dtypes import by_numpy
 from dcz.errors import DczError, UnsupportedError
@@ -140,8 +141,8 @@ def load_model(
     Raises `DczError` for shapes and dtypes, and with `strict` names, that do not agree; nothing has been changed then.
     """
     variables = _variables(model)
-    expected = {name: (tuple(v.shape), _numpy_dtype(v.dtype).name) for name, v in variables.items()}
     with open_file(filename) as reader:
+        expected = {name: (_shape(v, name, reader), _numpy_dtype(v.dtype).name) for name, v in variables.items()}
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
     arrays = load_arrays(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
@@ -155,6 +156,13 @@ def from_array(array: NDArray, name: str, device: str | None = None) -> tf.Tenso
     _check_dtype(array.dtype, name)
     with tf.device(device):
         return tf.convert_to_tensor(array)
+
+
+def _shape(variable: tf.Variable, name: str, reader: Reader | ShardedReader) -> tuple[int, ...]:
+    """The shape that a variable takes: that in the file if its own, which may be unknown in part, allows for it."""
+    if name in reader and variable.shape.is_compatible_with(reader.info(name).shape):
+        return reader.info(name).shape
+    return tuple(variable.shape) if variable.shape.is_fully_defined() else tuple(variable.read_value().shape)
 
 
 def _variables(model: object) -> dict[str, tf.Variable]:
@@ -183,7 +191,7 @@ def _nbytes(tensor: object, name: str) -> int:
     if dtype.is_quantized or dtype == tf.string or dtype in (tf.resource, tf.variant):
         raise UnsupportedError(f"tensor {name!r}: dtype {dtype.name} cannot be stored")
     found = by_numpy(_numpy_dtype(dtype), f"tensor {name!r}")
-    return int(tensor.shape.num_elements()) * found.itemsize
+    return int(tf.size(tensor)) * found.itemsize  # a variable's declared shape may be unknown, its value's is not
 
 
 def _numpy_dtype(dtype: tf.DType) -> np.dtype:

@@ -157,3 +157,49 @@ def test_device_and_sharding() -> None:
     assert dcz_jax.load(dcz.save({"w": X}), sharding)["w"].sharding == sharding
     tree = {"w": jax.ShapeDtypeStruct(X.shape, X.dtype, sharding=sharding)}
     assert dcz_jax.load_model(tree, dcz.save({"w": X}))["w"].sharding == sharding
+
+
+def test_a_fresh_train_state_comes_back() -> None:
+    """Its step is a Python number before the first update, and an array after it."""
+    flax_state = pytest.importorskip("flax.training.train_state", reason="flax is not installed")
+    optax = pytest.importorskip("optax", reason="optax is not installed")
+
+    def fresh(value: float) -> object:
+        params = {"kernel": jnp.full((3, 2), value)}
+        return flax_state.TrainState.create(apply_fn=None, params=params, tx=optax.adam(0.1))
+
+    file = io.BytesIO()
+    dcz_jax.save_model(fresh(2.0), file)
+    restored = dcz_jax.load_model(fresh(0.0), file.getvalue())
+    assert restored.step == 0 and type(restored.step) is int and float(restored.params["kernel"][0, 0]) == 2
+    trained = restored.apply_gradients(grads={"kernel": jnp.ones((3, 2))})
+    trained = trained.replace(step=jnp.asarray(trained.step))
+    file = io.BytesIO()
+    dcz_jax.save_model(trained, file)
+    again = dcz_jax.load_model(fresh(0.0), file.getvalue())
+    assert again.step == 1 and type(again.step) is int
+    assert (again.opt_state[0].mu["kernel"] == trained.opt_state[0].mu["kernel"]).all()
+
+
+def test_numbers_are_kept_exactly() -> None:
+    tree = {"int": 3, "large": 1 << 40, "float": 0.1, "half": 0.5, "flag": True, "array": jnp.ones(2)}
+    file = io.BytesIO()
+    dcz_jax.save_model(tree, file)
+    stored = {name: str(array.dtype) for name, array in dcz.load(file.getvalue()).items()}
+    assert stored == {"int": "int32", "large": "int64", "float": "float64", "half": "float32", "flag": "bool",
+                      "array": "float32"}  # fmt: skip
+    found = dcz_jax.load_model({**tree, "int": 0, "large": 0, "float": 0.0, "half": 0.0, "flag": False}, file.getvalue())
+    assert {name: found[name] for name in ("int", "large", "float", "half", "flag")} == {
+        name: tree[name] for name in ("int", "large", "float", "half", "flag")
+    }
+    with pytest.raises(DczError, match="'int' is int32"):
+        dcz_jax.load_model({**tree, "int": 0.5}, file.getvalue())
+
+
+def test_arrays_that_have_no_values_any_more() -> None:
+    gone = jnp.ones(3)
+    gone.delete()
+    with pytest.raises(UnsupportedError, match="tensor 'w': has been deleted or donated"):
+        dcz_jax.save({"w": gone})
+    with pytest.raises(UnsupportedError, match="tensor 'w': .*has a shape and no values"):
+        dcz_jax.save({"w": jax.ShapeDtypeStruct((3,), "float32")})

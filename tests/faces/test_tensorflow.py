@@ -89,3 +89,21 @@ def test_symbolic_tensors_are_refused() -> None:
 
 def test_device() -> None:
     assert dcz_tensorflow.load(dcz.save({"w": np.ones(3)}), "CPU:0")["w"].device.endswith("CPU:0")
+
+
+@pytest.mark.parametrize("shape", [None, [None, 3]])
+def test_a_variable_of_unknown_shape(shape: list | None) -> None:
+    def module(rows: int) -> tf.Module:
+        out = tf.Module()
+        out.w = tf.Variable(tf.ones((rows, 3)) * rows, shape=tf.TensorShape(shape))
+        return out
+
+    file = io.BytesIO()
+    dcz_tensorflow.save_model(module(2), file)
+    assert dcz_tensorflow.load(dcz_tensorflow.save({"w": module(2).w}))["w"].shape == (2, 3)
+    other = module(5)
+    dcz_tensorflow.load_model(other, file.getvalue())
+    assert other.w.numpy().tolist() == [[2] * 3] * 2
+    if shape:
+        with pytest.raises(DczError, match="the model has float32"):
+            dcz_tensorflow.load_model(other, dcz.save({"w": np.ones((2, 4), "f4")}))

@@ -13,9 +13,15 @@ from numpy.typing import NDArray
 
 from dcz.adapters import Progress, convert_all, match
 from dcz.api import load_file
+from dcz.container import Reader, ShardedReader
 from dcz.container.opening import open_file
+from dcz.dtypes import DTYPES
 from dcz.jax.paths import Tree, flatten
 from dcz.jax.tensors import from_array, save_file
+
+# Python's numbers, and the dtypes that may stand for them in a file.
+_NUMBERS = (bool, int, float, complex)
+_KINDS = {bool: np.bool_, int: np.integer, float: np.floating, complex: np.complexfloating}
 
 
 def save_model(
@@ -28,7 +34,8 @@ def save_model(
     progress: Progress | None = None,
 ) -> None:
     """Writes a model to a dcz file: of a Flax NNX module its state without random keys, of any other pytree (Flax's
-    variables, a training state) all arrays. Options and names as in `save_file`.
+    variables, a training state) all arrays. Numbers, such as the step of a fresh Flax `TrainState`, are stored as
+    scalars, in the dtypes that JAX gives them where these hold them exactly. Options and names as in `save_file`.
 
     >>> import io, jax.numpy as jnp, dcz.jax
     >>> file = io.BytesIO()
@@ -36,7 +43,8 @@ def save_model(
     >>> list(dcz.jax.load(file.getvalue()))
     ['params.kernel']
     """
-    save_file(_state(model), filename, metadata, profile=profile, threads=threads, progress=progress)
+    state = jax.tree_util.tree_map(_as_array, _state(model))
+    save_file(state, filename, metadata, profile=profile, threads=threads, progress=progress)
 
 
 def load_model(
@@ -56,6 +64,8 @@ def load_model(
 
     Args:
         strict: whether names must agree exactly; otherwise arrays that are not in the file stay as they are.
+            A number in the model takes a scalar of any integer or float dtype, as the number is one, and stays a
+            number.
 
     Raises:
         DczError: names, with `strict`, shapes or dtypes that do not agree; nothing has been changed then.
@@ -66,8 +76,8 @@ def load_model(
     {'params': {'kernel': Array([0, 1, 2], dtype=int32)}}
     """
     tree = flatten(_state(model))
-    expected = {name: (leaf.shape, np.dtype(leaf.dtype).name) for name, leaf in tree.leaves.items()}
     with open_file(filename) as reader:
+        expected = {name: _expected(leaf, name, reader) for name, leaf in tree.leaves.items()}
         match(reader, expected, strict, "load_model")
         names = [name for name in expected if name in reader]
     arrays = load_file(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
@@ -78,11 +88,34 @@ def load_model(
     return model
 
 
-def _place(tree: Tree, arrays: dict[str, NDArray]) -> dict[str, jax.Array]:
-    """Each array where the one it takes the place of is."""
+def _as_array(leaf: Any) -> Any:
+    """A number as a scalar, in the dtype that JAX computes with if that holds it; anything else as it is."""
+    if not isinstance(leaf, _NUMBERS):
+        return leaf
+    array = np.asarray(leaf)
+    narrow = array.astype(jax.dtypes.canonicalize_dtype(array.dtype))
+    return narrow if narrow == array or array != array else array
 
-    def convert(array: NDArray, name: str) -> jax.Array:
-        return from_array(array, name, getattr(tree.leaves[name], "sharding", None))
+
+def _expected(leaf: Any, name: str, reader: Reader | ShardedReader) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype name that a leaf takes."""
+    if not isinstance(leaf, _NUMBERS):
+        return leaf.shape, np.dtype(leaf.dtype).name
+    if name in reader:
+        stored = DTYPES[reader.info(name).dtype].name
+        if np.issubdtype(np.dtype(stored) if stored in np.sctypeDict else np.void, _KINDS[type(leaf)]):
+            return (), stored
+    return (), np.asarray(leaf).dtype.name
+
+
+def _place(tree: Tree, arrays: dict[str, NDArray]) -> dict[str, Any]:
+    """Each array where the one it takes the place of is; numbers for numbers."""
+
+    def convert(array: NDArray, name: str) -> Any:
+        leaf = tree.leaves[name]
+        if isinstance(leaf, _NUMBERS):
+            return type(leaf)(array.item())
+        return from_array(array, name, getattr(leaf, "sharding", None))
 
     return convert_all(convert, arrays)
 

@@ -137,9 +137,21 @@ def _device(name: str) -> jax.Device:
 def _nbytes(tensor: object, name: str) -> int:
     if not isinstance(tensor, (jax.Array, np.ndarray, np.generic)):
         kind = f"{type(tensor).__module__}.{type(tensor).__qualname__}"
-        raise UnsupportedError(f"tensor {name!r}: expected an array, found {kind}; wrap numbers in jax.numpy.asarray")
+        remedy = (
+            "it has a shape and no values; restore the model first"
+            if isinstance(tensor, jax.ShapeDtypeStruct)
+            else "wrap numbers in jax.numpy.asarray, or store the tree with save_model"
+        )
+        raise UnsupportedError(f"tensor {name!r}: expected an array, found {kind}; {remedy}")
     if isinstance(tensor, jax.core.Tracer):
         raise DczError(f"tensor {name!r}: is being traced and has no values; save outside of jit")
+    if isinstance(tensor, jax.Array) and tensor.is_deleted():
+        raise UnsupportedError(f"tensor {name!r}: has been deleted or donated; save it before, or save the result")
+    if isinstance(tensor, jax.Array) and not (tensor.is_fully_addressable or tensor.is_fully_replicated):
+        raise UnsupportedError(
+            f"tensor {name!r}: parts of it are on other hosts; gather it with "
+            "jax.experimental.multihost_utils.process_allgather, or store its addressable_shards"
+        )
     if jax.dtypes.issubdtype(tensor.dtype, jax.dtypes.prng_key):
         raise UnsupportedError(f"tensor {name!r}: is a random key; store jax.random.key_data of it")
     by_numpy(np.dtype(tensor.dtype), f"tensor {name!r}")
