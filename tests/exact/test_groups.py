@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import dcz
 from dcz import kernels
 from dcz.kernels import Kernels
+from dcz.tensor import groups, to_words
 from support.bits import assert_same_bits
 
 
@@ -58,3 +59,28 @@ def test_any_groups(kernel_set: Kernels, seed: int, groups: int, size: int, k: i
     array = grouped(seed, groups, size, k, density, dtype)
     with kernels.use(kernel_set):
         assert_same_bits(dcz.load(dcz.save({"w": array}))["w"], array)
+
+
+@pytest.mark.parametrize("density", [0.003, 0.01, 0.05])
+def test_a_sparse_tensor_of_many_values_has_no_groups(density: float) -> None:
+    """Each row has few distinct words only because it has few nonzeros: a codebook for each cannot pay."""
+    rng = np.random.Generator(np.random.PCG64(3))
+    array = np.where(rng.random((128, 2048)) < density, rng.integers(1, 65536, (128, 2048)), 0).astype("<u2")
+    assert groups.find(to_words(array, "w")) is None
+
+
+def test_groups_of_a_sparse_tensor_are_found_over_several_rows() -> None:
+    """A row of 64 nonzeros cannot tell 64 values apart from 64 random ones; some rows together can."""
+    values = np.random.Generator(np.random.PCG64(4)).standard_normal((8, 64)).astype("<f4")
+    rng = np.random.Generator(np.random.PCG64(5))
+    index = rng.integers(0, 64, (128, 2048))
+    array = np.where(rng.random(index.shape) < 1 / 32, values[np.arange(128)[:, None] // 16, index], np.float32(0))
+    found = groups.find(to_words(array, "w"))
+    assert found is not None and found.size == 16 * 2048 and found.entries == 64
+    assert_same_bits(dcz.load(dcz.save({"w": array}))["w"], array)
+
+
+def test_a_tensor_that_begins_with_zeros_may_have_groups() -> None:
+    array = grouped(6, 64, 1024, 16, 1.0, "<f4")
+    array[:5] = 0
+    assert groups.find(to_words(array, "w")) is not None

@@ -8,49 +8,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
-from dcz.kernels.interface import SYMBOLS
+from dcz.kernels.interface import SYMBOLS, Scan
 from dcz.tensor import codebook
 from dcz.tensor.words import Words
 
 _STEP = 64  # groups are multiples of it (SPEC 6.2)
-_LEAST_USE = 4  # weights per entry below which a codebook of one's own cannot pay
-_PROBE = 3  # groups that are looked at before all of them are
+_LEAST_USE = 4  # nonzeros per codebook entry below which a codebook of its own cannot pay
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """`keys` are the distinct nonzero words of each group, in codebook order; `size` its words."""
+    """`keys` are the distinct nonzero words of each group, in codebook order; `size` is the words of a group."""
 
     size: int
     keys: list[NDArray]
 
     @property
     def entries(self) -> int:
-        """Those of the largest codebook."""
+        """Entries of the largest codebook."""
         return max(map(len, self.keys))
 
 
 def find(words: Words) -> Groups | None:
-    """Groups of which each has few distinct words, or None. Runs along the first dimension are tried, and
-    ever more of them together."""
+    """Groups that have few distinct words each, or None. A group is a run along the first dimension, or several."""
     run = _run(words)
-    if run == 0 or words.count // run < 2:
+    if run == 0 or words.count // run < 2 or not _worth_a_search(words, run):
         return None
-    keys = []
-    for g in range(words.count // run):
-        found = _distinct(words, g * run, run)
-        if found is None or (g < _PROBE and len(found) * _LEAST_USE > run):
+    keys, nonzeros = [], 0
+    for start in range(0, words.count, run):
+        found = _scan(words, start, run)
+        if found is None:
             return None
-        keys.append(found)
-    best = Groups(run, keys)
-    while len(keys) % 2 == 0 and len(keys) > 2:
-        keys = [np.union1d(a, b) for a, b in zip(keys[0::2], keys[1::2])]
-        run *= 2
-        if max(map(len, keys)) >= SYMBOLS:
-            break
-        merged = Groups(run, keys)
-        if _expected(merged, words) < _expected(best, words):
-            best = merged
+        keys.append(found.keys.astype(f"<u{words.dtype.word}"))
+        nonzeros += len(found.ids)
+    best = _merged(run, keys, nonzeros, words.dtype.word)
     ordered = [k[np.argsort(codebook.rotate_left(k, words.dtype), kind="stable")] for k in best.keys]
     return Groups(best.size, ordered)
 
@@ -64,33 +55,62 @@ def _run(words: Words) -> int:
     return run * together if together and words.shape[0] % together == 0 else 0
 
 
-def _distinct(words: Words, start: int, size: int) -> NDArray | None:
-    """The distinct nonzero words of a run, if there are fewer than 256: zero may need an entry too."""
+def _worth_a_search(words: Words, run: int) -> bool:
+    """Whether the nonzeros of the first run, or of the first two, four, ... runs, repeat few distinct words.
+
+    Nonzeros count, not words: every run of a sparse tensor has few distinct words, because it has few at all."""
+    size = run
+    while size <= words.count:
+        found = _scan(words, 0, size)
+        if found is None:
+            return False  # so has every longer one
+        if 0 < len(found.keys) * _LEAST_USE <= len(found.ids):
+            return True
+        size *= 2
+    return False
+
+
+def _scan(words: Words, start: int, size: int) -> Scan | None:
+    """The distinct nonzero words of `size` words, or None for more than 255: zero may need an entry too."""
     word = words.dtype.word
     found = kernels.active().scan(words.data[start * word : (start + size) * word], word, SYMBOLS)
-    if found is None or len(found.keys) == SYMBOLS:
-        return None
-    return found.keys.astype(f"<u{word}")
+    return None if found is None or len(found.keys) == SYMBOLS else found
 
 
-def _expected(groups: Groups, words: Words) -> float:
-    """About what codebooks and indices will take."""
-    books = len(groups.keys) * groups.entries * words.dtype.word
-    return books + words.count * np.log2(max(groups.entries, 2)) / 8
+def _merged(run: int, keys: list[NDArray], nonzeros: int, word: int) -> Groups:
+    """The cheapest groups of one, two, four, ... runs."""
+    best = Groups(run, keys)
+    while len(keys) % 2 == 0 and len(keys) > 2:
+        keys = [np.union1d(a, b) for a, b in zip(keys[0::2], keys[1::2])]
+        run *= 2
+        if max(map(len, keys)) >= SYMBOLS:
+            break
+        merged = Groups(run, keys)
+        if _expected(merged, nonzeros, word) < _expected(best, nonzeros, word):
+            best = merged
+    return best
+
+
+def _expected(groups: Groups, nonzeros: int, word: int) -> float:
+    """About the bytes of codebooks and indices."""
+    books = len(groups.keys) * groups.entries * word
+    return books + nonzeros * np.log2(max(groups.entries, 2)) / 8
 
 
 def index(groups: Groups, words: Words, zero: bool) -> tuple[NDArray, NDArray[np.uint8]]:
-    """The codebooks one after another, padded to equal length by repeating their last word, and the index of
-    every word in its own. Where `zero`, each codebook begins with it; else the index of a zero means nothing."""
-    entries = groups.entries + zero
-    values = np.frombuffer(words.data, f"<u{words.dtype.word}").reshape(-1, groups.size)
-    books = np.zeros((len(groups.keys), entries), values.dtype)
-    out = np.zeros(values.shape, np.uint8)
+    """The codebooks one after another, and the index of every nonzero word in the codebook of its group.
+
+    Codebooks are padded to equal length by repeating their last word. With `zero`, each begins with zero."""
+    books = np.zeros((len(groups.keys), groups.entries + zero), f"<u{words.dtype.word}")
+    out = []
     for g, keys in enumerate(groups.keys):
+        if not len(keys):
+            continue
         books[g, zero : zero + len(keys)] = keys
-        books[g, zero + len(keys) :] = keys[-1] if len(keys) else 0
+        books[g, zero + len(keys) :] = keys[-1]
+        found = _scan(words, g * groups.size, groups.size)
+        assert found is not None  # `find` has seen every group
         order = np.argsort(keys, kind="stable")
-        rank = np.minimum(np.searchsorted(keys, values[g], sorter=order), max(len(keys) - 1, 0))
-        if len(keys):
-            out[g] = np.where(values[g] == 0, 0, order[rank] + zero)
-    return books.reshape(-1), out.reshape(-1)
+        rank = order[np.searchsorted(keys, found.keys.astype(keys.dtype), sorter=order)] + zero
+        out.append(rank.astype(np.uint8)[found.ids])
+    return books.reshape(-1), np.concatenate(out) if out else np.zeros(0, np.uint8)

@@ -122,11 +122,15 @@ class Analysis:
         ranks = (self._order[1] + zero).astype(np.uint16 if wide else np.uint8)
         index = ranks[self.scan.ids]
         if zero:
-            dense = np.zeros(self.count, index.dtype)
-            dense[np.unpackbits(self.bitmap, count=self.count, bitorder="little").view(bool)] = index
-            index = dense
+            index = self._with_zeros(index)
         planes = kernels.active().split(index.view(np.uint8), 2, False) if wide else [index]
         return [self._rows(np.ascontiguousarray(plane), sparse) for plane in planes]
+
+    def _with_zeros(self, index: NDArray) -> NDArray:
+        """The index of every word from that of the nonzeros, where zero is entry 0."""
+        dense = np.zeros(self.count, index.dtype)
+        dense[np.unpackbits(self.bitmap, count=self.count, bitorder="little").view(bool)] = index
+        return dense
 
     def planes(self, sparse: bool) -> list[Symbols]:
         """Byte planes of the words themselves."""
@@ -163,8 +167,8 @@ class Analysis:
         assert self.groups is not None
         zero = not sparse and self.nonzeros < self.count
         books, index = groups.index(self.groups, self.words, zero)
-        if sparse:
-            index = index[np.unpackbits(self.bitmap, count=self.count, bitorder="little").view(bool)]
+        if zero:
+            index = self._with_zeros(index)
         stored = codebook.store(books, self.groups.entries + zero, self.groups.size, self.dtype)
         return stored, [self._rows(index, sparse)]
 
@@ -172,13 +176,8 @@ class Analysis:
         """Histograms of the byte planes of values whose cluster indices are known, without the values."""
         columns = codebook.rotate_left(words, self.dtype).view(np.uint8).reshape(len(words), self.dtype.word)
         rows = index.histograms[:, : len(words)].astype(np.float64)
-        out = []
-        for column in columns.T:
-            plane = np.zeros((index.rows, SYMBOLS))
-            for symbol in np.unique(column):
-                plane[:, symbol] = rows[:, column == symbol].sum(axis=1)
-            out.append(plane)
-        return out
+        symbols = np.arange(SYMBOLS)
+        return [rows @ (column[:, None] == symbols).astype(np.float64) for column in columns.T]
 
     def _rows(self, symbols: U8, sparse: bool) -> Symbols:
         if sparse:
