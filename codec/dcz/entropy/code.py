@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,12 +19,23 @@ _SYMBOLS_PER_BYTE = 4
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """`kind` is "raw", "packed", "huffman" or "zstd"; `bits` belongs to packed, `lengths` (two code
-    lengths a byte, low nibble first, up to the last symbol that has one) to Huffman."""
+    """`kind` is "raw", "packed", "huffman" or "zstd"; `bits` belongs to packed, `lengths` (two code lengths a byte,
+    low nibble first, up to the last symbol that has one) to Huffman. `alphabet` is one more than the highest symbol
+    that the code can produce, `cost` the bytes it is expected to take in the index."""
 
     kind: str
     bits: int = 0
     lengths: bytes = b""
+    alphabet: int = field(init=False, repr=False, compare=False)
+    cost: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        alphabet, cost = 1 << self.bits if self.kind == "packed" else 256, 1
+        if self.kind == "huffman":
+            alphabet = 2 * len(self.lengths) - (self.lengths[-1] < 16)
+            cost = huffman_cost(alphabet)
+        object.__setattr__(self, "alphabet", alphabet)
+        object.__setattr__(self, "cost", cost)
 
     @staticmethod
     def huffman(lengths: U8) -> Code:
@@ -49,20 +60,6 @@ class Code:
             return bytes((HUFFMAN,)) + self.lengths.ljust(CODE_RECORD - 1, b"\0")
         return bytes((self.bits if self.kind == "packed" else RAW,)).ljust(CODE_RECORD, b"\0")
 
-    @property
-    def alphabet(self) -> int:
-        """One more than the highest symbol the code can produce."""
-        if self.kind == "huffman":
-            return 2 * len(self.lengths) - (self.lengths[-1] < 16)
-        return 1 << self.bits if self.kind == "packed" else 256
-
-    @property
-    def cost(self) -> int:
-        """Bytes it is expected to take in the index."""
-        if self.kind != "huffman":
-            return 1
-        return _FIXED_COST + -(-self.alphabet // _SYMBOLS_PER_BYTE)
-
     def code_lengths(self) -> U8:
         """Code lengths of all 256 symbols, zero where a symbol has none."""
         pairs = np.frombuffer(self.lengths.ljust(CODE_RECORD - 1, b"\0"), np.uint8)
@@ -72,11 +69,15 @@ class Code:
         return f"{self.kind}{self.bits or ''}"
 
 
+def huffman_cost(alphabet: int) -> int:
+    """Bytes that a Huffman code of symbols below `alphabet` is expected to take in the index."""
+    return _FIXED_COST + -(-alphabet // _SYMBOLS_PER_BYTE)
+
+
 RAW_CODE = Code("raw")
 ZSTD_CODE = Code("zstd")
-_NAMED: dict[object, Code] = {
-    code.plain: code for code in (RAW_CODE, ZSTD_CODE, *(Code("packed", bits) for bits in range(1, 8)))
-}
+PACKED_CODES = {bits: Code("packed", bits) for bits in range(1, 8)}
+_NAMED: dict[object, Code] = {code.plain: code for code in (RAW_CODE, ZSTD_CODE, *PACKED_CODES.values())}
 # Records, and -1 for symbols as they are: what `record_of` says of them.
 _NAMED_RECORDS = {plain: (code.record, -(code.kind in ("raw", "zstd"))) for plain, code in _NAMED.items()}
 _HUFFMAN_BYTE = bytes((HUFFMAN,))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
 from dcz.entropy import tables, zstd
-from dcz.entropy.code import MAX_CODES, RAW_CODE, ZSTD_CODE, Code
+from dcz.entropy.code import MAX_CODES, PACKED_CODES, RAW_CODE, ZSTD_CODE, Code, huffman_cost
 from dcz.entropy.symbols import Symbols
 from dcz.kernels.interface import I64, LANE_THRESHOLD, LANES, SYMBOLS, U8
 
@@ -19,21 +17,41 @@ _LANE_OVERHEAD = _LANE_HEAD + LANES // 2
 _MAX_LANE = 0xFFFF
 
 
-@dataclass(slots=True)
 class Coding:
-    """A stream's codes, the number of the code each row uses, and the bytes each row takes."""
+    """How a stream is coded: its codes, the number of the code each row uses, and the bytes each row takes.
 
-    symbols: Symbols
-    codes: list[Code]
-    use: U8
-    sizes: I64
-    lanes: I64
-    frames: dict[int, bytes] = field(default_factory=dict)  # rows that are already compressed by zstd
+    `stored` is the bytes of all rows, exactly; `cost` adds what the codes are expected to take in the index. `frames`
+    holds the rows that zstd has compressed already."""
+
+    __slots__ = ("_tried", "_with_zstd", "codes", "cost", "frames", "lanes", "sizes", "stored", "symbols", "use")
+
+    def __init__(
+        self,
+        symbols: Symbols,
+        codes: list[Code],
+        use: U8,
+        sizes: I64,
+        lanes: I64,
+        frames: dict[int, bytes] | None = None,
+    ) -> None:
+        self.symbols, self.codes, self.use, self.sizes, self.lanes = symbols, codes, use, sizes, lanes
+        self.frames = frames or {}
+        self.stored = int(sizes[0]) if len(sizes) == 1 else int(sizes.sum())
+        self.cost = self.stored
+        for code in codes:
+            self.cost += code.cost
+        self._with_zstd: Coding | None = None
+        self._tried = False
 
     @property
-    def cost(self) -> int:
-        """Stored bytes, exactly, and the codes' share of the index."""
-        return int(self.sizes.sum()) + sum(code.cost for code in self.codes)
+    def with_zstd(self) -> Coding:
+        """The same stream with those rows as zstd frames that are smaller so, where a sample is promising. It is
+        made once: layouts share streams."""
+        if not self._tried:
+            found = compressed(self, self.stored)
+            self._with_zstd = None if found is self else found  # no circle: it would keep the symbols for long
+            self._tried = True
+        return self._with_zstd or self
 
     def write(self, first: int, last: int, out: U8, offsets: I64) -> None:
         """Writes rows [first, last) at `offsets` in `out`."""
@@ -101,7 +119,7 @@ def _settle(symbols: Symbols, codes: list[Code], use: U8) -> Coding:
     return Coding(symbols, codes, use, sizes, lanes)
 
 
-def plain(symbols: Symbols, code: Code = RAW_CODE) -> Coding:
+def encode_with(symbols: Symbols, code: Code = RAW_CODE) -> Coding:
     """All rows by one given code."""
     return _settle(symbols, [code], np.zeros(symbols.rows, np.uint8))
 
@@ -109,14 +127,14 @@ def plain(symbols: Symbols, code: Code = RAW_CODE) -> Coding:
 def choose(symbols: Symbols) -> Coding:
     """The smallest coding by raw, packed and Huffman, with as many Huffman tables as pay for themselves."""
     if symbols.rows == 0 or len(symbols.data) == 0:
-        return plain(symbols)
+        return encode_with(symbols)
     if symbols.rows == 1:
         return _single(symbols)
     total = symbols.histograms.sum(axis=0, dtype=np.uint64)
     top = int(np.flatnonzero(total)[-1])
     codes = [RAW_CODE]
     if 0 < top < 128:
-        codes.append(Code("packed", top.bit_length()))
+        codes.append(PACKED_CODES[top.bit_length()])
     simple = len(codes)
     codes += [Code.huffman(lengths) for lengths in tables.search(symbols.histograms, total)]
     sizes = _estimates(symbols, codes, [code.code_lengths() for code in codes])
@@ -130,41 +148,47 @@ def choose(symbols: Symbols) -> Coding:
 
 
 def _single(symbols: Symbols) -> Coding:
-    """The same for a single row, without the arrays that many rows need."""
+    """The same for a single row, without the arrays that many rows need. Of equal costs the simpler code wins."""
     n, histogram = len(symbols.data), symbols.histograms[0]
     top = SYMBOLS - 1 - int((histogram[::-1] != 0).argmax())
-    lanes = np.zeros((1, LANES), np.int64)
-    found = [(n + RAW_CODE.cost, n, RAW_CODE, lanes)]
+    code, size, ends = RAW_CODE, n, _NO_LANES
+    cost = n + RAW_CODE.cost
     if 0 < top < 128:
-        code = Code("packed", top.bit_length())
-        size = -(-n * code.bits // 8)
-        found.append((size + code.cost, size, code, lanes))
-    lengths = tables.lengths_of(histogram)
-    code = Code.huffman(lengths)
-    if int(histogram[top]) == n:
-        found.append((code.cost, 0, code, lanes))
-    elif n < LANE_THRESHOLD:
-        size = -(-int(histogram @ lengths.astype(np.uint32)) // 8)
-        ends = lanes.copy()
-        ends[0, 0] = size
-        found.append((size + code.cost, size, code, ends))
-    else:
-        ends = kernels.active().lane_sizes(symbols.data, symbols.bounds, _FIRST, _records([code]))
-        size = int(ends.sum()) + _LANE_HEAD
-        if int(ends[0, :-1].max()) <= _MAX_LANE:
-            found.append((size + code.cost, size, code, ends))
-    _, size, code, ends = min(found, key=lambda item: item[0])
+        packed = PACKED_CODES[top.bit_length()]
+        bytes_ = -(-n * packed.bits // 8)
+        if bytes_ + packed.cost < cost:
+            code, size, cost = packed, bytes_, bytes_ + packed.cost
+    constant = int(histogram[top]) == n
+    if huffman_cost(top + 1) + (0 if constant else -(-n // 8)) < cost:  # no code word is shorter than a bit
+        lengths = tables.lengths_of(histogram)
+        bytes_, lanes = _huffman_size(symbols, histogram, lengths, constant)
+        huffman = Code.huffman(lengths)
+        if bytes_ + huffman.cost < cost and int(lanes[0, :-1].max()) <= _MAX_LANE:
+            code, size, ends = huffman, bytes_, lanes
     return Coding(symbols, [code], _FIRST, np.array([size]), ends)
 
 
+def _huffman_size(symbols: Symbols, histogram: NDArray, lengths: U8, constant: bool) -> tuple[int, I64]:
+    """Bytes of a single row by a Huffman code, and of each of its lanes."""
+    if constant:
+        return 0, _NO_LANES
+    if len(symbols.data) < LANE_THRESHOLD:
+        lanes = np.zeros((1, LANES), np.int64)
+        lanes[0, 0] = size = -(-int(histogram @ lengths.astype(np.uint32)) // 8)
+        return size, lanes
+    lanes = kernels.active().lane_sizes(symbols.data, symbols.bounds, _FIRST, _records([Code.huffman(lengths)]))
+    return int(lanes.sum()) + _LANE_HEAD, lanes
+
+
 _FIRST = np.zeros(1, np.uint8)
+_NO_LANES = np.zeros((1, LANES), np.int64)
+_NO_LANES.flags.writeable = False
 
 
-def with_zstd(coding: Coding, stored: int | None = None) -> Coding:
-    """The same stream with those rows as zstd frames that are smaller so, where a sample says that this
-    gets below `stored` bytes, by default those it takes now."""
+def compressed(coding: Coding, stored: int) -> Coding:
+    """The same stream with those rows as zstd frames that are smaller so, where a sample says that this gets the
+    stream below `stored` bytes."""
     symbols = coding.symbols
-    stored = int(coding.sizes.sum()) if stored is None else stored
     if len(coding.codes) == MAX_CODES or not zstd.promising(symbols, stored):
         return coding
     edges = symbols.bounds.tolist()

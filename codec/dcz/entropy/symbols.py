@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,27 +9,33 @@ from dcz import kernels
 from dcz.kernels.interface import I64, U8
 
 
-@dataclass(slots=True)
 class Symbols:
-    """`data` holds all rows one after another, row r is `data[bounds[r]:bounds[r + 1]]`."""
+    """`data` holds all rows one after another; row r of `rows` is `data[bounds[r]:bounds[r + 1]]`."""
 
-    data: U8
-    bounds: I64
-    _histograms: NDArray[np.uint32] | None = field(default=None, repr=False)
+    __slots__ = ("_histograms", "bounds", "data", "rows")
+
+    def __init__(self, data: U8, bounds: I64) -> None:
+        self.data, self.bounds, self.rows = data, bounds, len(bounds) - 1
+        self._histograms: NDArray[np.uint32] | None = None
 
     @staticmethod
     def even(data: U8, chunk: int) -> Symbols:
-        """Rows of `chunk` symbols, the last may be shorter."""
+        """Rows of `chunk` symbols; the last may be shorter."""
+        if 0 < len(data) <= chunk:
+            return Symbols.one_row(data)
         return Symbols(data, np.append(np.arange(0, len(data), chunk, dtype=np.int64), np.int64(len(data))))
+
+    @staticmethod
+    def one_row(data: U8) -> Symbols:
+        """All symbols in one row."""
+        return Symbols(data, np.array([0, len(data)], np.int64))
 
     @staticmethod
     def counted(data: U8, counts: I64) -> Symbols:
         """Rows of the given lengths."""
+        if len(counts) == 1:
+            return Symbols.one_row(data)
         return Symbols(data, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
-
-    @property
-    def rows(self) -> int:
-        return len(self.bounds) - 1
 
     @property
     def counts(self) -> I64:

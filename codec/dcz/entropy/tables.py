@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
-from dcz.entropy.code import Code
+from dcz.entropy.code import huffman_cost
 from dcz.kernels.interface import U8
 
 # A table of 11 bits is half of a first-level cache. One of 12 is no slower where it says more symbols a lookup, but
@@ -34,7 +34,7 @@ def lengths_of(histogram: NDArray) -> U8:
 
 
 def _cost(lengths: U8) -> int:
-    return Code.huffman(lengths).cost
+    return huffman_cost(int(np.flatnonzero(lengths)[-1]) + 1)
 
 
 def search(histograms: NDArray[np.uint32], total: NDArray[np.uint64]) -> list[U8]:

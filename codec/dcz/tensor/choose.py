@@ -1,12 +1,13 @@
-"""The smallest layout of a tensor, found from histograms without encoding them all (SPEC 6.4).
+"""The smallest layout of a tensor, found from histograms without encoding every layout (SPEC 6.4).
 
-Every candidate's size is exact. Those are left out that a lower bound already shows to be larger.
+The size of every candidate is exact. Candidates that a lower bound shows to be larger are left out. zstd is tried on
+every layout that takes at most a sixteenth more than the smallest without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from dcz import limits
 from dcz.entropy import Coding, Symbols, coding
 from dcz.entropy.code import RAW_CODE
 from dcz.errors import UnsupportedError
-from dcz.tensor import chunking
+from dcz.tensor import chunking, tiny
 from dcz.tensor.codebook import StoredCodebook
 from dcz.tensor.layout import RELATIVE_BITS
 from dcz.tensor.streams import Analysis
@@ -23,7 +24,7 @@ from dcz.tensor.streams import Analysis
 # Positions each profile may take. All may store a tensor as it is: nothing ever gets bigger. Narrow relative
 # indices are the paper's: their fillers save a thousandth at some densities and cost a fifth of the speed.
 PROFILES = {
-    "auto": ("bitmap", "all", "relative8"),
+    "auto": ("bitmap", "relative8", "all"),
     "csr": ("relative8",),
     "bitmap": ("bitmap",),
     "dense": ("all",),
@@ -34,12 +35,18 @@ PROFILES = {
 # Kinds of values: clusters of one codebook, or of one per group; byte planes.
 _VALUES = ("codebook", "groups", "planes")
 
+# Profiles whose streams may be zstd frames.
+_ZSTD_PROFILES = ("auto", "dense")
+
 # Weights below which another candidate takes less time than a bound for it.
 _SMALL = 4096
 
 # From so many bytes on, byte planes of a candidate are not kept while others are looked at, but made again if it
 # is taken: that takes a twentieth more time, and half the memory.
 _LARGE = 32 << 20
+
+# zstd is tried on layouts that take this fraction more than the smallest without it.
+_SLACK = 16
 
 # What a chunk takes in the index: checksum, and about two bytes for each other number.
 _ROW_COST = 4
@@ -48,7 +55,8 @@ _NUMBER_COST = 2
 
 @dataclass(slots=True)
 class Encoding:
-    """A layout with its streams, ready to be written."""
+    """A layout with its streams, ready to be written. `cost` is its stored bytes, exactly, and what the layout is
+    expected to take in the index."""
 
     positions: str
     values: str
@@ -57,64 +65,75 @@ class Encoding:
     streams: list[Coding]
     nonzeros: NDArray[np.int64] | None
     fillers: NDArray[np.int64] | None
+    cost: int = field(init=False)
 
-    @property
-    def cost(self) -> int:
-        """Stored bytes, exactly, and what the layout is expected to take in the index."""
-        streams = sum(stream.cost for stream in self.streams)
+    def __post_init__(self) -> None:
         numbers = len(self.streams) + (self.nonzeros is not None) + (self.fillers is not None)
         rows = self.streams[0].symbols.rows if self.streams else 0
         book = self.codebook.cost if self.codebook else 0
-        return streams + book + rows * (_ROW_COST + _NUMBER_COST * numbers)
+        streams = sum([stream.cost for stream in self.streams])
+        self.cost = streams + book + rows * (_ROW_COST + _NUMBER_COST * numbers)
 
 
 def check_profile(profile: str) -> None:
+    """Raise `UnsupportedError` for a profile that does not exist."""
     if profile not in PROFILES:
         raise UnsupportedError(f"profile: {profile!r} is unknown; allowed are {', '.join(PROFILES)}")
 
 
 def choose(analysis: Analysis, profile: str = "auto") -> Encoding:
-    """The encoding with the least cost among those of the profile."""
-    check_profile(profile)
+    """The encoding with the least cost among those of a profile that `check_profile` accepts."""
     if analysis.count == 0:
         return empty()
     whole = as_it_is(analysis)
-    return (
-        whole if profile == "raw" else least(analysis, profile, whole, _search(analysis, PROFILES[profile], whole.cost))
-    )
+    if profile == "raw" or (len(analysis.words.data) < tiny.LIMIT and tiny.stays(analysis.words, whole.cost)):
+        return whole
+    positions, slack = PROFILES[profile], profile in _ZSTD_PROFILES
+    return least(analysis, profile, whole, _search(analysis, positions, whole.cost, slack))
 
 
 def empty() -> Encoding:
-    """A tensor without weights."""
+    """The encoding of a tensor without weights."""
     return Encoding("all", "bytes", chunking.STEP, None, [], None, None)
 
 
 def least(analysis: Analysis, profile: str, whole: Encoding, found: Iterable[Encoding]) -> Encoding:
-    """What the profile takes of the `found` encodings of its positions, in their order, and the words as they are."""
-    best = _cheapest(whole, found)
-    _restore(best, analysis)
-    if profile in ("auto", "dense"):
-        best = _with_zstd(best, analysis)
-    return best
-
-
-def _cheapest(best: Encoding, found: Iterable[Encoding]) -> Encoding:
-    """The first of the cheapest; none of the others is kept."""
+    """What the profile takes of the words as they are and of the `found` encodings of its positions, in their order."""
+    if profile not in _ZSTD_PROFILES:
+        best = whole
+        for encoding in found:
+            if encoding.cost < best.cost:
+                best = encoding
+        _restore(best, analysis)
+        return best
+    near, limit = [whole], with_slack(whole.cost)
     for encoding in found:
-        if encoding.cost < best.cost:
-            best = encoding
-    return best
+        if encoding.cost <= limit:  # none of the others is kept
+            limit = min(limit, with_slack(encoding.cost))
+            near = [each for each in (*near, encoding) if each.cost <= limit]
+    best = near[0]
+    for number, encoding in enumerate(near):
+        _restore(encoding, analysis)
+        found_by_zstd = _with_zstd(encoding)
+        if number == 0 or found_by_zstd.cost < best.cost:
+            best = found_by_zstd
+    return _as_it_is_with_zstd(whole, best)
+
+
+def with_slack(cost: int) -> int:
+    """The cost without zstd up to which a layout may be the smallest with it."""
+    return cost + cost // _SLACK
 
 
 def as_it_is(analysis: Analysis) -> Encoding:
     """The words unchanged."""
     chunk = chunking.chunk_for_bytes(analysis.count, analysis.dtype.word)
     symbols = Symbols.even(analysis.words.data, chunk * analysis.dtype.word)
-    return Encoding("all", "bytes", chunk, None, [coding.plain(symbols, RAW_CODE)], None, None)
+    return Encoding("all", "bytes", chunk, None, [coding.encode_with(symbols, RAW_CODE)], None, None)
 
 
 def candidates(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encoding]:
-    """Every layout, encoded in full: what `choose` must equal, and the tests compare it with."""
+    """Every layout, encoded in full: `choose` must equal the smallest, and tests compare them."""
     for kind in positions:
         sparse = kind != "all"
         stream, fillers = _coded_positions(analysis, kind)
@@ -124,39 +143,49 @@ def candidates(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encodin
 
 
 def contenders(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encoding]:
-    """For each kind of positions the encodings among which its smallest is; values coded once for all sparse ones."""
+    """For each kind of positions the encodings among which its smallest is, with zstd and without. Values are coded
+    once for all sparse kinds."""
     values: dict[bool, dict[str, tuple[StoredCodebook | None, list[Coding]]]] = {}
     for kind in positions:
         sparse = kind != "all"
         if sparse not in values:
-            values[sparse] = _values(analysis, sparse, limits.MAX_WORDS)
+            values[sparse] = _values(analysis, sparse, limits.MAX_WORDS, True)
         stream, fillers = _coded_positions(analysis, kind)
         for name, coded in values[sparse].items():
             yield _assemble(analysis, kind, name, stream, fillers, coded)
 
 
-def _search(analysis: Analysis, positions: tuple[str, ...], bound: int) -> Iterator[Encoding]:
-    """The candidates that can still be the smallest. Values are coded once for all sparse positions."""
-    least = bound
-    gaps_bound = 0
+def _search(analysis: Analysis, positions: tuple[str, ...], bound: int, slack: bool) -> Iterator[Encoding]:
+    """The candidates that can still be the smallest, or with `slack` within `with_slack` of it. Values are coded once
+    for all sparse positions."""
+    least = with_slack(bound) if slack else bound
+    best, gaps_bound = bound, 0
+    near: list[Encoding] = []
     sparse_values: dict[str, tuple[StoredCodebook | None, list[Coding]]] = {}
     for kind in positions:
         sparse = kind != "all"
         if sparse and analysis.nonzeros == analysis.count and "all" in positions:
             continue  # without zeros, positions only add to what `all` takes
-        if not sparse and _dense_bound(analysis) >= least:
-            continue
+        if (
+            not sparse
+            and _dense_bound(analysis) > best
+            and not (_dense_bound(analysis) <= least and any(_with_zstd(each) is not each for each in near))
+        ):
+            continue  # where zstd finds no repeats among the nonzeros, it finds none among all words either
         if sparse and not sparse_values:
-            sparse_values = _released(analysis, _values(analysis, True, least))
-        values = sparse_values if sparse else _released(analysis, _values(analysis, False, least))
-        if kind in RELATIVE_BITS and min(map(_values_cost, values.values())) + gaps_bound >= least:
+            sparse_values = _released(analysis, _values(analysis, True, least, slack), slack)
+        values = sparse_values if sparse else _released(analysis, _values(analysis, False, least, slack), slack)
+        if kind in RELATIVE_BITS and min(map(_values_cost, values.values())) + gaps_bound > least:
             continue
         stream, fillers = _coded_positions(analysis, kind)
         if kind == "relative8" and stream is not None and fillers is not None:
             gaps_bound = _stream_bound(stream.symbols.histograms[fillers == 0])
         for name, coded in values.items():
             encoding = _assemble(analysis, kind, name, stream, fillers, coded)
-            least = min(least, encoding.cost)
+            best = min(best, encoding.cost)
+            least = with_slack(best) if slack else best
+            if slack:
+                near = [each for each in (*near, encoding) if each.cost <= least]
             yield encoding
 
 
@@ -183,27 +212,34 @@ def _values_cost(coded: tuple[StoredCodebook | None, list[Coding]]) -> int:
     return (coded[0].cost if coded[0] else 0) + sum(stream.cost for stream in coded[1])
 
 
-def _values(analysis: Analysis, sparse: bool, least: int) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
-    """The values coded by codebook and by planes, the latter unless a bound shows them to be larger."""
+def _values(
+    analysis: Analysis, sparse: bool, least: int, slack: bool
+) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
+    """The values coded by codebooks and by planes. Planes are left out where a bound shows them to be too large."""
     out = {}
     if analysis.entries(sparse) is not None:
         out["codebook"] = _coded_values(analysis, "codebook", sparse)
     if analysis.groups is not None:
         out["groups"] = _coded_values(analysis, "groups", sparse)
-    if "codebook" in out:
-        small = analysis.count < _SMALL
-        if not small and _planes_bound(analysis, out["codebook"]) >= min(least, _values_cost(out["codebook"])):
+    if "codebook" in out and analysis.count >= _SMALL:
+        limit = _values_cost(out["codebook"])
+        if slack:  # what the cheapest positions take is part of the cost by which `with_slack` goes
+            rows = out["codebook"][1][0].symbols.rows
+            limit = with_slack(limit) + (sparse * analysis.count // 8 + 16 * rows) // _SLACK + 1
+        if _planes_bound(analysis, out["codebook"]) > min(least, limit):
             return out
     out["planes"] = _coded_values(analysis, "planes", sparse)
     return out
 
 
 def _released(
-    analysis: Analysis, values: dict[str, tuple[StoredCodebook | None, list[Coding]]]
+    analysis: Analysis, values: dict[str, tuple[StoredCodebook | None, list[Coding]]], slack: bool
 ) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
-    """The same without the symbols of large byte planes; what they take stored is known."""
+    """The same without the symbols of large byte planes; what they take stored is known, by zstd too if it counts."""
     if len(analysis.words.data) >= _LARGE:
         for stream in values.get("planes", (None, []))[1]:
+            if slack:
+                _ = stream.with_zstd
             stream.symbols.release()
     return values
 
@@ -270,10 +306,20 @@ def _assemble(
     )
 
 
-def _with_zstd(best: Encoding, analysis: Analysis) -> Encoding:
-    """zstd where a sample shows that symbols repeat: on the chosen streams, or on the words as they are."""
-    if best.values != "bytes":
-        best = replace(best, streams=[coding.with_zstd(stream) for stream in best.streams])
-    whole = as_it_is(analysis)
-    whole.streams = [coding.with_zstd(stream, best.cost) for stream in whole.streams]
-    return min(best, whole, key=lambda encoding: encoding.cost)
+def _with_zstd(encoding: Encoding) -> Encoding:
+    """The same layout with zstd in those streams where a sample shows that symbols repeat."""
+    if encoding.values == "bytes":
+        return encoding
+    streams = [stream.with_zstd for stream in encoding.streams]
+    if all(new is old for new, old in zip(streams, encoding.streams)):
+        return encoding
+    return replace(encoding, streams=streams)
+
+
+def _as_it_is_with_zstd(whole: Encoding, best: Encoding) -> Encoding:
+    """zstd on the words as they are, where a sample shows that it gets below the best."""
+    stream = whole.streams[0]
+    found = coding.compressed(stream, best.cost)
+    if found is stream:
+        return best
+    return min(best, replace(whole, streams=[found]), key=lambda encoding: encoding.cost)

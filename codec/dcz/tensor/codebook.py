@@ -12,6 +12,9 @@ from dcz.dtypes import Dtype
 from dcz.entropy import Coding, Symbols, coding
 from dcz.tensor.layout import CodebookRecord
 
+# Its numbers in the index, about.
+_INDEX_COST = 5
+
 
 def rotate_left(values: NDArray, dtype: Dtype) -> NDArray:
     """Floats with the exponent on top and the sign below: neighbours in this order differ least."""
@@ -23,22 +26,18 @@ def rotate_left(values: NDArray, dtype: Dtype) -> NDArray:
 
 @dataclass(frozen=True, slots=True)
 class StoredCodebook:
-    """A codebook ready to be written."""
+    """A codebook ready to be written. `cost` is its stored bytes and its share of the index."""
 
     words: NDArray
     entries: int
     group: int
     planes: tuple[Coding, ...]
-
-    @property
-    def cost(self) -> int:
-        """Stored bytes, and its share of the index."""
-        return sum(plane.cost for plane in self.planes) + 5
+    cost: int
 
     def encode(self) -> tuple[CodebookRecord, bytes]:
         parts = []
         for plane in self.planes:
-            out = np.empty(int(plane.sizes.sum()), np.uint8)
+            out = np.empty(plane.stored, np.uint8)
             plane.write(0, 1, out, np.zeros(1, np.int64))
             parts.append(out)
         data = np.concatenate(parts)
@@ -57,5 +56,5 @@ def store(words: NDArray, entries: int, group: int, dtype: Dtype) -> StoredCodeb
     ordered = rotate_left(words, dtype).reshape(-1, max(entries, 1))
     steps = np.diff(ordered, axis=1, prepend=ordered.dtype.type(0)).reshape(-1)
     planes = kernels.active().split(np.ascontiguousarray(steps).view(np.uint8), dtype.word, False)
-    symbols = (Symbols.counted(plane, np.array([len(plane)])) for plane in planes)
-    return StoredCodebook(words, entries, group, tuple(coding.choose(each) for each in symbols))
+    coded = tuple([coding.choose(Symbols.one_row(plane)) for plane in planes])
+    return StoredCodebook(words, entries, group, coded, sum([plane.cost for plane in coded]) + _INDEX_COST)
