@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dcz import kernels
 from dcz.container.file import OpenFile, check_bytes
-from dcz.container.nonzeros import Part, split_chunk
+from dcz.container.nonzeros import ChunkNonzeros, clusters_of, nonzeros
 from dcz.errors import DczError, FormatError, UnsupportedError
 from dcz.format.index import Entry
 from dcz.kernels.interface import I64, SYMBOLS
@@ -90,20 +90,22 @@ def clusters(store: OpenFile, entry: Entry) -> Clusters:
     check_bytes(entry.words + entry.nonzeros * 2, store.source.size, None)
     t, c = entry.number, store.index.columns
     mask = np.zeros(entry.words, bool)
-    parts = []
-    for part in _parts(store, entry):
-        mask[part.where] = True
-        parts.append(part.words if part.index is None else part.index)
+    found = []
+    has_book, group = bool(c.values[t] == VALUES["codebook"]), int(c.group[t])
+    for chunk in _chunks(store, entry):
+        mask[chunk.where] = True
+        found.append(
+            clusters_of(store.decoder.codebook(t), group, bool(c.rotate[t]), chunk) if has_book else chunk.words
+        )
     mask = mask.reshape(entry.shape)
-    if c.values[t] == VALUES["codebook"]:
+    if has_book:
         book = store.decoder.codebook(t)
-        indices = np.concatenate([np.zeros(0, np.uint16), *parts])
-        group = int(c.group[t])
+        indices = np.concatenate([np.zeros(0, np.uint16), *found])
         codebook = book.view(entry.dtype.numpy())
         if book.shape[1] <= SYMBOLS:
             indices = indices.astype(np.uint8)
         return Clusters(indices, codebook if group else codebook[0], mask, group)
-    words = np.concatenate([np.zeros(0, f"<u{entry.dtype.word}"), *parts])
+    words = np.concatenate([np.zeros(0, f"<u{entry.dtype.word}"), *found])
     distinct, indices = _distinct(entry, words)
     return Clusters(indices, distinct.view(entry.dtype.numpy()), mask, 0)
 
@@ -123,17 +125,17 @@ def _distinct(entry: Entry, words: NDArray) -> tuple[NDArray, NDArray]:
     )
 
 
-def _parts(store: OpenFile, entry: Entry) -> Iterator[Part]:
-    """The tensor's chunks in their parts; what the index says of their number is checked."""
+def _chunks(store: OpenFile, entry: Entry) -> Iterator[ChunkNonzeros]:
+    """The nonzeros of the tensor's chunks; what the index says of their number is checked."""
     c, t = store.index.columns, entry.number
     bounds = c.bounds(t)
     total = 0
     for first, last, data in store.runs(entry, list(range(c.chunks[t]))):
         for number in range(first, last):
-            at = int(bounds[number] - bounds[first])
-            part = split_chunk(store.decoder, t, number, data[at : at + int(bounds[number + 1] - bounds[number])])
-            total += len(part.where)
-            yield part
+            at, end = int(bounds[number] - bounds[first]), int(bounds[number + 1] - bounds[first])
+            chunk = nonzeros(store.decoder, t, number, data[at:end])
+            total += len(chunk.where)
+            yield chunk
     if total != entry.nonzeros:
         raise _wrong_count(entry, total)
 
@@ -145,11 +147,11 @@ def _wrong_count(entry: Entry, found: int) -> FormatError:
 def _elements(store: OpenFile, entry: Entry) -> Iterator[tuple[I64, NDArray]]:
     """Positions and values of elements of which any word is not zero."""
     dtype, width = entry.dtype.numpy(), entry.dtype.words
-    for part in _parts(store, entry):
+    for chunk in _chunks(store, entry):
         if width == 1:
-            yield part.where, part.words.view(dtype)
+            yield chunk.where, chunk.words.view(dtype)
             continue
-        where, owner = np.unique(part.where // width, return_inverse=True)
-        words = np.zeros((len(where), width), part.words.dtype)
-        words[owner, part.where % width] = part.words
+        where, owner = np.unique(chunk.where // width, return_inverse=True)
+        words = np.zeros((len(where), width), chunk.words.dtype)
+        words[owner, chunk.where % width] = chunk.words
         yield where, words.view(dtype).reshape(-1)
