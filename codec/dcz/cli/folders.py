@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from dcz.cli.common import file_bytes, print_json, progress, size
+from dcz.cli.common import print_json, print_left_out, progress, size
 
 
 def is_folder(path: str) -> bool:
@@ -26,12 +26,14 @@ def convert(
     profile: str,
     threads: int | None,
     shard_size: int | None,
+    max_bytes: int | None,
     force: bool,
+    strict: bool,
     quiet: bool,
     json: bool,
 ) -> None:
     """Converts a folder to a folder, and says what was done."""
-    from dcz.convert.folder import convert_folder, find_weights
+    from dcz.convert.folder import convert_folder
     from dcz.errors import DczError
 
     parent = os.path.dirname(os.path.abspath(dst))
@@ -39,22 +41,23 @@ def convert(
         raise DczError(f"{dst}: the folder {parent} does not exist; create it first")
     with progress("converting", quiet or json) as report:
         done = convert_folder(
-            src, dst, extension, profile=profile, threads=threads, shard_size=shard_size, replace=force, progress=report
-        )
-    before = file_bytes(find_weights(src))
+            src, dst, extension, profile=profile, threads=threads, shard_size=shard_size, max_bytes=max_bytes,
+            replace=force, strict=strict, progress=report,
+        )  # fmt: skip
+    print_left_out(done.left_out)
     after = sum(os.path.getsize(os.path.join(dst, name)) for name in done.files)
     if json:
         print_json({
             "source": src, "folder": dst, "weights": done.weights, "files": done.files, "copied": done.copied,
-            "left_out": done.left_out, "tensors": done.moved.tensors, "aliases": done.moved.aliases,
-            "dense_bytes": done.moved.nbytes, "source_bytes": before, "file_bytes": after,
+            "left_out": dict(done.left_out), "mended": done.mended, "tensors": done.moved.tensors,
+            "aliases": done.moved.aliases, "dense_bytes": done.moved.nbytes, "source_bytes": done.source_bytes,
+            "file_bytes": after,
         })  # fmt: skip
     elif not quiet:
-        shards = f" in {len(done.files) - 1} files" if len(done.files) > 1 else ""
+        more = f" in {len(done.files)} files" if len(done.files) > 1 else ""
         print(
-            f"{os.path.join(dst, done.weights)}: {done.moved.tensors} tensors{shards}, {size(after)} ({after} bytes), "
-            f"before {size(before)}; {len(done.copied)} other files copied"
+            f"{os.path.join(dst, done.weights)}: {done.moved.tensors} tensors{more}, {size(after)} ({after} bytes), "
+            f"before {size(done.source_bytes)}; {len(done.copied)} other files copied"
         )
-        if done.left_out:
-            names = ", ".join(done.left_out[:5]) + (", ..." if len(done.left_out) > 5 else "")
-            print(f"left out, as weights of other formats: {names}")
+        for path in done.mended:
+            print(f"{os.path.join(dst, path)}: changed, as the weights are dense now")

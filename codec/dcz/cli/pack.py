@@ -86,7 +86,7 @@ def pack(
         if not to_file:
             if recipe is not None:
                 raise typer.BadParameter(f"--recipe: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
-            folders.convert(src, dst, ".dcz", profile, threads, limit, force, quiet, json)
+            folders.convert(src, dst, ".dcz", profile, threads, limit, allowance(max_bytes), force, strict, quiet, json)
             return
         source = folders.weights(src)
     else:

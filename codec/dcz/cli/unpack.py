@@ -54,7 +54,9 @@ def unpack(
     source = src
     if folders.is_folder(src):
         if extension_of(output, WRITABLE) is None:
-            folders.convert(src, output, ".safetensors", "auto", threads, limit, force, quiet, json)
+            folders.convert(
+                src, output, ".safetensors", "auto", threads, limit, allowance(max_bytes), force, strict, quiet, json
+            )
             return
         source = folders.weights(src)
     else:

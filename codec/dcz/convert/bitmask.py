@@ -10,6 +10,7 @@ library no longer read. They are read as the one dense tensor they stand for.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from math import prod
 
@@ -89,3 +90,36 @@ def with_dense_bitmasks(inner: Model, guard: Guard) -> Model:
     except BaseException:
         inner.__exit__()
         raise
+
+
+_FORMATS = ("sparse-bitmask", "sparse-24-bitmask")
+
+
+def without_bitmasks(config: bytes) -> bytes | None:
+    """A model's `config.json` for weights that are dense now, or None where it says nothing of bitmasks.
+
+    `sparsity_config` goes; so does the whole quantization configuration where nothing but sparsity is in it."""
+    try:
+        document = json.loads(config)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    changed = _drop_sparsity(document)
+    for key in ("quantization_config", "compression_config"):
+        inner = document.get(key)
+        if isinstance(inner, dict) and (_drop_sparsity(inner) or inner.get("format") in _FORMATS):
+            changed = True
+            if inner.get("config_groups"):
+                inner |= {"format": "dense"} if inner.get("format") in _FORMATS else {}
+            else:
+                del document[key]
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode() if changed else None
+
+
+def _drop_sparsity(config: dict[str, object]) -> bool:
+    inner = config.get("sparsity_config")
+    if isinstance(inner, dict) and inner.get("format") in _FORMATS:
+        del config["sparsity_config"]
+        return True
+    return False

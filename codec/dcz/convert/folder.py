@@ -1,40 +1,41 @@
-"""Model folders in the hub's layout: weights in one file or several, beside configuration and tokenizer files."""
+"""Model folders in the hub's layout: weights in files or subfolders, beside configuration and tokenizer files."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dcz.container.shards import SUFFIX, ShardIndex
+import numpy as np
+
+from dcz.container.shards import SUFFIX
+from dcz.convert.bitmask import BitmaskModel, without_bitmasks
+from dcz.convert.folder_contents import TORCH, TRAINING, Weights, contents
 from dcz.convert.formats import open_model, open_target
-from dcz.convert.shards import SHARD_SIZE
-from dcz.convert.transfer import Transfer, transfer
+from dcz.convert.model import Model, Tensor, check_not_empty
+from dcz.convert.shards import SHARD_SIZE, of_the_same_model
+from dcz.convert.transfer import Transfer, check_nothing_left_out, transfer
 from dcz.errors import DczError
 from dcz.io.sinks import sync_folder
 
 # In this order: of weights that are there in several formats, the first is taken.
 _WEIGHTS = (".dcz", ".safetensors", ".bin", ".pth", ".pt")
-# Weights of other programs: neither packed nor copied beside the packed ones.
-_OTHER_WEIGHTS = (
-    *(".ckpt", ".gguf", ".h5", ".keras", ".onnx", ".onnx_data", ".data", ".msgpack", ".npz", ".tflite", ".ot"),
-    *(".pkl", ".pickle", ".nemo", ".mlmodel", ".tar", ".gz", ".zip", ".incomplete"),
-)
-# Of a training run, not of the model.
-_TRAINING = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 
 
 @dataclass(frozen=True, slots=True)
 class FolderTransfer:
-    """What was made: the file to load (weights or their index), all weight files, what was copied, and the
-    weights that were left out, as paths below the folders."""
+    """What was made, as paths below the new folder: the file to load (weights or their index), all weight files, what
+    was copied; what was left out, with the reasons; and what was changed for weights that were sparse and are dense."""
 
     moved: Transfer
     weights: str
     files: tuple[str, ...]
     copied: tuple[str, ...]
-    left_out: tuple[str, ...]
+    left_out: Mapping[str, str]
+    mended: tuple[str, ...]
+    source_bytes: int
 
 
 def find_weights(folder: str) -> str:
@@ -44,7 +45,7 @@ def find_weights(folder: str) -> str:
     names = sorted(name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name)))
     for extension in _WEIGHTS:
         for ending in (extension + SUFFIX, extension):
-            found = [name for name in names if name.lower().endswith(ending) and name not in _TRAINING]
+            found = [name for name in names if name.lower().endswith(ending) and name not in TRAINING]
             usual = [name for name in found if name in ("model" + ending, "pytorch_model" + ending)]
             if len(usual or found) == 1:
                 return os.path.join(folder, (usual or found)[0])
@@ -55,20 +56,6 @@ def find_weights(folder: str) -> str:
     raise DczError(f"{folder}: no weights in it; looked for *{', *'.join(_WEIGHTS)} and their {SUFFIX}")
 
 
-def _below(folder: str) -> Iterator[str]:
-    """All files as paths below the folder, without hidden ones and without following linked folders."""
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.isfile(os.path.join(root, name)):
-                yield os.path.relpath(os.path.join(root, name), folder)
-
-
-def _is_weights(path: str) -> bool:
-    name = os.path.basename(path).lower()
-    return name.endswith((*_WEIGHTS, *_OTHER_WEIGHTS, *(extension + SUFFIX for extension in _WEIGHTS)))
-
-
 def convert_folder(
     source: str,
     target: str,
@@ -77,46 +64,190 @@ def convert_folder(
     profile: str = "auto",
     threads: int | None = None,
     shard_size: int | None = None,
+    max_bytes: int | None = None,
     replace: bool = False,
+    strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> FolderTransfer:
-    """Writes the weights of the folder `source` to `target` as `model` + `extension`, or as several files and
-    `model` + `extension` + ".index.json" where they are larger than `shard_size`, and copies all that is no weights.
+    """Writes all weights of the folder `source` to `target`, each under its own name with `extension`, and copies what
+    is not weights byte for byte. Shards stay the shards they are, unless there is a `shard_size`: then weights larger
+    than that are cut anew, and smaller ones are one file.
 
     The new folder is made beside its place and moved there when complete. One that is there must be empty, or
-    `replace` be given: then its files are replaced one by one, the weights' index last."""
+    `replace` be given: then its files are replaced one by one, indices last. With `strict`, nothing may be left out."""
     source, target = os.path.abspath(source), os.path.abspath(target)
+    _check_places(source, target, replace)
+    found = contents(source, extension)
+    if not found.weights:
+        find_weights(source)  # its error says what was looked for
+    if strict:
+        check_nothing_left_out(found.left_out)
+    scratch = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:32]}.{os.urandom(8).hex()}.tmp")
+    os.mkdir(scratch)
+    try:
+        run = _Run(source, scratch, extension, profile, threads, shard_size, max_bytes, strict, progress)
+        for path in found.copied:
+            run.copy(path)
+        for weights in found.weights:
+            run.convert(weights)
+        files = sorted(run.files)
+        _publish(scratch, target, [*found.copied, *sorted(files, key=lambda path: path.endswith(SUFFIX))])
+        for path in run.stale(target):
+            os.unlink(path)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    main = min(run.loaded, key=lambda path: path.count(os.sep))
+    moved = Transfer(run.tensors, run.aliases, run.nbytes, run.left_out)
+    size = sum(
+        os.path.getsize(os.path.join(source, path)) for each in found.weights for path in {each.path, *each.files}
+    )
+    left_out = {**found.left_out, **run.left_out}
+    return FolderTransfer(moved, main, tuple(files), tuple(found.copied), left_out, tuple(run.mended), size)
+
+
+def _check_places(source: str, target: str, replace: bool) -> None:
     if os.path.realpath(target) == os.path.realpath(source):
         raise DczError(f"{target}: source and target are the same folder; name another")
     if target.startswith(os.path.join(source, "")):
         raise DczError(f"{target}: lies in the folder that is converted; name one beside it")
     if os.path.exists(target) and not replace and (not os.path.isdir(target) or os.listdir(target)):
         raise DczError(f"{target}: already exists; use --force to replace its files")
-    weights = find_weights(source)
-    mine = {os.path.basename(weights), *(ShardIndex.read(weights).files() if weights.endswith(SUFFIX) else ())}
-    others = sorted(_below(source))
-    copied = [path for path in others if not _is_weights(path)]
-    left_out = [path for path in others if _is_weights(path) and path not in mine]
-    scratch = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:32]}.{os.urandom(8).hex()}.tmp")
-    os.mkdir(scratch)
-    try:
-        with open_model(weights) as model:
-            sharded = sum(tensor.nbytes for tensor in model.tensors()) > (shard_size or SHARD_SIZE)
-            name = f"model{extension}{SUFFIX if sharded else ''}"
-            size = shard_size if sharded else None
-            place = open_target(os.path.join(scratch, name), profile=profile, threads=threads, shard_size=size)
-            moved = transfer(model, place, progress=progress)
-        files = sorted(os.listdir(scratch))
-        for path in copied:
-            os.makedirs(os.path.dirname(os.path.join(scratch, path)), exist_ok=True)
-            shutil.copyfile(os.path.join(source, path), os.path.join(scratch, path))
-        _publish(scratch, target, [*copied, *(file for file in files if file != name), name])
-        if not sharded and os.path.exists(stale := os.path.join(target, name + SUFFIX)):
-            os.unlink(stale)  # it would still point at the files of before
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
-    return FolderTransfer(moved, name, tuple(files), tuple(copied), tuple(left_out))
+
+
+class _Run:
+    """The conversion of one folder into another that is empty, and what came of it."""
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        extension: str,
+        profile: str,
+        threads: int | None,
+        shard_size: int | None,
+        max_bytes: int | None,
+        strict: bool,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._source, self._target, self._extension = source, target, extension
+        self._profile, self._threads, self._shard_size = profile, threads, shard_size
+        self._max_bytes, self._strict, self._progress = max_bytes, strict, progress
+        self.files: list[str] = []
+        self.loaded: list[str] = []
+        self.mended: list[str] = []
+        self.left_out: dict[str, str] = {}
+        self.tensors = self.aliases = self.nbytes = 0
+
+    def copy(self, path: str) -> None:
+        shutil.copyfile(os.path.join(self._source, path), self._place(path))
+
+    def convert(self, weights: Weights) -> None:
+        with self._open(weights.path) as model:
+            check_not_empty(model, weights.path)
+            made_dense = isinstance(model, BitmaskModel)
+            if not weights.sharded or made_dense or self._shard_size is not None:
+                self._as_one(model, weights)
+                if made_dense:
+                    self._mend(os.path.join(os.path.dirname(weights.path), "config.json"))
+                return
+        for file in weights.files:
+            with self._open(file) as model:
+                self._transfer(model, weights, weights.renamed(file, self._extension), None)
+        self._index(weights)
+
+    def _open(self, path: str) -> Model:
+        return open_model(os.path.join(self._source, path), max_bytes=self._max_bytes)
+
+    def _place(self, path: str) -> str:
+        place = os.path.join(self._target, path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        return place
+
+    def _as_one(self, model: Model, weights: Weights) -> None:
+        """One file, or as many as the shard size asks for."""
+        limit = self._shard_size or (SHARD_SIZE if weights.sharded else None)
+        path = weights.renamed(weights.path, self._extension).removesuffix(SUFFIX)
+        if limit is not None and sum(tensor.nbytes for tensor in model.tensors()) > limit:
+            self._transfer(model, weights, path + SUFFIX, limit)
+        else:
+            self._transfer(model, weights, path, None)
+        self.loaded.append(self.files[-1])
+
+    def _transfer(self, model: Model, weights: Weights, path: str, shard_size: int | None) -> None:
+        if weights.extension in TORCH:
+            model = _OfPyTorch(model)
+        place = self._place(path)
+        before = set(os.listdir(os.path.dirname(place)))
+        target = open_target(place, profile=self._profile, threads=self._threads, shard_size=shard_size)
+        moved = transfer(model, target, progress=self._progress, strict=self._strict)
+        self.tensors += moved.tensors
+        self.aliases += moved.aliases
+        self.nbytes += moved.nbytes
+        self.left_out |= {f"{weights.path}: {name}": reason for name, reason in moved.left_out.items()}
+        made = sorted(set(os.listdir(os.path.dirname(place))) - before, key=lambda name: name.endswith(SUFFIX))
+        self.files += [os.path.join(os.path.dirname(path), name) for name in made]
+
+    def _index(self, weights: Weights) -> None:
+        """The index of shards that stay what they are: the same, with other names."""
+        with open(os.path.join(self._source, weights.path), encoding="utf-8") as file:
+            document = json.load(file)
+        metadata = {key: value for key, value in (document.get("metadata") or {}).items() if key != "file_sizes"}
+        names = {os.path.basename(file): weights.renamed(file, self._extension) for file in weights.files}
+        if self._extension == ".dcz":  # so that what was downloaded by half is known before it is read
+            sizes = {os.path.basename(f): os.path.getsize(os.path.join(self._target, f)) for f in names.values()}
+            metadata["file_sizes"] = sizes
+        document["metadata"] = metadata
+        document["weight_map"] = {n: os.path.basename(names[file]) for n, file in document["weight_map"].items()}
+        path = weights.renamed(weights.path, self._extension)
+        with open(self._place(path), "x", encoding="utf-8") as file:
+            file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        self.files.append(path)
+        self.loaded.append(path)
+
+    def _mend(self, path: str) -> None:
+        """A configuration that says that weights are sparse, where they are dense now."""
+        place = os.path.join(self._target, path)
+        if os.path.isfile(place):
+            with open(place, "rb") as file:
+                mended = without_bitmasks(file.read())
+            if mended is not None:
+                with open(place, "wb") as file:
+                    file.write(mended)
+                self.mended.append(path)
+
+    def stale(self, target: str) -> list[str]:
+        """Files of before in the published folder: other shards, and an index that would point at them."""
+        out = []
+        for path in self.loaded:
+            folder = os.path.join(target, os.path.dirname(path))
+            stem = os.path.basename(path).removesuffix(SUFFIX).removesuffix(self._extension)
+            there = [*of_the_same_model(folder, stem, self._extension), stem + self._extension + SUFFIX]
+            new = {os.path.basename(file) for file in self.files if os.path.dirname(file) == os.path.dirname(path)}
+            out += [os.path.join(folder, name) for name in there if name not in new]
+        return [path for path in out if os.path.isfile(path)]
+
+
+class _OfPyTorch:
+    """A PyTorch checkpoint as transformers wants it in safetensors: with metadata that say so."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.metadata = {"format": "pt", **model.metadata}
+        self.aliases = model.aliases
+        self.left_out: Mapping[str, str] = getattr(model, "left_out", {})
+
+    def tensors(self) -> list[Tensor]:
+        return self._model.tensors()
+
+    def read(self, name: str) -> np.ndarray:
+        return self._model.read(name)
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._model.__exit__(*error)
 
 
 def _publish(scratch: str, target: str, paths: list[str]) -> None:
