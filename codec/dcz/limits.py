@@ -38,16 +38,26 @@ MAX_SHARD_INDEX_BYTES = 128 << 20
 MAX_METADATA_DEPTH = 16
 MAX_METADATA_BYTES = 16 << 20
 
-# Without `max_bytes`, a file may expand to this much whatever its size ...
-FREE_EXPANSION_BYTES = 4 << 30
-# ... and beyond that to this multiple of its own size (an all-zero tensor expands without bound,
-# a pruned and clustered layer of the paper about ninety times).
+# Without `max_bytes`, a file may expand to this multiple of its own size: a pruned and clustered layer of the paper
+# expands ninety times, one of which a thousandth is left about a thousand times.
 EXPANSION_RATIO = 1024
+# Every file, however small, may expand to this: tensors of one value, such as masks, biases and fresh optimizer states,
+# expand without bound. It is what a file of one MiB may take by the ratio, decoded in a fraction of a second, and fits
+# a machine of two GiB.
+FREE_EXPANSION_BYTES = 1 << 30
+# Codebooks and kernel scratch that count against no bound. One codebook of 65,536 words of eight bytes with its scratch
+# takes two MiB, chunks of a mebiword up to sixteen; only grouped codebooks take more.
+WORKING_BYTES = 64 << 20
+
+
+def max_expansion(file_bytes: int) -> int:
+    """Bytes that a file of `file_bytes` may decode to when the caller sets no `max_bytes`."""
+    return max(FREE_EXPANSION_BYTES, EXPANSION_RATIO * file_bytes)
 
 
 def default_max_bytes(file_bytes: int) -> int:
-    """Decoded bytes a file of `file_bytes` may ask for when the caller sets no `max_bytes`."""
-    allowed = max(FREE_EXPANSION_BYTES, EXPANSION_RATIO * file_bytes)
+    """The same for bytes that are in memory at once: no more than the machine has."""
+    allowed = max_expansion(file_bytes)
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

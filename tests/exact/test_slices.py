@@ -117,7 +117,7 @@ def test_a_slice_may_not_expand_without_bound(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(limits, "FREE_EXPANSION_BYTES", 1 << 20)
     reader = dcz.open(dcz.save({"w": np.zeros(1 << 18, "<f8")}))
     assert reader.get_slice("w")[: 1 << 17].nbytes == 1 << 20
-    with pytest.raises(LimitError, match="decoding takes 1048584 bytes"):
+    with pytest.raises(LimitError, match="decoding needs 1048584 bytes"):
         reader.get_slice("w")[: (1 << 17) + 1]
 
 

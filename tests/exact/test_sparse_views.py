@@ -161,5 +161,5 @@ def test_memory_is_bounded_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -
     reader = dcz.open(dcz.save({"w": np.ones((1000, 1000), np.float32)}))
     monkeypatch.setattr("dcz.limits.default_max_bytes", lambda size: 100_000)
     for get in (reader.get_csr, reader.get_clusters):
-        with pytest.raises(LimitError, match="allowed are 100000"):
+        with pytest.raises(LimitError, match="the limit is 100000"):
             get("w")

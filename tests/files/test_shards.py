@@ -92,7 +92,7 @@ def test_loading_parts_of_it(tmp_path: Path) -> None:
         dcz.load_file(packed, names=["other"])
     with pytest.raises(DczError, match="out: 'layer.0.F32' is not among the tensors to load"):
         dcz.load_file(packed, names=["layer.1.U8"], out=out)
-    with pytest.raises(LimitError, match=f"decoding takes {total} bytes, allowed are {total - 1}"):
+    with pytest.raises(LimitError, match=f"decoding needs {total} bytes; the limit is {total - 1}"):
         dcz.load_file(packed, names=names, max_bytes=total - 1)
     assert len(dcz.load_file(packed, names=names, max_bytes=total)) == 2
 

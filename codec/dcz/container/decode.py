@@ -11,6 +11,7 @@ from dcz import kernels
 from dcz.entropy import zstd
 from dcz.errors import ChecksumError, DczError, FormatError
 from dcz.format.columns import ROW_HEAD, Columns
+from dcz.kernels import Columns as KernelColumns
 from dcz.kernels.interface import JOB_FIELDS, U8, KernelError, Status
 from dcz.tensor.layout import VALUES
 
@@ -44,6 +45,18 @@ class Decoder:
         ):  # fmt: skip
             self._jobs[:, _FIELD[name]] = column
         self._words: dict[int, U8] = {}
+        self._codebook_bytes = c.books * c.entries * c.word  # of each tensor, decoded
+
+    def codebook_memory(self, tensors: list[int], threads: int = 1) -> int:
+        """Bytes that the codebooks of these tensors take while the tensors are decoded, at most: those that are kept,
+        and on every thread planes, steps and words of the largest one."""
+        sizes = self._codebook_bytes[tensors]
+        held = sum(len(words) for t, words in list(self._words.items()) if t not in tensors)
+        return held + int(sizes.sum()) + 3 * threads * int(sizes.max(initial=0))
+
+    def forget(self, t: int) -> None:
+        """Lets a tensor's codebooks go."""
+        self._words.pop(t, None)
 
     def decode_whole(
         self, tensors: list[int], starts: list[int], data: U8, out: list[U8], stream: bool = False
@@ -61,9 +74,12 @@ class Decoder:
     def prepare(self, t: int, head: U8) -> None:
         """Decodes a tensor's codebooks from the first `columns.head[t]` bytes of its segment, once for all of
         its `decode_part`."""
+        self._words[t] = self._decoded_codebook(t, head)
+
+    def _decoded_codebook(self, t: int, head: U8) -> U8:
         c = self.columns
         try:
-            self._words[t] = kernels.active().codebook(
+            return kernels.active().codebook(
                 c.kernel, int(c.book_at[t]), int(c.word[t]), bool(c.rotate[t]), int(c.books[t]), int(c.entries[t]), head
             )
         except KernelError as error:
@@ -76,26 +92,59 @@ class Decoder:
 
     def decode_part(self, t: int, first: int, last: int, data: U8, out: U8, stream: bool = False) -> None:
         """Chunks [first, last) of a tensor from their bytes alone."""
-        job = self._jobs[t : t + 1].copy()
-        for name, value in (
-            ("first", first),
-            ("count", last - first),
-            ("book", -1),
-            ("size", len(data)),
-            ("stream", stream),
-        ):
-            job[0, _FIELD[name]] = value
-        job[0, _FIELD["rows"]] += first * self.columns.width[t]
+        job = self._chunks_job(t, first, last, len(data))
+        job[0, _FIELD["stream"]] = stream
         self._run(job, [t], self._words.get(t, _NO_WORDS), data, [out])
 
+    def decode_clusters(self, t: int, first: int, last: int, data: U8, out: U8) -> None:
+        """The same chunks of a tensor with codebooks, but in place of each stored word one more than its cluster index;
+        zeros where no word is stored. Done by decoding with a codebook of these numbers, for every group the same."""
+        c = self.columns
+        job = self._chunks_job(t, first, last, len(data))
+        job[0, _FIELD["group"]] = max(int(c.weights[t]), 1)
+        numbers = np.arange(1, int(c.entries[t]) + 1, dtype=f"<u{c.word[t]}")
+        self._run(job, [t], numbers.view(np.uint8), data, [out])
+
+    def _chunks_job(self, t: int, first: int, last: int, size: int) -> NDArray[np.int64]:
+        """A job for chunks [first, last) of a tensor from `size` bytes, with its codebook decoded already."""
+        job = self._jobs[t : t + 1].copy()
+        for name, value in (("first", first), ("count", last - first), ("book", -1), ("size", size)):
+            job[0, _FIELD[name]] = value
+        job[0, _FIELD["rows"]] += first * self.columns.width[t]
+        return job
+
     def _run(self, jobs: NDArray[np.int64], tensors: list[int], words: U8, data: U8, out: list[U8]) -> None:
-        columns = self.columns.kernel
+        if not self.columns.inflated.isdisjoint(tensors):
+            for number, t in enumerate(tensors):
+                self._run_inflated(jobs[number], t, words, data, out[number])
+            return
         try:
-            if not self.columns.inflated.isdisjoint(tensors):
-                jobs, columns, data = self._inflate(jobs, tensors, data)
-            kernels.active().run_jobs(jobs, columns, words, data, out)
+            kernels.active().run_jobs(jobs, self.columns.kernel, words, data, out)
         except KernelError as error:
             raise self._explain(error, tensors[error.job]) from None
+
+    def _run_inflated(self, job: NDArray[np.int64], t: int, words: U8, data: U8, out: U8) -> None:
+        """A job of a tensor with zstd streams, chunk by chunk, so that no more than a chunk is decompressed at a time."""
+        c, kernel = self.columns, kernels.active()
+        first, count, start, size = (int(job[_FIELD[f]]) for f in ("first", "count", "data", "size"))
+        data = data[start : start + size]
+        job = job.copy()
+        job[_FIELD["count"]], job[_FIELD["data"]] = 1, 0
+        bounds = c.bounds(t)
+        begin = int(bounds[first])
+        if job[_FIELD["book"]] >= 0:
+            words = self._decoded_codebook(t, data[:begin])
+            begin, job[_FIELD["book"]], job[_FIELD["words"]] = 0, -1, 0
+        chunk_bytes = int(c.chunk[t] * c.word[t])
+        try:
+            for number in range(first, first + count):
+                stored = data[bounds[number] - begin : bounds[number + 1] - begin]
+                job[_FIELD["first"]], job[_FIELD["size"]] = number, len(stored)
+                jobs, columns, inflated = self._inflate(job[np.newaxis], [t], stored)
+                at = (number - first) * chunk_bytes
+                kernel.run_jobs(jobs, columns, words, inflated, [out[at : at + chunk_bytes]])
+        except KernelError as error:
+            raise self._explain(error, t) from None
 
     def _explain(self, error: KernelError, t: int) -> DczError:
         where = f"tensor {self.columns.names[t]!r}"
@@ -108,9 +157,11 @@ class Decoder:
         reason = REASONS.get(error.status, f"the kernel refused it ({error.status.name.lower()})")
         return FormatError(f"{where}: {reason}; the file was not written by a correct encoder")
 
-    def _inflate(self, jobs: NDArray[np.int64], tensors: list[int], data: U8):
-        """The same jobs with zstd's frames decompressed: raw streams to the kernels, which read rows and bytes
-        of their own."""
+    def _inflate(
+        self, jobs: NDArray[np.int64], tensors: list[int], data: U8
+    ) -> tuple[NDArray[np.int64], KernelColumns, U8]:
+        """The same jobs with their zstd frames decompressed. The kernels know no zstd: they get the decompressed bytes
+        as raw streams, with rows that say so."""
         c = self.columns
         jobs = jobs.copy()
         parts, rows, at, row_at = [], [], 0, 0

@@ -8,10 +8,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dcz import kernels, limits
+from dcz import kernels
+from dcz.container.bounds import Bound
 from dcz.container.decode import Decoder
 from dcz.container.threads import each
-from dcz.errors import ChecksumError, DczError, FormatError, LimitError, locating
+from dcz.errors import ChecksumError, DczError, FormatError, locating
 from dcz.format import index, prelude
 from dcz.format.columns import I64
 from dcz.format.index import Entry
@@ -32,10 +33,18 @@ TOGETHER = 8
 
 
 class OpenFile:
-    """A dcz file, open for reading; safe for threads."""
+    """A dcz file, open for reading; safe for threads. `bound` is what its calls may take."""
 
-    def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> None:
+    def __init__(
+        self,
+        file: str | os.PathLike[str] | bytes | BinaryIO,
+        *,
+        sequential: bool = False,
+        max_bytes: int | None = None,
+    ) -> None:
+        Bound(0, max_bytes)  # refuses what is no number before anything is opened
         self.source: Source = open_source(file, sequential=sequential)
+        self.bound = Bound(self.source.size, max_bytes)
         self._closed = False
         self._checked = False
         self.task_bytes = REMOTE_TASK_BYTES if self.source.remote else TASK_BYTES
@@ -106,6 +115,15 @@ class OpenFile:
         first = entry.offset - entry.padding == prelude.SIZE and not self._checked
         return entry.padding + (prelude.SIZE if first else 0)
 
+    def check_bound(
+        self, entries: list[Entry], result: int, *, work: int, threads: int = 1, max_bytes: int | None = None
+    ) -> None:
+        """Refuses a call that returns `result` bytes and decodes `work` bytes of these tensors, if that or the memory it
+        takes is beyond the bound."""
+        bound = self.bound.replaced(max_bytes)
+        bound.check_work(work)
+        bound.check_memory(result, self.decoder.codebook_memory([entry.number for entry in entries], threads))
+
     def prepare(self, entries: list[Entry]) -> None:
         """Reads codebooks of tensors that will be read in parts, unless they have been."""
         wanted = sorted((e for e in entries if not self.decoder.prepared(e.number)), key=lambda entry: entry.offset)
@@ -155,7 +173,12 @@ class OpenFile:
         ready = self.decoder.prepared(entry.number)
         if not ready:
             ranges.insert(0, (entry.offset, int(self.index.columns.head[entry.number])))
+        padded = batch[0][0] == 0 and entry.padding > 0
+        if padded:  # whoever reads a tensor's first chunk checks the bytes in front of it
+            ranges.insert(0, (entry.offset - entry.padding, entry.padding))
         found = self.read_many(ranges)
+        if padded:
+            self.check_padding(entry, found.pop(0))
         if not ready:
             self.decoder.prepare(entry.number, found.pop(0))
         for (first, last), data in zip(batch, found):
@@ -190,11 +213,3 @@ def coalesced(ranges: list[tuple[int, int]], gap: int, most: int) -> list[tuple[
         groups.append((offset, size, [(offset, size)]))
     return groups
 
-
-def check_bytes(wanted: int, file_bytes: int, max_bytes: int | None) -> None:
-    """Refuses to decode more than the caller, or by default good sense, allows."""
-    allowed = limits.default_max_bytes(file_bytes) if max_bytes is None else max_bytes
-    if wanted > allowed:
-        raise LimitError(
-            f"decoding takes {wanted} bytes, allowed are {allowed}; if the file is trusted, pass max_bytes={wanted}"
-        )

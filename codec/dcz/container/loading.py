@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.container.file import OpenFile, check_bytes
+from dcz.container.file import OpenFile
 from dcz.container.memory import allocate, target
 from dcz.container.tasks import Task, plan, run_all
 from dcz.errors import DczError, locating
@@ -34,7 +34,9 @@ def load(
     entries.update((name, store.entry(name)) for name in (store.index.aliases if names is None else names))
     owners = {entry.name: entry for entry in entries.values()}
     total = sum(entry.nbytes for entry in owners.values())
-    check_bytes(total, store.source.size, max_bytes)
+    threads = threads if total >= _WORTH_THREADS else 1
+    with locating(store.source.name):
+        store.check_bound(list(owners.values()), total, work=total, threads=threads, max_bytes=max_bytes)
     arrays, flat = _arrays(entries, out or {})
     done = 0
 
@@ -46,7 +48,7 @@ def load(
 
     with locating(store.source.name):
         tasks = plan(store, list(owners.values()), [flat[name] for name in owners])
-        run_all(store, tasks, threads if total >= _WORTH_THREADS else 1, report)
+        run_all(store, tasks, threads, report)
         if everything:
             store.check_prelude()
     return {name: arrays[entry.name] for name, entry in entries.items()}

@@ -1,6 +1,4 @@
-"""The nonzero words of a chunk: where they are, and which clusters they belong to (SPEC 4).
-
-A chunk is decoded to its words like any other, and the zeros are left out: one chunk of dense memory, one decoder."""
+"""The nonzeros of a chunk: where they are, and which words or clusters they are."""
 
 from __future__ import annotations
 
@@ -11,45 +9,38 @@ from numpy.typing import NDArray
 
 from dcz.container.decode import Decoder
 from dcz.kernels.interface import I64, U8
+from dcz.tensor.layout import VALUES
 
 
 class ChunkNonzeros(NamedTuple):
-    """Nonzero words of a chunk in ascending order of `where`, their positions in the tensor."""
+    """Nonzero words of a chunk: their `positions` in the tensor, ascending, the `words`, and where they are asked for,
+    the `clusters` they are in, which number the entries of the tensor's codebook."""
 
-    where: I64
+    positions: I64
     words: NDArray
+    clusters: NDArray[np.uint16] | None
 
 
-def nonzeros(decoder: Decoder, t: int, number: int, data: U8) -> ChunkNonzeros:
-    """Chunk `number` of tensor `t` from its stored bytes; `decoder.prepare` has been called for the tensor.
+def chunk_nonzeros(decoder: Decoder, t: int, number: int, data: U8, *, clusters: bool = False) -> ChunkNonzeros:
+    """The nonzeros of chunk `number` of tensor `t` from its stored bytes; `decoder.prepare` has been called for `t`.
 
-    Raises `ChecksumError` and `FormatError` as decoding it to an array does."""
+    The chunk is made dense as for an array, so everything that decoding refuses is refused here. `clusters` are given
+    for a tensor with codebooks alone."""
     c = decoder.columns
     first = number * int(c.chunk[t])
-    dense = np.empty(min(int(c.chunk[t]), int(c.weights[t]) - first), f"<u{c.word[t]}")
-    decoder.decode_part(t, number, number + 1, data, dense.view(np.uint8))
-    where = np.flatnonzero(dense != 0)
-    return ChunkNonzeros(where + first, dense[where])
-
-
-def clusters_of(books: NDArray, group: int, rotate: bool, found: ChunkNonzeros) -> NDArray[np.uint16]:
-    """The entries of a chunk's nonzeros in their codebooks, shape (codebooks, entries), of which each ascends in the
-    order of its words, rotated where the tensor's are (SPEC 6.2). Every `group` words share one; all do where it
-    is 0."""
-    words = _rotated(found.words) if rotate else found.words
-    if not group:
-        return np.searchsorted(_rotated(books[0]) if rotate else books[0], words).astype(np.uint16)
-    out = np.empty(len(words), np.uint16)
-    numbers = found.where // group
-    ends = np.flatnonzero(np.diff(numbers, append=-1)) + 1  # of the runs that share a codebook
-    start = 0
-    for end in ends.tolist():
-        book = books[numbers[start]]
-        out[start:end] = np.searchsorted(_rotated(book) if rotate else book, words[start:end])
-        start = end
-    return out
-
-
-def _rotated(words: NDArray) -> NDArray:
-    """Words rotated left by one bit."""
-    return (words << 1) | (words >> (8 * words.dtype.itemsize - 1))
+    count = min(int(c.chunk[t]), int(c.weights[t]) - first)
+    dense = np.empty(count, f"<u{c.word[t]}")
+    if not clusters or c.values[t] != VALUES["codebook"]:
+        decoder.decode_part(t, number, number + 1, data, dense.view(np.uint8))
+        positions = np.flatnonzero(dense != 0)
+        return ChunkNonzeros(first + positions, dense[positions], None)
+    decoder.decode_clusters(t, number, number + 1, data, dense.view(np.uint8))
+    positions = np.flatnonzero(dense != 0)
+    found = (dense[positions] - 1).astype(np.uint16)
+    positions += first
+    group = positions // c.group[t] if c.group[t] else 0
+    words = decoder.codebook(t)[group, found]
+    kept = words != 0  # a codebook may have an entry that is zero
+    if kept.all():
+        return ChunkNonzeros(positions, words, found)
+    return ChunkNonzeros(positions[kept], words[kept], found[kept])

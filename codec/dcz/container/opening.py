@@ -12,13 +12,15 @@ from dcz.container.shards import SUFFIX, is_shard_index
 from dcz.errors import DczError
 
 
-def open_file(file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> Reader | ShardedReader:
+def open_file(
+    file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False, max_bytes: int | None = None
+) -> Reader | ShardedReader:
     """Opens a dcz file, or a model in several of them, as a mapping of names to arrays.
 
     Args:
         file: as in `Reader`; the path or URL of a `*.dcz.index.json`; or a folder with one of them, or with one dcz
             file.
-        sequential: all of a remote file will be read, tensor by tensor in order: reads ahead, in large blocks.
+        sequential, max_bytes: as in `Reader`.
 
     Raises:
         OSError: the file or the server cannot be read.
@@ -32,8 +34,8 @@ def open_file(file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bo
     if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):
         file = in_folder(file)
     if is_shard_index(file):
-        return ShardedReader(file, sequential=sequential)  # type: ignore[arg-type]
-    return Reader(file, sequential=sequential)
+        return ShardedReader(file, sequential=sequential, max_bytes=max_bytes)  # type: ignore[arg-type]
+    return Reader(file, sequential=sequential, max_bytes=max_bytes)
 
 
 def in_folder(folder: str | os.PathLike[str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from numpy.typing import DTypeLike, NDArray
 
-from dcz.container.file import OpenFile, check_bytes
+from dcz.container.file import OpenFile
 from dcz.container.loading import load
 from dcz.container.memory import allocate, target
 from dcz.container.slices import TensorSlice
@@ -50,6 +50,8 @@ class Reader(Mapping[str, NDArray]):
             seekable binary file object. Of a remote file only the index is read, with one or two requests, and
             then what is asked for.
         sequential: all of a remote file will be read, tensor by tensor in order: reads ahead, in large blocks.
+        max_bytes: how many bytes one call may hold in memory: what it returns, and large codebooks. By default 1,024
+            times the file's size or 1 GiB, whichever is more, and no more than the machine has.
 
     Raises:
         OSError: the file or the server cannot be read.
@@ -61,9 +63,15 @@ class Reader(Mapping[str, NDArray]):
     (2, 3) 15
     """
 
-    def __init__(self, file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False) -> None:
-        self._file, self._sequential = file, sequential
-        self._store = OpenFile(file, sequential=sequential)
+    def __init__(
+        self,
+        file: str | os.PathLike[str] | bytes | BinaryIO,
+        *,
+        sequential: bool = False,
+        max_bytes: int | None = None,
+    ) -> None:
+        self._file, self._sequential, self._max_bytes = file, sequential, max_bytes
+        self._store = OpenFile(file, sequential=sequential, max_bytes=max_bytes)
         self._index = self._store.index
 
     # -- a mapping
@@ -122,9 +130,9 @@ class Reader(Mapping[str, NDArray]):
         [0, 1, 2, 3, 4, 5]
         """
         entry = self._store.entry(name)
-        check_bytes(entry.nbytes, self.size, None)
-        array, flat = allocate([entry])[0] if out is None else (out, target(out, entry))
         with locating(self.source):
+            self._store.check_bound([entry], entry.nbytes, work=entry.nbytes)
+            array, flat = allocate([entry])[0] if out is None else (out, target(out, entry))
             run_all(self._store, plan(self._store, [entry], [flat]), 1)
         return array
 
@@ -204,8 +212,8 @@ class Reader(Mapping[str, NDArray]):
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[Callable[..., Reader], tuple[object, bool]]:
-        return _reopen, (origin(self._file), self._sequential)
+    def __reduce__(self) -> tuple[Callable[..., Reader], tuple[object, bool, int | None]]:
+        return _reopen, (origin(self._file), self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
         return f"<dcz.Reader {self._store.source.name}: {len(self)} tensors, {self.size} bytes>"
@@ -216,5 +224,5 @@ class Reader(Mapping[str, NDArray]):
         return reader_table(self)
 
 
-def _reopen(file: str | bytes, sequential: bool) -> Reader:
-    return Reader(file, sequential=sequential)
+def _reopen(file: str | bytes, sequential: bool, max_bytes: int | None) -> Reader:
+    return Reader(file, sequential=sequential, max_bytes=max_bytes)

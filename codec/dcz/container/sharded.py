@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import DTypeLike, NDArray
 
-from dcz.container.file import check_bytes
+from dcz.container.bounds import Bound
 from dcz.container.reader import Reader, TensorInfo
 from dcz.container.shards import ShardIndex
 from dcz.container.slices import TensorSlice
 from dcz.container.sparse import Clusters
-from dcz.errors import DczError, FormatError
+from dcz.errors import DczError, FormatError, locating
+from dcz.io.sources import origin
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -36,7 +37,8 @@ class ShardedReader(Mapping[str, NDArray]):
     Args:
         file: the path or URL of a `*.dcz.index.json`.
         sequential: as in `Reader`.
-        max_bytes: as in `Reader`, for each shard.
+        max_bytes: as in `Reader`; the default follows from the size of all files, or where a single tensor is read,
+            of its file.
 
     Raises:
         FormatError: the index is malformed, or its files are missing or do not belong to it.
@@ -50,9 +52,12 @@ class ShardedReader(Mapping[str, NDArray]):
     2 [0 1 2] (2,)
     """
 
-    def __init__(self, file: str | os.PathLike[str], *, sequential: bool = False) -> None:
+    def __init__(
+        self, file: str | os.PathLike[str], *, sequential: bool = False, max_bytes: int | None = None
+    ) -> None:
+        Bound(0, max_bytes)  # refuses what is no number
         self._index = ShardIndex.read(file)
-        self._sequential = sequential
+        self._sequential, self._max_bytes = sequential, max_bytes
         self._readers: OrderedDict[str, Reader] = OrderedDict()
         self._lock = RLock()
         self._closed = False
@@ -148,7 +153,10 @@ class ShardedReader(Mapping[str, NDArray]):
             groups.setdefault(self._index.weight_map[name], []).append(name)
         sizes = {file: self._nbytes(file, group) for file, group in groups.items()}
         total = sum(sizes.values())
-        check_bytes(total, sum(self._size(file) for file in groups), max_bytes)
+        bound = Bound(sum(self._size(file) for file in groups), self._max_bytes).replaced(max_bytes)
+        with locating(self.source):
+            bound.check_work(total)
+            bound.check_memory(total)
         arrays: dict[str, NDArray] = {}
         done = 0
 
@@ -198,8 +206,8 @@ class ShardedReader(Mapping[str, NDArray]):
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[Callable[..., ShardedReader], tuple[str, bool]]:
-        return _reopen, (self._index.path, self._sequential)
+    def __reduce__(self) -> tuple[Callable[..., ShardedReader], tuple[object, bool, int | None]]:
+        return _reopen, (origin(self._index.path), self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
         return f"<dcz.ShardedReader {self.source}: {len(self)} tensors in {len(self.shards)} files>"
@@ -227,7 +235,8 @@ class ShardedReader(Mapping[str, NDArray]):
                 raise DczError(f"{self.source}: the reader is closed; open the model again")
             reader = self._readers.get(file)
             if reader is None:
-                reader = Reader(self._index.locate(file), sequential=self._sequential)
+                path = self._index.locate(file)
+                reader = Reader(path, sequential=self._sequential, max_bytes=self._max_bytes)
                 try:
                     if absent := [name for name in self._index.names(file) if name not in reader]:
                         raise self._index.missing(file, absent)
@@ -251,5 +260,5 @@ class ShardedReader(Mapping[str, NDArray]):
         return sum({info.name: info.nbytes for info in infos}.values())
 
 
-def _reopen(path: str, sequential: bool) -> ShardedReader:
-    return ShardedReader(path, sequential=sequential)
+def _reopen(path: str, sequential: bool, max_bytes: int | None) -> ShardedReader:
+    return ShardedReader(path, sequential=sequential, max_bytes=max_bytes)

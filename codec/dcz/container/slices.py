@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.container.file import OpenFile, check_bytes
+from dcz.container.file import OpenFile
 from dcz.container.memory import fresh
 from dcz.container.tasks import streams
 from dcz.errors import DczError, locating
@@ -53,7 +53,8 @@ class TensorSlice:
         ghost = np.lib.stride_tricks.as_strided(np.empty(1, np.uint8), entry.shape, strides, writeable=False)
         view = ghost[key if any(part is Ellipsis for part in key) else (*key, ...)]  # always an array, never a scalar
         start = view.__array_interface__["data"][0] - ghost.__array_interface__["data"][0]
-        check_bytes(view.size * entry.dtype.itemsize, self._store.source.size, None)
+        with locating(self._store.source.name):
+            self._store.check_bound([entry], view.size * entry.dtype.itemsize, work=0)
         out = np.empty(view.shape, self.dtype)
         if out.size:
             with locating(self._store.source.name):
@@ -67,8 +68,12 @@ class TensorSlice:
         if strides == _c_strides(out.shape) or out.size == 1:  # one range, as of rows
             out, strides = out.reshape(-1), (1,)
         pieces: dict[int, list[_Piece]] = {}
+        chunk_bytes, most = per_chunk * entry.dtype.itemsize, store.bound.work
         for piece in _pieces(*_ascending(out, start, strides), per_chunk):
             pieces.setdefault(piece.chunk, []).append(piece)
+            if len(pieces) * chunk_bytes > most and len(pieces) > 1:  # a single chunk is always small
+                store.bound.check_work(min(entry.nbytes, out.size * chunk_bytes))
+                most = entry.nbytes
         elements, item = entry.words // entry.dtype.words, entry.dtype.itemsize
         past_cache = streams(out.nbytes)
 

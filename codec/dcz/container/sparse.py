@@ -1,4 +1,4 @@
-"""Tensors that stay sparse: rows of a matrix, and clusters, chunk by chunk from what is stored."""
+"""Tensors that stay sparse: the rows of a matrix, and clusters, gathered chunk by chunk."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
-from dcz.container.file import OpenFile, check_bytes
-from dcz.container.nonzeros import ChunkNonzeros, clusters_of, nonzeros
+from dcz.container.file import OpenFile
+from dcz.container.nonzeros import ChunkNonzeros, chunk_nonzeros
 from dcz.errors import DczError, FormatError, UnsupportedError
 from dcz.format.index import Entry
 from dcz.kernels.interface import I64, SYMBOLS
@@ -52,7 +52,7 @@ class Clusters:
 
 
 def rows(store: OpenFile, entry: Entry) -> Rows:
-    """The nonzero elements of a matrix; memory for them and for one chunk is all it takes.
+    """The nonzero elements of a matrix. It takes memory for them and for one chunk.
 
     An element is stored if any bit of it is set, so -0.0 is. Raises `DczError` for other than two dimensions."""
     if len(entry.shape) != 2:
@@ -62,11 +62,12 @@ def rows(store: OpenFile, entry: Entry) -> Rows:
         )
     height, width = entry.shape
     small = max(entry.nonzeros, width) < 1 << 31
-    itemsize = entry.dtype.itemsize
-    check_bytes(entry.nonzeros * (itemsize + (4 if small else 8)) + 8 * height, store.source.size, None)
+    index = 4 if small else 8
+    result = entry.nonzeros * (entry.dtype.itemsize + index) + index * (height + 1)
+    store.check_bound([entry], result, work=entry.nbytes)
     columns = np.empty(entry.nonzeros, np.int32 if small else np.int64)
     values = np.empty(entry.nonzeros, entry.dtype.numpy())
-    counts = np.zeros(height + 1, np.int64)
+    starts = np.zeros(height + 1, columns.dtype)
     at = 0
     for where, found in _elements(store, entry):
         end = at + len(where)
@@ -75,9 +76,9 @@ def rows(store: OpenFile, entry: Entry) -> Rows:
         row = where // width
         columns[at:end], values[at:end] = where - row * width, found
         if len(row):
-            counts[row[0] + 1 : row[-1] + 2] += np.bincount(row - row[0])
+            starts[row[0] + 1 : row[-1] + 2] += np.bincount(row - row[0]).astype(starts.dtype)
         at = end
-    starts = np.cumsum(counts).astype(columns.dtype)
+    np.cumsum(starts, out=starts)
     return Rows(starts, columns[:at], values[:at], (height, width))
 
 
@@ -87,26 +88,31 @@ def clusters(store: OpenFile, entry: Entry) -> Clusters:
     Raises `UnsupportedError` for more than 65,536 of them, and for complex numbers."""
     if entry.dtype.words > 1:
         raise UnsupportedError(f"tensor {entry.name!r}: clusters are of real numbers, it is {entry.dtype.name}")
-    check_bytes(entry.words + entry.nonzeros * 2, store.source.size, None)
     t, c = entry.number, store.index.columns
+    stored = bool(c.values[t] == VALUES["codebook"])
+    dtype = np.dtype(np.uint16 if stored else f"<u{entry.dtype.word}")
+    # Beside the mask, the clusters or words of the nonzeros, and what numbering the words takes.
+    gathered = entry.nonzeros * (dtype.itemsize + 2) + (0 if stored else 8 * _MOST)
+    store.check_bound([entry], entry.words + gathered, work=entry.nbytes)
     mask = np.zeros(entry.words, bool)
-    found = []
-    has_book, group = bool(c.values[t] == VALUES["codebook"]), int(c.group[t])
-    for chunk in _chunks(store, entry):
-        mask[chunk.where] = True
-        found.append(
-            clusters_of(store.decoder.codebook(t), group, bool(c.rotate[t]), chunk) if has_book else chunk.words
-        )
-    mask = mask.reshape(entry.shape)
-    if has_book:
+    found = np.empty(entry.nonzeros, dtype)
+    at = 0
+    for chunk in _chunks(store, entry, clusters=True):
+        mask[chunk.positions] = True
+        end = at + len(chunk.positions)
+        if end > entry.nonzeros:
+            raise _wrong_count(entry, end)
+        found[at:end] = chunk.words if chunk.clusters is None else chunk.clusters
+        at = end
+    mask, found = mask.reshape(entry.shape), found[:at]
+    if stored:
         book = store.decoder.codebook(t)
-        indices = np.concatenate([np.zeros(0, np.uint16), *found])
+        group = int(c.group[t])
         codebook = book.view(entry.dtype.numpy())
         if book.shape[1] <= SYMBOLS:
-            indices = indices.astype(np.uint8)
-        return Clusters(indices, codebook if group else codebook[0], mask, group)
-    words = np.concatenate([np.zeros(0, f"<u{entry.dtype.word}"), *found])
-    distinct, indices = _distinct(entry, words)
+            found = found.astype(np.uint8)
+        return Clusters(found, codebook if group else codebook[0], mask, group)
+    distinct, indices = _distinct(entry, found)
     return Clusters(indices, distinct.view(entry.dtype.numpy()), mask, 0)
 
 
@@ -125,16 +131,16 @@ def _distinct(entry: Entry, words: NDArray) -> tuple[NDArray, NDArray]:
     )
 
 
-def _chunks(store: OpenFile, entry: Entry) -> Iterator[ChunkNonzeros]:
-    """The nonzeros of the tensor's chunks; what the index says of their number is checked."""
+def _chunks(store: OpenFile, entry: Entry, *, clusters: bool = False) -> Iterator[ChunkNonzeros]:
+    """The nonzeros of a tensor, chunk by chunk; what the index says of their number is checked."""
     c, t = store.index.columns, entry.number
     bounds = c.bounds(t)
     total = 0
     for first, last, data in store.runs(entry, list(range(c.chunks[t]))):
         for number in range(first, last):
-            at, end = int(bounds[number] - bounds[first]), int(bounds[number + 1] - bounds[first])
-            chunk = nonzeros(store.decoder, t, number, data[at:end])
-            total += len(chunk.where)
+            stored = data[bounds[number] - bounds[first] : bounds[number + 1] - bounds[first]]
+            chunk = chunk_nonzeros(store.decoder, t, number, stored, clusters=clusters)
+            total += len(chunk.positions)
             yield chunk
     if total != entry.nonzeros:
         raise _wrong_count(entry, total)
@@ -149,9 +155,9 @@ def _elements(store: OpenFile, entry: Entry) -> Iterator[tuple[I64, NDArray]]:
     dtype, width = entry.dtype.numpy(), entry.dtype.words
     for chunk in _chunks(store, entry):
         if width == 1:
-            yield chunk.where, chunk.words.view(dtype)
+            yield chunk.positions, chunk.words.view(dtype)
             continue
-        where, owner = np.unique(chunk.where // width, return_inverse=True)
-        words = np.zeros((len(where), width), chunk.words.dtype)
-        words[owner, chunk.where % width] = chunk.words
-        yield where, words.view(dtype).reshape(-1)
+        positions, owner = np.unique(chunk.positions // width, return_inverse=True)
+        words = np.zeros((len(positions), width), chunk.words.dtype)
+        words[owner, chunk.positions % width] = chunk.words
+        yield positions, words.view(dtype).reshape(-1)

@@ -32,12 +32,15 @@ def verify(
     file: str | os.PathLike[str] | bytes | BinaryIO,
     *,
     threads: int | None = None,
+    max_bytes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verified:
-    """Checks every byte of a file, or of all files of a shard index: structure, checksums, padding, and that every stream decodes.
+    """Checks every byte of a file, or of all files of a shard index: structure, checksums, padding, and that every
+    stream decodes.
 
-    Decodes chunk by chunk, so it needs memory for a few chunks only and has no size limit. Returns what
-    it read; raises `FormatError`, `ChecksumError`, `TruncatedError`, `UnsupportedError` or `LimitError`.
+    Decodes chunk by chunk, so it needs memory for a few chunks only. What may be decoded in all is bounded: by 1,024
+    times the file's size or 1 GiB, whichever is more, or by `max_bytes` if that is more. Returns what it read; raises
+    `FormatError`, `ChecksumError`, `TruncatedError`, `UnsupportedError` or `LimitError`.
 
     >>> import numpy, dcz
     >>> dcz.verify(dcz.save({"w": numpy.zeros(1000)})).decoded
@@ -45,11 +48,13 @@ def verify(
     """
     count = thread_count(threads)
     if is_shard_index(file):
-        return _verify_shards(file, count, progress)  # type: ignore[arg-type]
-    return _verify_file(file, count, progress)
+        return _verify_shards(file, count, max_bytes, progress)  # type: ignore[arg-type]
+    return _verify_file(file, count, max_bytes, progress)
 
 
-def _verify_shards(path: str | os.PathLike[str], threads: int, progress: Callable[[int, int], None] | None) -> Verified:
+def _verify_shards(
+    path: str | os.PathLike[str], threads: int, max_bytes: int | None, progress: Callable[[int, int], None] | None
+) -> Verified:
     """Every file of a shard index, which has exactly the tensors that the index says."""
     with ShardedReader(path) as model:
         shards = model.check_names()
@@ -62,26 +67,33 @@ def _verify_shards(path: str | os.PathLike[str], threads: int, progress: Callabl
             progress(done + here, total)
 
     for shard in shards:
-        one = _verify_file(shard, threads, report)
+        one = _verify_file(shard, threads, max_bytes, report)
         done += one.decoded
         found = Verified(*(a + b for a, b in zip(astuple(found), astuple(one))))
     return found
 
 
 def _verify_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO, count: int, progress: Callable[[int, int], None] | None
+    file: str | os.PathLike[str] | bytes | BinaryIO,
+    count: int,
+    max_bytes: int | None,
+    progress: Callable[[int, int], None] | None,
 ) -> Verified:
     chunks = decoded = 0
-    store = OpenFile(file, sequential=True)
+    store = OpenFile(file, sequential=True, max_bytes=max_bytes)
     try:
         with locating(store.source.name):
             store.check_prelude()
         entries = list(store.index.entries.values())
         total = sum(entry.nbytes for entry in entries)
+        with locating(store.source.name):
+            store.bound.check_work(total)
         for entry in entries:
             with locating(store.source.name):
+                store.check_bound([entry], 0, work=0, threads=1)
                 store.check_padding(entry)
                 chunks += _check(store, entry, count)
+                store.decoder.forget(entry.number)
             decoded += entry.nbytes
             if progress is not None:
                 progress(decoded, total)
