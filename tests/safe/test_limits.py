@@ -6,9 +6,6 @@ import os
 import struct
 import subprocess
 import sys
-import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +17,10 @@ from dcz.errors import DczError, LimitError
 from dcz.format.directory import ROW_KEYS
 from support.forging import encoded, finish, forge, plain_index, segments
 from support.layouts import in_layout
+from support.memory import at_most
 
 SMALL = {"w": in_layout(np.arange(8, dtype="<f4"), "all", "bytes")}
 MEGABYTE = 1 << 20
-
-
-@contextmanager
-def at_most(size: int) -> Iterator[None]:
-    """Takes no more memory than this at any time."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] <= size
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,22 @@ def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:
             raise FormatError(f"{field}: the zstd frame holds {declared} bytes, the file says {size}")
         if not hasattr(_local, "decompressor"):
             _local.decompressor = zstandard.ZstdDecompressor()
+        if size == 0:  # which zstandard does not decompress, and so not check
+            return _checked_empty(frame, field)
         out = _local.decompressor.decompress(frame, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise FormatError(f"{field}: {error}") from None
     if len(out) != size:
         raise FormatError(f"{field}: the zstd frame holds {len(out)} bytes, the file says {size}")
     return out
+
+
+def _checked_empty(frame: bytes | memoryview, field: str) -> bytes:
+    """No bytes, of a frame that holds none and ends where the stream does."""
+    stream = zstandard.ZstdDecompressor().decompressobj()
+    if stream.decompress(frame) or not stream.eof or stream.unused_data:
+        raise FormatError(f"{field}: the zstd frame of no bytes is damaged")
+    return b""
 
 
 def promising(symbols: Symbols, stored: int) -> bool:
