@@ -5,20 +5,26 @@ Errors of the operating system (`OSError`, `FileNotFoundError`) pass through unt
 
 from __future__ import annotations
 
+from dcz.text import printable_lines
+
 
 class DczError(ValueError):
     """Base of all errors of dcz; raised itself for arguments that make no sense.
 
-    `file` names the file that is at fault where one is: its path or URL, `<bytes>` for bytes in memory. The message
-    then begins with it."""
+    Its text may quote names from a stranger's file and is shown on terminals: what is not printable is escaped. `file`
+    names the file that is at fault where one is: its path or URL, `<bytes>` for bytes in memory. The message then
+    begins with it."""
 
     file: str | None = None
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())
 
     def located(self, file: str) -> DczError:
         """The same error, which names a file; one that names a file already stays as it is."""
         if self.file is None:
             self.file = file
-            message = str(self)
+            message = super().__str__()
             if not message.startswith(f"{file}: "):
                 self.args = (f"{file}: {message}", *self.args[1:])
         return self

@@ -137,7 +137,7 @@ def test_the_crossover_separates_csr_from_bitmap() -> None:
         (np.zeros((0, 5), "<f4"), "no weights"),
         (np.zeros((30, 50), "<f4"), "all zeros"),
         (make_array(6, "F32", (5000,), 1.0, 3, "float"), "no zeros"),
-        (np.random.Generator(np.random.PCG64(1)).integers(0, 256, 5000, np.uint8), "nothing is smaller than as it is"),
+        (np.random.Generator(np.random.PCG64(1)).integers(0, 256, 5000, np.uint8), "nothing is smaller than dense"),
         (np.resize(np.float32([1, 2, 3]), 5000), "repeats, which zstd finds"),
         (make_array(5, "F32", (200, 300), 0.02, 16, "float"), " below "),
         (np.full((20, 30), np.nan, "<f4"), "no zeros; "),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +10,10 @@ from typing import Annotated, Optional
 
 import typer
 
+from dcz.cli import streams
 from dcz.errors import DczError
 from dcz.io.sources import is_url, open_source
-from dcz.text import printable
+from dcz.text import json_text, printable
 
 # Entries that `print_left_out` prints one by one.
 _LISTED = 20
@@ -21,6 +21,8 @@ _LISTED = 20
 Threads = Annotated[
     Optional[int], typer.Option("--threads", min=1, help="Threads to use; by default all cores.", show_default=False)
 ]
+Wide = Annotated[bool, typer.Option("--wide", help="Show all columns, however narrow the terminal is.")]
+All = Annotated[bool, typer.Option("--all", help="List all tensors; on a terminal the largest 20 otherwise.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Replace DST if it exists.")]
@@ -41,37 +43,33 @@ ShardSize = Annotated[
 
 
 def print_json(document: object) -> None:
-    """One document on standard output; NaN and infinity, which JSON lacks, become null."""
-    print(json.dumps(_finite(document), ensure_ascii=False, indent=2, default=_plain))
+    """One document on standard output."""
+    streams.say(json_text(document, ascii_only=not streams.can_show("\u00e9\u5c42\U0001f642")))
 
 
-def _finite(value: object) -> object:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
-
-
-def _plain(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
+@contextlib.contextmanager
+def checking_options() -> Iterator[None]:
+    """What is wrong with the value of an option is wrong with the command line: exit code 2, not 1."""
+    try:
+        yield
+    except DczError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def print_left_out(left_out: Mapping[str, str]) -> None:
     """What a file has and a packed one has not, by name, on standard error: also where nothing else is printed."""
     for name, reason in list(left_out.items())[:_LISTED]:
-        print(f"warning: left out: {printable(name)}: {printable(reason)}", file=sys.stderr)
+        streams.warn(f"warning: left out: {printable(name)}: {printable(reason)}")
     if len(left_out) > _LISTED:
-        print(f"warning: left out: {len(left_out) - _LISTED} more; --json lists them all", file=sys.stderr)
+        streams.warn(f"warning: left out: {len(left_out) - _LISTED} more; --json lists them all")
 
 
 def allowance(max_bytes: str | None) -> int | None:
     """The value of `--max-bytes` as a number."""
     from dcz.convert import parse_size
 
-    return None if max_bytes is None else parse_size(max_bytes, "max bytes")
+    with checking_options():
+        return None if max_bytes is None else parse_size(max_bytes, "max bytes")
 
 
 def size(n: float) -> str:
@@ -144,13 +142,3 @@ def progress(label: str, quiet: bool, bytes_: bool = True) -> Iterator[Callable[
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def show(renderable: object) -> None:
-    """Prints a rich table: fitted to a terminal, full width and without colour elsewhere."""
-    from rich.console import Console
-
-    if sys.stdout.isatty():
-        Console().print(renderable)
-    else:
-        Console(width=400, no_color=True, force_terminal=False, soft_wrap=True).print(renderable)

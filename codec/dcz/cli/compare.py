@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dcz.cli.common import Json, Quiet, check_input, check_output, print_json, progress, show
+from dcz.cli import columns, streams
+from dcz.cli.common import All, Json, Quiet, Wide, check_input, check_output, print_json, progress
+
+if TYPE_CHECKING:
+    from dcz.report import StorageReport
 
 _VIEWS = ("layouts", "tensors", "stages", "bars", "all")
 
@@ -29,6 +33,8 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown.")] = False,
     html: Annotated[Optional[str], typer.Option(help="Write an interactive page to this file.")] = None,
     png: Annotated[Optional[str], typer.Option(help="Write a figure to this file (.png, .pdf or .svg).")] = None,
+    everything: All = False,
+    wide: Wide = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the page or figure if it exists.")] = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -67,18 +73,20 @@ def compare(
     if json:
         print_json(document(report))
     elif csv:
-        print(to_csv(report), end="")
+        streams.say(to_csv(report)[:-1])
     elif markdown:
-        print(to_markdown(report), end="")
+        streams.say(to_markdown(report)[:-1])
     elif not quiet:
         from dcz.cli import tables
 
         views = _VIEWS[:-1] if view == "all" else (view,) if view else _VIEWS[:2]
+        most = None if top is not None else columns.most_rows(everything)
         for each in views:
-            show(tables.VIEWS[each](report))
-        print(tables.conclusion(report))
+            columns.show(tables.VIEWS[each](report, most), wide)
+            streams.say("")
+        streams.say_printable(tables.conclusion(report))
         for path, _ in write:
-            print(f"{path}: written, {os.path.getsize(path)} bytes")
+            streams.say_printable(f"{path}: written, {os.path.getsize(path)} bytes")
 
 
 def _scaled(bar: Callable[[int, int], None], number: int, count: int) -> Callable[[int, int], None]:
@@ -86,8 +94,8 @@ def _scaled(bar: Callable[[int, int], None], number: int, count: int) -> Callabl
     return lambda done, whole: bar(number * whole + done, count * whole)
 
 
-def _writers(html: str | None, png: str | None) -> list:
-    out: list = []
+def _writers(html: str | None, png: str | None) -> list[tuple[str, Callable[[StorageReport, str], None]]]:
+    out: list[tuple[str, Callable[[StorageReport, str], None]]] = []
     if html is not None:
         from dcz.report import page
 

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dcz.cli import folders
-from dcz.cli.common import Json, MaxBytes, allowance, check_input, print_json, progress, show
+from dcz.cli import columns, folders, streams
+from dcz.cli.columns import Column, Table
+from dcz.cli.common import Json, MaxBytes, Wide, allowance, check_input, print_json, progress
 from dcz.text import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from dcz.convert.difference import Difference
-
-
-class Trouble(Exception):
-    """Files that cannot be compared: exit code 2, as `diff` has it, where 1 says that they differ."""
-
-    exit_code = 2
-
-    def format_message(self) -> str:
-        return str(self)
+    from dcz.convert.model import Model
 
 
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help="A file in any format that pack reads, or a model's folder.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another; the formats may differ.")],
-    everything: Annotated[bool, typer.Option("--all", help="List the tensors that are the same, too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List all tensors, those that are the same too; on a terminal 20 otherwise.")
+    ] = False,
+    wide: Wide = False,
     shapes: Annotated[
         Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
     ] = None,
@@ -48,38 +41,30 @@ def diff(
     """
     from dcz.convert.difference import differences
 
-    try:
-        limit = allowance(max_bytes)
-        with (
-            _open(a, shapes, limit) as one,
-            _open(b, shapes, limit) as other,
-            progress("comparing", quiet or json) as report,
-        ):
-            found: list[Difference] = []
-            for difference in differences(one, other, progress=report):
-                found.append(difference)
-                if quiet and difference.status != "same":
-                    break
-    except ValueError as error:  # errors of dcz, and of names that no file can have
-        raise Trouble(str(error)) from error
-    except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        raise Trouble(f"{name}{error.strerror or error}") from error
-    except MemoryError:
-        raise Trouble("not enough memory") from None
+    limit = allowance(max_bytes)
+    found: list[Difference] = []
+    with (
+        _open(a, shapes, limit) as one,
+        _open(b, shapes, limit) as other,
+        progress("comparing", quiet or json) as report,
+    ):
+        for difference in differences(one, other, progress=report):
+            found.append(difference)
+            if quiet and difference.status != "same":
+                break
     different = [difference for difference in found if difference.status != "same"]
     if json:
         print_json({"a": a, "b": b, "same": not different, "tensors": [asdict(difference) for difference in found]})
     elif not quiet:
         listed = found if everything else different
         if listed:
-            show(table(listed))
-        print(summary(found))
+            columns.show(table(listed, columns.most_rows(everything)), wide)
+        streams.say_printable(summary(found))
     if different:
         raise typer.Exit(1)
 
 
-def _open(path: str, shapes: Path | None, max_bytes: int | None):
+def _open(path: str, shapes: Path | None, max_bytes: int | None) -> Model:
     from dcz.convert import open_model
 
     if folders.is_folder(path):
@@ -88,23 +73,31 @@ def _open(path: str, shapes: Path | None, max_bytes: int | None):
     return open_model(path, shapes=shapes if path.lower().endswith(".net") else None, max_bytes=max_bytes)
 
 
-def table(found: list[Difference]) -> Table:
-    """One line a tensor."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+_COLUMNS = (
+    columns.name_column(),
+    Column("shape", 3, right=False),
+    Column("dtype", 4, right=False),
+    Column("is", right=False),
+    Column("elements", 5, "how many differ"),
+    Column("max error", 6, "largest |a - b|"),
+    Column("rel. error", 1, "|a - b| / |a|"),
+    Column("cosine", 7),
+)
 
-    out = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    for title in ("tensor", "shape", "dtype", "is"):
-        out.add_column(title, overflow="fold")
-    for title in ("elements", "max error", "rel. error", "cosine"):
-        out.add_column(title, justify="right", no_wrap=True)
+
+def table(found: list[Difference], most: int | None = None) -> Table:
+    """One line a tensor: all, or the `most` that differ the most and a line for the rest."""
+    footer = ""
+    if most is not None and len(found) > most:
+        ordered = sorted(found, key=lambda d: (d.status in ("same", "values"), -(d.relative_error or 0.0), d.name))
+        found, rest = ordered[:most], ordered[most:]
+        footer = f"and {len(rest)} more; --all lists them"
+    out = Table(_COLUMNS, footer=footer)
     for d in found:
         errors = ("", "", "") if d.status == "same" else map(_number, (d.max_error, d.relative_error, d.cosine))
         count = "" if d.elements is None or d.status == "same" else str(d.elements)
         shape = _both(_shape(d.shape_a), _shape(d.shape_b))
-        cells = (printable(d.name), shape, _both(d.dtype_a, d.dtype_b), d.status, count, *errors)
-        out.add_row(*map(Text, cells))  # no markup: names may hold brackets
+        out.add(printable(d.name), shape, _both(d.dtype_a, d.dtype_b), d.status, count, *errors)
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from dcz.cli import streams
 from dcz.cli.common import print_json, print_left_out, progress, size
 
 
@@ -55,9 +56,9 @@ def convert(
         })  # fmt: skip
     elif not quiet:
         more = f" in {len(done.files)} files" if len(done.files) > 1 else ""
-        print(
+        streams.say_printable(
             f"{os.path.join(dst, done.weights)}: {done.moved.tensors} tensors{more}, {size(after)} ({after} bytes), "
             f"before {size(done.source_bytes)}; {len(done.copied)} other files copied"
         )
         for path in done.mended:
-            print(f"{os.path.join(dst, path)}: changed, as the weights are dense now")
+            streams.say_printable(f"{os.path.join(dst, path)}: changed, as the weights are dense now")

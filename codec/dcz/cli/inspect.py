@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dcz.cli.common import Json, Quiet, check_input, check_output, print_json, progress, show, size
-from dcz.text import printable
+from dcz.cli import columns, streams
+from dcz.cli.columns import Column, Table
+from dcz.cli.common import All, Json, Quiet, Wide, check_input, check_output, print_json, progress, size
+from dcz.text import printable, shortened_name
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from dcz.container import Reader, ShardedReader
     from dcz.report import StoredFile, StoredTensor
 
@@ -23,6 +22,8 @@ def inspect(
     html: Annotated[
         Optional[str], typer.Option(help="Write a page that compares layouts and lists chunks and checksums.")
     ] = None,
+    everything: All = False,
+    wide: Wide = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the page if it exists.")] = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -46,8 +47,8 @@ def inspect(
         return
     if quiet:
         return
-    show(table(found))
-    print(summary(file, found))
+    columns.show(table(found, columns.most_rows(everything)), wide)
+    streams.say_printable(summary(file, found))
 
 
 def _page(reader: Reader | ShardedReader, path: str, quiet: bool) -> None:
@@ -85,37 +86,62 @@ def document(path: str, found: StoredFile) -> dict[str, object]:
     }
 
 
-def table(found: StoredFile) -> Table:
-    """One line a tensor."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+_COLUMNS = (
+    columns.name_column(),
+    Column("shape", 3, right=False),
+    Column("dtype", 5),
+    Column("nonzero", 2, "weights that are not zero"),
+    Column("clusters", 7, "distinct values in the codebook"),
+    Column("layout", 1, right=False),
+    Column("stored"),
+    Column("bits/weight", 4),
+    Column("positions", 10, "share of the stored bytes"),
+    Column("values", 11, "the same"),
+    Column("codebook", 12, "the same"),
+    Column("uncoded", 9, "bytes with codes of fixed width"),
+    Column("saved", 8, "less than uncoded"),
+)
 
-    out = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    out.add_column("tensor", overflow="fold")
-    out.add_column("shape", overflow="fold")
-    for title in ("dtype", "density", "k"):
-        out.add_column(title, justify="right")
-    out.add_column("layout", overflow="fold")
-    for title in ("stored", "bits/w", "pos %", "idx %", "book %", "fixed", "saved"):
-        out.add_column(title, justify="right", no_wrap=True)
-    for t in found.tensors:
-        out.add_row(*map(Text, _cells(t)))  # no markup: names may hold brackets
+
+# Columns that the name of another tensor takes, in place of a layout.
+_ALIAS = 23
+
+
+def table(found: StoredFile, most: int | None = None) -> Table:
+    """One line a tensor: all of them as the file has them, or the `most` largest and a line for the rest."""
+    tensors, footer = list(found.tensors), ""
+    if most is not None and len(tensors) > most:
+        tensors.sort(key=lambda t: (t.alias_of is not None, -t.stored, t.name))
+        rest = tensors[most:]
+        stored = sum(t.stored for t in rest if t.alias_of is None)
+        footer = f"and {len(rest)} smaller tensors, {size(stored)} of {size(found.stored)}; --all lists them"
+        tensors = tensors[:most]
+    out = Table(_COLUMNS, footer=footer)
+    for t in tensors:
+        out.add(*_cells(t))
     return out
 
 
 def _cells(t: StoredTensor) -> tuple[str, ...]:
     shape = "x".join(map(str, t.shape)) or "scalar"
     if t.alias_of is not None:
-        return (printable(t.name), shape, t.dtype, "", "", f"= {printable(t.alias_of)}", *[""] * 7)
-    share = [f"{100 * part / t.stored:.0f}" if t.stored else "" for part in (t.positions, t.indices, t.codebook)]
+        return (
+            printable(t.name),
+            shape,
+            t.dtype,
+            "",
+            "",
+            f"= {shortened_name(printable(t.alias_of), _ALIAS)}",
+            *[""] * 7,
+        )
+    share = [f"{100 * part / t.stored:.0f}%" if t.stored else "" for part in (t.positions, t.indices, t.codebook)]
     return (
         printable(t.name),
         shape,
         t.dtype,
         f"{100 * t.density:.1f}%",
         "" if t.clusters is None else str(t.clusters),
-        f"{t.layout} ({t.codes})" if t.codes else t.layout,
+        t.layout,
         size(t.stored),
         f"{t.bits_per_weight:.2f}",
         *share,
@@ -133,7 +159,8 @@ def summary(path: str, found: StoredFile) -> str:
     if found.fixed_width:
         saved = 100 * (1 - found.stored / found.fixed_width)
         lines.append(
-            f"the same layouts with codes of fixed width: {size(found.fixed_width)}; entropy coding saves {saved:.1f}%; "
+            f"the same layouts with codes of fixed width: {size(found.fixed_width)}; "
+            f"entropy coding saves {saved:.1f}%; "
             f"index, alignment and checksums take {size(found.overhead)}"
         )
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dcz.cli import folders
+from dcz.cli import folders, streams
 from dcz.cli.common import (
     Force,
     Json,
@@ -23,6 +23,7 @@ from dcz.cli.common import (
     allowance,
     check_input,
     check_output,
+    checking_options,
     file_bytes,
     print_json,
     print_left_out,
@@ -73,14 +74,17 @@ def pack(
     from dcz.convert.compressed import CompressedModel
     from dcz.convert.model import check_not_empty
     from dcz.errors import DczError
-    from dcz.lossy.recipe import Recipe
+    from dcz.lossy.recipe import Recipe, check_suffix
     from dcz.tensor.choose import check_profile
 
-    check_profile(profile)
+    with checking_options():
+        check_profile(profile)
+        limit = None if shard_size is None else parse_size(shard_size)
+        if recipe is not None:
+            check_suffix(recipe)
     treatment = None if recipe is None else Recipe.load(recipe)
     if keep_nonfinite and recipe is None:
         raise typer.BadParameter("--keep-nonfinite: goes with --recipe; without one nothing is rounded")
-    limit = None if shard_size is None else parse_size(shard_size)
     to_file = extension_of(dst, (".dcz", ".dcz.index.json")) is not None
     if folders.is_folder(src):
         if not to_file:
@@ -102,10 +106,10 @@ def pack(
     ):
         check_not_empty(model, source)
         if treatment is None:
-            moved, reports = transfer(model, target, progress=report, strict=strict), {}
+            moved, reports = transfer(model, target, path=dst, progress=report, strict=strict), {}
         else:
             treated = CompressedModel(model, treatment, keep_nonfinite=keep_nonfinite)
-            moved, reports = transfer(treated, target, progress=report, strict=strict), treated.reports
+            moved, reports = transfer(treated, target, path=dst, progress=report, strict=strict), treated.reports
     print_left_out(moved.left_out)
     before, after = file_bytes(source), file_bytes(dst)
     if json:
@@ -117,12 +121,12 @@ def pack(
             **({"reports": {name: asdict(each) for name, each in reports.items()}} if recipe is not None else {}),
         })  # fmt: skip
     elif not quiet:
-        print(
+        streams.say_printable(
             f"{dst}: {moved.tensors} tensors, {size(after)} ({after} bytes), {moved.nbytes / after:.2f} times smaller "
             f"than their {size(moved.nbytes)}; {os.path.basename(source)} has {size(before)}"
         )
         if recipe is not None:
-            print(recipe_summary(reports))
+            streams.say_printable(recipe_summary(reports))
 
 
 def recipe_summary(reports: Mapping[str, TensorReport]) -> str:

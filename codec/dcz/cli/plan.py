@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Optional
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 
 import typer
 
-from dcz.cli.common import Force, Json, Quiet, check_input, check_output, print_json, progress, show, size
-from dcz.text import printable
+from dcz.cli import columns, streams
+from dcz.cli.columns import Column, Table
+from dcz.cli.common import (
+    All,
+    Force,
+    Json,
+    Quiet,
+    Wide,
+    check_input,
+    check_output,
+    checking_options,
+    print_json,
+    progress,
+    size,
+)  # fmt: skip
+from dcz.text import ended, printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from dcz.planning import Planned
 
 
@@ -42,6 +55,8 @@ def plan(
     keep_nonfinite: Annotated[
         bool, typer.Option("--keep-nonfinite", help="Leave tensors with NaN or infinity alone.")
     ] = False,
+    everything: All = False,
+    wide: Wide = False,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -55,37 +70,43 @@ def plan(
     from dcz import planning
     from dcz.convert import open_model
     from dcz.lossy.recipe import check_suffix
+    from dcz.tensor.choose import check_profile
 
-    targets = {"target_ratio": target_ratio, "target_bytes": target_bytes, "max_rel_error": max_rel_error}
-    if sum(value is not None for value in targets.values()) != 1:
+    if sum(value is not None for value in (target_ratio, target_bytes, max_rel_error)) != 1:
         raise typer.BadParameter("give one of --target-ratio, --target-bytes and --max-rel-error")
-    grid = {
-        "densities": planning.DENSITIES if densities is None else _numbers(densities, "--densities", float),
-        "n_bits": planning.N_BITS if n_bits is None else _numbers(n_bits, "--n-bits", int),
-    }
-    check_input(src)
-    if output is not None:
-        check_suffix(output)
-    for path in (output, plot):
-        if path is not None:
-            check_output(path, force)
-    if plot is not None:
-        planning.check_plot(plot)
-    with open_model(src) as model:
-        tensors = {tensor.name: np.asarray(model.read(tensor.name)) for tensor in model.tensors()}
     recipe: dict[str, object] = {"init": init, "weight_threshold": weight_threshold}
     if entropy:
         recipe["entropy"] = entropy
+    tried = planning.DENSITIES if densities is None else tuple(_numbers(densities, "--densities", float))
+    bits = planning.N_BITS if n_bits is None else tuple(_numbers(n_bits, "--n-bits", int))
+    with checking_options():
+        planning.check_target(target_ratio, target_bytes, max_rel_error)
+        planning.check_base(recipe)
+        planning.check_grid(tried, bits)
+        check_profile(profile)
+        if output is not None:
+            check_suffix(output)
+        if plot is not None:
+            planning.check_plot(plot)
+    check_input(src)
+    for path in (output, plot):
+        if path is not None:
+            check_output(path, force)
+    with open_model(src) as model:
+        tensors = {tensor.name: np.asarray(model.read(tensor.name)) for tensor in model.tensors()}
     with progress("measuring", quiet or json, bytes_=False) as report:
         planned = planning.plan(
             tensors,
+            target_ratio=target_ratio,
+            target_bytes=target_bytes,
+            max_rel_error=max_rel_error,
+            densities=tried,
+            n_bits=bits,
             recipe=recipe,
             names=names,
             profile=profile,
             keep_nonfinite=keep_nonfinite,
             progress=report,
-            **targets,
-            **grid,
         )
     if plot is not None:
         chosen = [tensor.name for tensor in planned.tensors if tensor.skipped is None]
@@ -97,20 +118,24 @@ def plan(
     if json:
         print_json(document(src, planned))
     elif not quiet:
-        show(table(planned))
-        print(
-            f"{printable(src)}: {size(planned.dense)} of arrays to a file of {size(planned.file_bytes)} ({planned.file_bytes} bytes), "
-            f"{planned.ratio:.2f} times smaller; largest relative error {planned.rel_error:.4f}"
+        columns.show(table(planned, columns.most_rows(everything)), wide)
+        streams.say_printable(
+            f"{src}: {size(planned.dense)} of arrays to a file of {size(planned.file_bytes)} "
+            f"({planned.file_bytes} bytes), {planned.ratio:.2f} times smaller; "
+            f"largest relative error {planned.rel_error:.4f}"
         )
         if output is not None:
-            print(f"{output}: written; dcz pack {printable(src)} model.dcz --recipe {output}")
+            streams.say_printable(f"{output}: written; dcz pack {src} model.dcz --recipe {output}")
 
 
-def _numbers(text: str, option: str, kind: type) -> list:
+_Number = TypeVar("_Number", int, float)
+
+
+def _numbers(text: str, name: str, kind: Callable[[str], _Number]) -> list[_Number]:
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"{option}: expected numbers with commas between them, found {text!r:.80}") from None
+        raise typer.BadParameter(f"{name}: expected numbers with commas between them, found {text!r:.80}") from None
 
 
 def document(path: str, planned: Planned) -> dict[str, object]:
@@ -128,31 +153,38 @@ def document(path: str, planned: Planned) -> dict[str, object]:
     }
 
 
-def table(planned: Planned) -> Table:
-    """One line a tensor."""
-    import sys
+_COLUMNS = (
+    columns.name_column(),
+    Column("shape", 5, right=False),
+    Column("density", 1, "weights that are kept"),
+    Column("bits", 2, "of a cluster index"),
+    Column("clusters", 6),
+    Column("stored"),
+    Column("smaller", 4, "dense bytes to stored bytes"),
+    Column("rel. error", 3, "|new - old| / |old|"),
+    Column("left alone because", 7, least=18, shorten=ended, right=False),
+)
 
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
 
-    out = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    out.add_column("tensor", overflow="fold")
-    out.add_column("shape", overflow="fold")
-    for title in ("density", "bits", "clusters", "stored", "x", "rel. error"):
-        out.add_column(title, justify="right", no_wrap=True)
-    out.add_column("left alone because", overflow="fold")
-    for t in planned.tensors:
-        cells = (
+def table(planned: Planned, most: int | None = None) -> Table:
+    """One line a tensor: all, or the `most` largest and a line for the rest."""
+    tensors, footer = list(planned.tensors), ""
+    if most is not None and len(tensors) > most:
+        tensors.sort(key=lambda t: (-t.nbytes, t.name))
+        rest = tensors[most:]
+        footer = f"and {len(rest)} smaller tensors, {size(sum(t.nbytes for t in rest))}; --all lists them"
+        tensors = tensors[:most]
+    out = Table(_COLUMNS, footer=footer)
+    for t in tensors:
+        out.add(
             printable(t.name),
             "x".join(map(str, t.shape)) or "scalar",
             "" if t.density is None else f"{100 * t.density:.1f}%",
             "" if t.n_bits is None else str(t.n_bits),
             "" if t.clusters is None else str(t.clusters),
             size(t.nbytes),
-            f"{t.dense / t.nbytes:.1f}" if t.nbytes else "",
+            f"{t.dense / t.nbytes:.1f} x" if t.nbytes else "",
             f"{t.rel_error:.4f}",
             t.skipped or "",
         )
-        out.add_row(*map(Text, cells))  # no markup: names may hold brackets
     return out

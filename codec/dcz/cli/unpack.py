@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from dcz.cli import folders
+from dcz.cli import folders, streams
 from dcz.cli.common import (
     Force,
     Json,
@@ -19,6 +19,7 @@ from dcz.cli.common import (
     allowance,
     check_input,
     check_output,
+    checking_options,
     file_bytes,
     print_json,
     print_left_out,
@@ -50,7 +51,8 @@ def unpack(
     """
     from dcz.convert import WRITABLE, extension_of, open_model, open_target, parse_size, transfer
 
-    limit = None if shard_size is None else parse_size(shard_size)
+    with checking_options():
+        limit = None if shard_size is None else parse_size(shard_size)
     source = src
     if folders.is_folder(src):
         if extension_of(output, WRITABLE) is None:
@@ -67,7 +69,7 @@ def unpack(
         open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
         progress("unpacking", quiet or json) as report,
     ):
-        moved = transfer(model, target, progress=report, strict=strict)
+        moved = transfer(model, target, path=output, progress=report, strict=strict)
     print_left_out(moved.left_out)
     after = file_bytes(output)
     if json:
@@ -76,4 +78,4 @@ def unpack(
             "dense_bytes": moved.nbytes, "source_bytes": file_bytes(source), "file_bytes": after,
         })  # fmt: skip
     elif not quiet:
-        print(f"{output}: {moved.tensors + moved.aliases} tensors, {size(after)}")
+        streams.say_printable(f"{output}: {moved.tensors + moved.aliases} tensors, {size(after)}")

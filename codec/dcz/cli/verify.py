@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dcz.cli import streams
 from dcz.cli.common import Json, Quiet, Threads, check_input, print_json, progress, size
 
 
@@ -28,7 +29,7 @@ def verify(
     if json:
         print_json({"file": file, "ok": True, **asdict(found)})
     elif not quiet:
-        print(
+        streams.say_printable(
             f"{file}: whole; {found.tensors} tensors in {found.chunks} chunks, {size(found.stored)} "
             f"that decode to {size(found.decoded)}"
         )

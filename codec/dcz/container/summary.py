@@ -9,13 +9,15 @@ from dcz.container.reader import Reader, TensorInfo
 from dcz.container.sharded import ShardedReader
 from dcz.tensor import fixed_width as widths
 from dcz.tensor.layout import Layout
+from dcz.tensor.titles import layout_title
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
     """One tensor. `positions`, `indices` and `codebook` are stored bytes and add up to `stored` (`indices`
     are the values' streams, cluster indices or byte planes); `fixed_width` is what codes of fixed width
-    would take for the same layout, so the difference is the entropy coder's."""
+    would take for the same layout, so the difference is the entropy coder's. `layout` is what users call it, with its
+    coders; `codes` are the coders as the file names them."""
 
     name: str
     dtype: str
@@ -99,7 +101,7 @@ def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
         shape=info.shape,
         weights=info.words,
         density=info.nonzeros / info.words if info.words else 0.0,
-        layout=f"{layout.positions} x {layout.values}",
+        layout=layout_title(layout.positions, layout.values, _codes(layout).split("+")),
         codes=_codes(layout),
         clusters=book.entries if book else None,
         chunks=len(layout.crc32c),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dcz.convert.model import Model, Target
@@ -21,12 +22,17 @@ class Transfer:
 
 
 def transfer(
-    model: Model, target: Target, *, progress: Callable[[int, int], None] | None = None, strict: bool = False
+    model: Model,
+    target: Target,
+    *,
+    path: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    strict: bool = False,
 ) -> Transfer:
     """Writes all tensors of `model` to `target` and publishes it; leaves things as they were on any error.
 
-    `progress` is called with (bytes done, bytes in all). With `strict`, nothing may be left out: `DczError` names what
-    would be."""
+    Errors of the system that come from writing name `path`, the target's. `progress` is called with (bytes done, bytes
+    in all). With `strict`, nothing may be left out: `DczError` names what would be."""
     left_out = dict(getattr(model, "left_out", {}))
     if strict:
         check_nothing_left_out(left_out)
@@ -34,13 +40,18 @@ def transfer(
     total = sum(tensor.nbytes for tensor in tensors)
     done = 0
     try:
-        target.begin(tensors, model.aliases, model.metadata)
+        with naming(path):
+            target.begin(tensors, model.aliases, model.metadata)
         for tensor in tensors:
-            target.add(tensor.name, model.read(tensor.name))
+            array = model.read(tensor.name)
+            with naming(path):
+                target.add(tensor.name, array)
+            del array  # before the next is read
             done += tensor.nbytes
             if progress is not None:
                 progress(done, total)
-        target.close()
+        with naming(path):
+            target.close()
     except BaseException:
         target.abandon()
         raise
@@ -53,3 +64,16 @@ def check_nothing_left_out(left_out: Mapping[str, str]) -> None:
         name, reason = next(iter(left_out.items()))
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         raise DczError(f"strict: {name:.200}{more} would be left out: {reason}")
+
+
+@contextlib.contextmanager
+def naming(path: str | None) -> Iterator[None]:
+    """Lets errors of the system name this file: a full disk names none, and a temporary file's name says nothing."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename
+        temporary = isinstance(name, str) and name.endswith(".tmp")
+        if path is None or error.errno is None or not (name is None or temporary):
+            raise
+        raise OSError(error.errno, error.strerror, path) from error

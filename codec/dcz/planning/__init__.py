@@ -2,8 +2,8 @@
 
 from dcz.planning.figure import check_plot
 from dcz.planning.outcome import Planned, PlannedTensor
-from dcz.planning.planner import plan
-from dcz.planning.points import DENSITIES, N_BITS
+from dcz.planning.planner import check_base, check_target, plan
+from dcz.planning.points import DENSITIES, N_BITS, check_grid
 from dcz.planning.sweep import Reading, Sensitivity, sensitivity
 
 __all__ = [
@@ -13,7 +13,10 @@ __all__ = [
     "PlannedTensor",
     "Reading",
     "Sensitivity",
+    "check_base",
+    "check_grid",
     "check_plot",
+    "check_target",
     "plan",
     "sensitivity",
 ]

@@ -75,11 +75,11 @@ def plan(
     >>> small = dcz.compress({"w": w, "bias": w[0]}, planned.recipe)
     """
     check_profile(profile)
-    given = _target(target_ratio, target_bytes, max_rel_error, max_drop)
+    given = check_target(target_ratio, target_bytes, max_rel_error, max_drop)
     if max_drop is not None and evaluate is None:
         raise DczError("max_drop: needs evaluate, a function from tensors to a score")
     densities, n_bits = check_grid(densities, n_bits)
-    base = _base(recipe)
+    base = check_base(recipe)
     threshold = base.get("weight_threshold", WEIGHT_THRESHOLD)
     chosen, _ = select(tensors, names, threshold, keep_nonfinite)  # type: ignore[arg-type]
     if not chosen:
@@ -215,7 +215,7 @@ def _squared(point: Point) -> float:
     return point.rel_error**2
 
 
-def _target(ratio: object, nbytes: object, error: object, drop: object) -> str:
+def check_target(ratio: object, nbytes: object, error: object, drop: object = None) -> str:
     """Which of the targets is given; exactly one may be."""
     targets = {"target_ratio": ratio, "target_bytes": nbytes, "max_rel_error": error, "max_drop": drop}
     given = [name for name, value in targets.items() if value is not None]
@@ -232,11 +232,12 @@ def _target(ratio: object, nbytes: object, error: object, drop: object) -> str:
     return given[0]
 
 
-def _base(recipe: object) -> dict[str, object]:
+def check_base(recipe: object) -> dict[str, object]:
     """Keys for all tensors; the plan adds the others."""
     if recipe is None:
         return {}
     parsed = Recipe.parse(recipe)
+    Recipe.parse({**parsed.default, "n_bits": 4})  # keys that go with clustering are checked where there is some
     chosen = {"density", "n_bits", "n_clusters", "threshold", "quality", "n_m_ratio", "scope"} & set(parsed.default)
     if parsed.overrides or chosen:
         raise DczError("recipe: the plan chooses density, n_bits and tensors; give only keys such as init and entropy")

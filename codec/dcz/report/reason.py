@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dcz.report.sizes import Sizes
 
-_NAMES = {"relative8": "CSR", "bitmap": "bitmap", "all": "all weights"}
+_NAMES = {"relative8": "CSR", "bitmap": "bitmap", "all": "palette"}
 
 
 def phrase(sizes: Sizes) -> str:
@@ -15,7 +15,7 @@ def phrase(sizes: Sizes) -> str:
     if sizes.nonzeros == 0:
         return "all zeros"
     if chosen.values == "bytes":
-        return "repeats, which zstd finds" if "zstd" in chosen.codes else "nothing is smaller than as it is"
+        return "repeats, which zstd finds" if "zstd" in chosen.codes else "nothing is smaller than dense"
     if sizes.nonzeros == sizes.words:
         return "no zeros; " + ("clustered" if chosen.values == "codebook" else _planes(sizes))
     others = {kind: sizes.huffman[kind].total for kind in _NAMES if kind != chosen.positions}

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from dcz.errors import DczError
 from dcz.report.storage import KEYS, LAYOUTS, StorageReport, TensorStorage
-from dcz.text import printable
+from dcz.text import csv_cell, markdown_cell
 
 # What tensors can be sorted by; bytes and densities largest first.
 SORTS: dict[str, Callable[[TensorStorage], object]] = {
@@ -108,7 +108,7 @@ def to_csv(report: StorageReport) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
-    writer.writerows(cells(tensor) for tensor in report.tensors)
+    writer.writerows(map(csv_cell, cells(tensor)) for tensor in report.tensors)
     return out.getvalue()
 
 
@@ -130,10 +130,7 @@ def to_markdown(report: StorageReport) -> str:
         sizes = " | ".join(str(t.size(key).total) for key in keys)
         clusters = "" if t.clusters is None else t.clusters
         lines.append(
-            f"| {_escaped(t.name)} | {100 * t.density:.2f}% | {clusters} | {t.dense} | {sizes} | {t.auto_layout} | {t.reason} |"
+            f"| {markdown_cell(t.name)} | {100 * t.density:.2f}% | {clusters} | {t.dense} | {sizes} | {t.auto_layout} "
+            f"| {t.reason} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def _escaped(name: str) -> str:
-    return printable(name).replace("\\", "\\\\").replace("|", "\\|").replace("`", "\\`").replace("<", "&lt;")

@@ -9,6 +9,7 @@ from functools import cached_property
 from dcz.errors import DczError
 from dcz.report import crossover, reason
 from dcz.report.sizes import Chosen, Size, Sizes
+from dcz.tensor.titles import layout_title
 
 # Layouts as tables list them: key, title, what it is.
 LAYOUTS = (
@@ -19,13 +20,13 @@ LAYOUTS = (
     ("relative8", "CSR, 8-bit gaps", "relative indices of 8 bits and cluster indices, of fixed width"),
     ("bitmap", "bitmap", "a bit a weight and cluster indices, of fixed width"),
     ("palette", "palette", "a cluster index for every weight, of fixed width"),
-    ("relative4+huffman", "CSR, 4-bit gaps, Huffman", "the same, Huffman-coded"),
-    ("relative5+huffman", "CSR, 5-bit gaps, Huffman", "the same, Huffman-coded"),
-    ("relative8+huffman", "CSR, 8-bit gaps, Huffman", "the same, Huffman-coded"),
-    ("bitmap+huffman", "bitmap, Huffman", "the same, Huffman-coded"),
+    ("relative4+huffman", "CSR, 4-bit gaps + Huffman", "the same, Huffman-coded"),
+    ("relative5+huffman", "CSR, 5-bit gaps + Huffman", "the same, Huffman-coded"),
+    ("relative8+huffman", "CSR, 8-bit gaps + Huffman", "the same, Huffman-coded"),
+    ("bitmap+huffman", "bitmap + Huffman", "the same, Huffman-coded"),
     (
         "palette+huffman",
-        "zero as a symbol, Huffman",
+        "palette + Huffman",
         "every weight's cluster index, zero being one more, Huffman-coded",
     ),
     (
@@ -100,10 +101,7 @@ class TensorStorage:
     @cached_property
     def auto_layout(self) -> str:
         """Its layout for tables."""
-        if self.auto.values == "bytes":
-            return "zstd" if "zstd" in self.auto.codes else "as it is"
-        where = {"relative8": "CSR", "bitmap": "bitmap", "all": "all"}[self.auto.positions]
-        return f"{where} x {self.auto.values}"
+        return layout_title(self.auto.positions, self.auto.values, self.auto.codes)
 
     @cached_property
     def reason(self) -> str:

@@ -23,8 +23,8 @@ function cards() {
   const all = Object.fromEntries(model.layouts.map((l) => [l.key, sum(parts.map((p) => l[p]))]));
   const card = (title, key) => el("div", {}, el("dt", { textContent: title }),
     el("dd", {}, bytes(all[key]), el("small", { textContent: all.dense ? percent(all[key] / all.dense, 2) + " of dense" : "" })));
-  $("cards").append(card("Dense", "dense"), card("CSR, 32-bit indices", "csr32"), card("CSR, 8-bit gaps, Huffman", "relative8+huffman"),
-    card("Bitmap, Huffman", "bitmap+huffman"), card("What dcz stores", "auto"));
+  $("cards").append(card("Dense", "dense"), card("CSR, 32-bit indices", "csr32"), card("CSR, 8-bit gaps + Huffman", "relative8+huffman"),
+    card("Bitmap + Huffman", "bitmap+huffman"), card("What dcz stores", "auto"));
   $("layouts-note").textContent = `Dense (${bytes(all.dense)}) and CSR with 32-bit indices (${bytes(all.csr32)}) are left out: they would dwarf the others.`;
   $("source").textContent = model.source + (model.chunks ? `, a packed file of ${model.chunks.size.toLocaleString("en")} bytes` : "");
 }

@@ -1,0 +1,106 @@
+"""Names from strangers' files: shown as text, whatever shows them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dcz
+from dcz.text import columns, ended, printable, shortened, shortened_name
+
+# What terminals, spreadsheets and Markdown obey: escape sequences of two kinds, text that runs backwards, formulas,
+# links, pictures, HTML, cells of their own.
+NAMES = (
+    "esc\x1b[31m", "c1\x9b31m", "back\u202ewards", "two\nlines", "=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", " =1",
+    "\uff1d1", "![x](http://evil.example/p.png)", "[y](http://evil.example)", "<img src=x>", "http://evil.example",
+    "`` ![z](http://evil.example)", "a|b", "a\\|b", "www.evil.example", "me@evil.example", "*b*",
+)  # fmt: skip
+OBEYED = ("\x1b", "\x9b", "\u202e")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    dcz.save_file({name: np.arange(9) for name in NAMES}, "n.dcz", metadata={"\x9b\u202e": "\x1b\u202e"})
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect", "n.dcz"), ("inspect", "n.dcz", "--json"), ("compare", "n.dcz", "--show", "all"),
+        ("compare", "n.dcz", "--csv"), ("compare", "n.dcz", "--markdown"), ("compare", "n.dcz", "--json"),
+        ("diff", "n.dcz", "n.dcz", "--all"), ("diff", "n.dcz", "n.dcz", "--json"),
+    ],
+)  # fmt: skip
+def test_nothing_printed_is_obeyed(folder: Path, dcz_: Callable, arguments: tuple[str, ...]) -> None:
+    run = dcz_(*arguments)
+    assert (run.code, run.err) == (0, "")
+    assert not [c for c in run.out if c != "\n" and not c.isprintable()]
+
+
+def test_json_is_the_same_text_escaped(folder: Path, dcz_: Callable) -> None:
+    document = json.loads(dcz_("inspect", "n.dcz", "--json").out)
+    assert {tensor["name"] for tensor in document["tensors"]} == set(NAMES)
+    assert document["metadata"] == {"\x9b\u202e": "\x1b\u202e"}
+
+
+def test_csv_has_no_formulas(folder: Path, dcz_: Callable) -> None:
+    rows = list(csv.reader(io.StringIO(dcz_("compare", "n.dcz", "--csv").out)))
+    assert len(rows) == len(NAMES) + 1
+    for row in rows:
+        for cell in row:
+            assert cell.lstrip()[:1] not in tuple("=+-@\uff1d\uff0b\uff0d\uff20") or not cell
+    assert "'=1+1" in {row[0] for row in rows}
+
+
+def test_markdown_has_no_links(folder: Path, dcz_: Callable) -> None:
+    MarkdownIt = pytest.importorskip("markdown_it", reason="needs markdown-it-py to render Markdown").MarkdownIt
+    text = dcz_("compare", "n.dcz", "--markdown").out
+    try:
+        parser = MarkdownIt("gfm-like")  # with links made of bare addresses, where linkify-it is installed
+        parser.render("x")
+    except ModuleNotFoundError:
+        parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+    page = parser.render(text)
+    for tag in ("<a ", "<img", "<em", "<strong"):
+        assert tag not in page
+    body = page.split("<table>")[2]
+    assert body.count("<tr>") == len(NAMES) + 1 and body.count("<td") == 10 * len(NAMES)
+
+
+def test_pages_show_names_as_text(folder: Path, dcz_: Callable) -> None:
+    with dcz.open("n.dcz") as reader:
+        for page in (reader._repr_html_(), dcz.compare(reader)._repr_html_()):
+            assert "<img" not in page and not [c for c in page if c != "\n" and not c.isprintable()]
+
+
+def test_errors_are_printable_wherever_they_are_shown() -> None:
+    for error in (dcz.DczError, dcz.FormatError, dcz.LimitError):
+        text = str(error("tensor 'a\x1b[31m\x9b\u202e': bad\nnext line"))
+        assert text == "tensor 'a\\x1b[31m\\x9b\\u202e': bad\nnext line"
+
+
+def test_a_traceback_shows_no_escape_sequences(folder: Path) -> None:
+    program = "import dcz; dcz.load_file('n.dcz'); dcz.errors.DczError; raise dcz.DczError('w\\x1b[31m')"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "\x1b" not in run.stderr.splitlines()[-1] and "w\\x1b[31m" in run.stderr
+
+
+@pytest.mark.parametrize("longest", range(1, 50))
+@pytest.mark.parametrize(
+    "name", ["model.layers.10.self_attn.q_proj.weight", "\u5c42" * 30, "e\u0301" * 20, "a/b/c/d.bin", "x", ""]
+)
+def test_shortened_text_fits(name: str, longest: int) -> None:
+    for shorten in (shortened, shortened_name, ended):
+        assert columns(shorten(name, longest)) <= longest
+        assert shorten(name, 1000) == name
+    assert printable(name, longest) == shortened(name, longest)
