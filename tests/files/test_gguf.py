@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dcz
-from dcz.convert import gguf as own
+from dcz.convert import gguf_header as own
 from dcz.convert import open_model, open_target, transfer
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from support.arrays import make_array
@@ -94,7 +94,8 @@ def test_every_type_is_as_large_as_the_library_says(library) -> None:
     for value, (name, block, size) in own._TYPES.items():
         if value in sizes:
             assert sizes[value] == (name, block, size)
-    assert sizes.keys() - own._TYPES.keys() <= {36, 37, 38, 41, 42, 43}  # removed ones, and those of later versions
+    unknown = {value: sizes[value] for value in sizes.keys() - own._TYPES.keys()}  # carried as bytes
+    assert unknown.keys() <= {36, 37, 38, 42, 43}
 
 
 def test_values_may_change_shapes_may_not(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_values_may_change_shapes_may_not(tmp_path: Path) -> None:
         ({"w": np.ones((2, 4), np.float16)}, "tensor 'w' is F16"),
         ({"v": np.ones(2)}, "only the tensors have 'v'"),
         ({"GGUF.header": arrays["GGUF.header"][:-40]}, "goes beyond the .* bytes of the header"),
-        ({"GGUF.header": np.zeros(9, np.uint8)}, "no GGUF file"),
+        ({"GGUF.header": np.zeros(9, np.uint8)}, "not a GGUF file"),
     ):
         dcz.save_file(arrays | wrong, tmp_path / "c.dcz")
         with pytest.raises(DczError, match=message):
@@ -138,10 +139,81 @@ def test_a_file_without_tensors(tmp_path: Path) -> None:
     assert back.read_bytes() == (tmp_path / "a.gguf").read_bytes()
 
 
+FOUR = np.arange(4, dtype=np.float32).tobytes()
+HEADS = [entry("v", [4], 0, 0), entry("w", [4], 0, 64)]
+EXACT = {
+    "no padding at the end": build([entry("w", [4], 0, 0)], FOUR),
+    "more padding at the end": build([entry("w", [4], 0, 0)], FOUR + bytes(16 + 32)),
+    "a footer": build([entry("w", [4], 0, 0)], FOUR + bytes(16) + b"signature"),
+    "padding that is not zero": build(HEADS, FOUR + b"\xaa" * 48 + FOUR + b"\xbb" * 16),
+    "a hole": build(HEADS, FOUR + bytes(48) + FOUR + bytes(16)),
+    "no tensors and a footer": build([], b"footer"),
+    "a header that ends the file": build([])[:24],
+    "an unknown type": build([entry("q", [7, 3], 99, 0)], bytes(range(77))),
+    "unknown types": build([entry("p", [7], 98, 0), entry("w", [4], 0, 64), entry("q", [7], 42, 96)], bytes(range(140))),
+    "removed types": build([entry(f"t{n}", [7], n, 32 * i) for i, n in enumerate((4, 5, 31, 32, 33, 36, 37, 38))], bytes(range(250))),
+    "an unknown type of no bytes": build([entry("p", [0], 98, 0), entry("w", [4], 0, 0)], FOUR + bytes(16)),
+    "a string of 17 megabytes": build([], pairs=(text("s") + struct.pack("<I", 8) + text("x" * (17 << 20)), number("n", 4, "I", 3))),
+    "keys of 3 megabytes": build([], pairs=tuple(number(f"{n:08d}", 4, "I", n) for n in range(150_000))),
+    "a key twice": build([], pairs=(number("n", 4, "I", 3), number("n", 4, "I", 4))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_byte_for_byte(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.gguf").write_bytes(EXACT[name])
+    back = convert(convert(tmp_path / "a.gguf", tmp_path / "a.dcz"), tmp_path / "b.gguf")
+    assert back.read_bytes() == EXACT[name]
+
+
+def test_what_every_writer_puts_there_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(EXACT["a hole"])
+    with open_model(tmp_path / "a.gguf") as model:
+        assert [tensor.name for tensor in model.tensors()] == ["GGUF.header", "v", "w"]
+
+
+def test_unknown_types_are_bytes_and_the_others_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(EXACT["unknown types"])
+    with open_model(tmp_path / "a.gguf") as model:
+        shapes = {tensor.name: (tensor.dtype.code, tensor.shape) for tensor in model.tensors()}
+        assert model.metadata["gguf.types"] == {"p": "type 98", "q": "type 42"}
+    assert shapes["p"] == ("U8", (64,)) and shapes["w"] == ("F32", (4,)) and shapes["q"] == ("U8", (44,))
+
+
+def test_a_large_value_leaves_the_others_in_the_metadata(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(
+        build([], pairs=(number("n", 4, "I", 3), text("s") + struct.pack("<I", 8) + text("x" * (2 << 20))))
+    )
+    with open_model(tmp_path / "a.gguf") as model:
+        assert dict(model.metadata) == {"n": 3}
+
+
+def test_a_header_of_a_terabyte(tmp_path: Path) -> None:
+    """Offsets far apart would make a sparse file as large."""
+    header = np.frombuffer(build([entry("v", [4], 0, 0), entry("w", [4], 0, 1 << 40)]), np.uint8)
+    array = np.zeros(4, np.float32)
+    dcz.save_file({"GGUF.header": header, "v": array, "w": array}, tmp_path / "a.dcz")
+    with pytest.raises(LimitError, match="the tensors lie more than 268435456 bytes apart"):
+        convert(tmp_path / "a.dcz", tmp_path / "b.gguf")
+    alone = np.frombuffer(build([entry("w", [4], 0, 1 << 40)]), np.uint8)
+    dcz.save_file({"GGUF.header": alone, "w": array}, tmp_path / "a.dcz")
+    with pytest.raises(LimitError, match="lie more than"):
+        convert(tmp_path / "a.dcz", tmp_path / "b.gguf")
+    assert os.listdir(tmp_path) == ["a.dcz"]
+
+
+def test_padding_that_is_too_short(tmp_path: Path) -> None:
+    header, array = np.frombuffer(build(HEADS), np.uint8), np.zeros(4, np.float32)
+    tensors = {"GGUF.header": header, "GGUF.padding": np.zeros(3, np.uint8), "v": array, "w": array}
+    dcz.save_file(tensors, tmp_path / "a.dcz")
+    with pytest.raises(DczError, match="'GGUF.padding' has 3 bytes, fewer than 48"):
+        convert(tmp_path / "a.dcz", tmp_path / "b.gguf")
+
+
 HUGE = struct.pack("<Q", (1 << 64) - 1)
 ERRORS = {
     "nothing": (b"", TruncatedError, "the file is empty; finish the download"),
-    "text": (b"no model at all", FormatError, "no GGUF file, but one that begins with"),
+    "text": (b"no model at all", FormatError, "not a GGUF file, but one that begins with"),
     "a header cut off": (build([entry("w", [4], 0, 0)])[:30], TruncatedError, "finish the download"),
     "version 1": (build([], version=1), UnsupportedError, "GGUF version 1; 2 and 3 are read"),
     "big-endian": (b"GGUF\0\0\0\3" + bytes(16), UnsupportedError, "big-endian"),
@@ -152,17 +224,20 @@ ERRORS = {
     "a list beyond measure": (build([], pairs=(text("k") + struct.pack("<IIQ", 9, 4, 1 << 62),)), TruncatedError, "the list of"),
     "nested lists": (build([], pairs=(text("k") + struct.pack("<IIQ", 9, 9, 1) + struct.pack("<IQ", 9, 1) * 20,)), FormatError, "is not known"),
     "a value of no type": (build([], pairs=(text("k") + struct.pack("<I", 99),)), FormatError, "a value of type 99"),
-    "an unknown type": (build([entry("w", [4], 99, 0)]), UnsupportedError, "type 99 is not known; update dcz"),
+    "an unknown type that overlaps": (build([entry("v", [16], 0, 0), entry("w", [4], 99, 32)], bytes(99)), FormatError, "overlap"),
     "five dimensions": (build([entry("w", [1] * 5, 0, 0)], bytes(4)), FormatError, "5 dimensions are more than 4"),
-    "lengths beyond measure": (build([entry("w", [1 << 40, 1 << 40], 0, 0)]), FormatError, "beyond measure"),
-    "no whole blocks": (build([entry("w", [33], 2, 0)], bytes(99)), FormatError, "rows of 33 weights are no blocks of 32"),
+    "lengths beyond measure": (build([entry("w", [1 << 40, 1 << 40], 0, 0)]), LimitError, "takes more than"),
+    "zero times huge": (build([entry("w", [0, 1 << 62], 0, 0)]), LimitError, "takes more than"),
+    "an offset beyond measure": (build([entry("w", [4], 0, 1 << 62)]), LimitError, "offset 4611686018427387904 is more than"),
+    "our padding": (build([entry("GGUF.padding", [4], 0, 0)], bytes(99)), FormatError, "dcz keeps this name"),
+    "no whole blocks": (build([entry("w", [33], 2, 0)], bytes(99)), FormatError, "rows of 33 weights are not blocks of 32"),
     "a scalar in blocks": (build([entry("w", [], 2, 0)], bytes(99)), FormatError, "rows of 1 weights"),
-    "an offset between": (build([entry("w", [4], 0, 4)], bytes(99)), FormatError, "offset 4 is no multiple of 32"),
+    "an offset between": (build([entry("w", [4], 0, 4)], bytes(99)), FormatError, "offset 4 is not a multiple of 32"),
     "an overlap": (build([entry("v", [16], 0, 0), entry("w", [4], 0, 32)], bytes(99)), FormatError, "overlap"),
-    "a name twice": (build([entry("w", [4], 0, 0), entry("w", [4], 0, 32)], bytes(99)), FormatError, "the name is there twice"),
+    "a name twice": (build([entry("w", [4], 0, 0), entry("w", [4], 0, 32)], bytes(99)), FormatError, "duplicate name"),
     "our name": (build([entry("GGUF.header", [4], 0, 0)], bytes(99)), FormatError, "dcz keeps this name"),
-    "no text": (build([entry("w", [4], 0, 0).replace(b"w", b"\xff")], bytes(16)), FormatError, "no valid UTF-8"),
-    "an odd alignment": (build([], pairs=(number("general.alignment", 4, "I", 33),)), FormatError, "33 is no power of two"),
+    "no text": (build([entry("w", [4], 0, 0).replace(b"w", b"\xff")], bytes(16)), FormatError, "not valid UTF-8"),
+    "an odd alignment": (build([], pairs=(number("general.alignment", 4, "I", 33),)), FormatError, "33 is not a power of two"),
 }  # fmt: skip
 
 
