@@ -7,33 +7,38 @@ Arrays of zarr's format 3 take `dcz.zarr.Dcz`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-try:
-    from numcodecs.abc import Codec
-    from numcodecs.compat import ensure_contiguous_ndarray
-except ImportError:
-    raise ImportError("dcz.numcodecs needs numcodecs; install it: pip install 'dcz[numcodecs]'") from None
+from dcz.extras import require
 
-from dcz import dtypes
-from dcz.api import save
-from dcz.container import Reader
-from dcz.errors import DczError, FormatError, UnsupportedError
-from dcz.tensor.choose import check_profile
+require("numcodecs", "numcodecs", "dcz.numcodecs")
 
-# The one tensor of a chunk: any reader of dcz files opens it.
-NAME = "chunk"
+from numcodecs.abc import Codec
+from numcodecs.compat import ensure_contiguous_ndarray
+
+from dcz.chunks import NAME, pack, unpack
+from dcz.errors import DczError
+from dcz.tensor.choose import PROFILES
+
+__all__ = ["NAME", "Dcz", "pack", "unpack"]
 
 
 class Dcz(Codec):
-    """Chunks as dcz files of one tensor, bit for bit and as small as their values allow.
+    """Chunks as dcz files of one tensor, bit for bit and as small as their values allow; chunks of up to 8 KiB as short
+    frames (see `dcz.chunks`).
 
     Pruned and clustered weights (Han, Mao, Dally, ICLR 2016) shrink most; others shrink by what the bytes of their
-    floats have in common, and none gets bigger by more than about 300 bytes.
+    floats have in common, and none gets bigger by more than 350 bytes, those of up to 8 KiB by 11.
 
     Args:
         profile: "auto" takes the smallest layout of each chunk; "csr", "bitmap", "dense", "paper" and "raw"
-            restrict it.
+            restrict it, and make every chunk a dcz file.
+
+    Raises:
+        DczError: a profile that is unknown or not a string.
 
     >>> import numcodecs, numpy
     >>> codec = numcodecs.get_codec({"id": "dcz", "profile": "auto"})
@@ -45,55 +50,34 @@ class Dcz(Codec):
     codec_id = "dcz"
 
     def __init__(self, profile: str = "auto") -> None:
-        check_profile(profile)
-        self.profile = profile
+        self.profile = check_profile(profile)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Dcz:
+        """From `{"id": "dcz", "profile": "auto"}`, or that without `id`."""
+        unknown = sorted(map(str, set(config) - {"id", "profile"}))
+        if unknown:
+            raise DczError(f"codec dcz: {', '.join(unknown)}: unknown; the one option is profile")
+        return cls(config.get("profile", "auto"))
 
     def encode(self, buf: object) -> bytes:
         """A chunk, which is contiguous, in the order of its memory. Raises `TypeError` for arrays of objects."""
         return pack(ensure_contiguous_ndarray(buf), self.profile)
 
-    def decode(self, buf: object, out: object = None) -> np.ndarray:
-        """The chunk's elements, one after the other; in `out`, if that is given, which has room for exactly them.
+    def decode(self, buf: object, out: object = None) -> Any:
+        """The chunk's elements, one after the other, in their own dtype and byte order; in `out`, if that is given,
+        which has room for exactly them.
 
         Raises `FormatError`, `ChecksumError`, `TruncatedError` and so on: see `dcz.errors`."""
         data = ensure_contiguous_ndarray(buf).view(np.uint8)
         if out is None:
             return unpack(data)
-        target = ensure_contiguous_ndarray(out).view(np.uint8)
-        unpack(data, target)
-        return out  # type: ignore[return-value]
+        unpack(data, ensure_contiguous_ndarray(out).view(np.uint8))
+        return out
 
 
-def pack(array: np.ndarray, profile: str) -> bytes:
-    """A chunk of any dtype without objects: the bytes in memory are what is kept."""
-    return save({NAME: array.reshape(-1).view(_stored(array.dtype))}, profile=profile, threads=1)
-
-
-def _stored(dtype: np.dtype) -> np.dtype:
-    """What a dcz file can hold of the same bytes: complex numbers as their parts, unknown things as bytes."""
-    if dtype.name == "complex128":
-        return np.dtype("<f8")
-    try:
-        dtypes.by_numpy(dtype, NAME)
-    except UnsupportedError:
-        return np.dtype(np.uint8)
-    return dtype.newbyteorder("<")
-
-
-def unpack(data: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """The one tensor of a chunk, decoded into the bytes `out` if they are given."""
-    with Reader(memoryview(data)) as reader:
-        if list(reader) != [NAME]:
-            raise FormatError(
-                f"chunk: expected one tensor named {NAME!r}, found {list(reader)!r:.80}; this is no zarr chunk"
-            )
-        if out is None:
-            return reader[NAME]
-        info = reader.info(NAME)
-        if info.nbytes != out.nbytes:
-            raise DczError(f"out: expected room for {info.nbytes} bytes, found {out.nbytes}")
-        dtype = dtypes.DTYPES[info.dtype].numpy()
-        if not out.flags.writeable or out.ctypes.data % dtype.alignment:
-            out[...] = reader[NAME].reshape(-1).view(np.uint8)
-            return out
-        return reader.get_tensor(NAME, out=out.view(dtype).reshape(info.shape))
+def check_profile(profile: object) -> str:
+    """The profile of a configuration, which may hold anything."""
+    if not isinstance(profile, str) or profile not in PROFILES:
+        raise DczError(f"codec dcz: profile: {profile!r:.80} is unknown; expected one of {', '.join(PROFILES)}")
+    return profile
