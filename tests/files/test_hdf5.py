@@ -457,3 +457,21 @@ def test_garbled_files(tmp_path: Path) -> None:
         except DczError:
             damaged += 1
     assert damaged
+
+
+def test_a_heap_that_the_library_would_read_for_ever(tmp_path: Path) -> None:
+    """Of strings of any length: an object in their heap that takes no bytes."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["w"] = np.arange(3)
+        file.attrs["text"] = "abc"
+    data = bytearray((tmp_path / "a.h5").read_bytes())
+    assert data.count(b"GCOL\x01") == 1
+    first = data.index(b"GCOL\x01") + 16
+    size = int.from_bytes(data[first + 8 : first + 16], "little")
+    free = first + 16 + -(-size // 8) * 8
+    for at, changed in ((free + 8, bytes(8)), (first + 8, b"\xf0" + b"\xff" * 7), (first + 8, b"\xff" * 3)):
+        broken = bytearray(data)
+        broken[at : at + len(changed)] = changed
+        (tmp_path / "b.h5").write_bytes(broken)
+        with pytest.raises(FormatError, match="b.h5: an object of .* bytes in the heap at .*; the file is damaged"):
+            open_model(tmp_path / "b.h5")

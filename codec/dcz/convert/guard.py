@@ -15,9 +15,12 @@ Every refusal is a `DczError` that begins with the file's name.
 
 from __future__ import annotations
 
+import lzma
 import os
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -30,6 +33,11 @@ if TYPE_CHECKING:
 
 # Entries of a file whose containers share nothing are fewer than its bytes; this many more may be shared.
 _SHARED_VISITS = 1 << 16
+# What reading a damaged archive raises, of Python's own errors and its decompressors'.
+ARCHIVE_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError),
+    *(ValueError, LookupError, TypeError, OverflowError, MemoryError, struct.error),
+)
 # Files of a package, as of Core ML: a handful.
 _MAX_FILES = 10_000
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from dcz import dtypes, limits
 from dcz.convert.guard import Guard
+from dcz.convert.hdf5_heaps import check_heaps
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
@@ -49,6 +50,7 @@ class Hdf5Model:
         self._types: dict[str, list[list[object]]] = {}
         self._groups: list[list[object]] = []
         self._visits = 0
+        self._checked = False
         self._stack = contextlib.ExitStack()
         try:
             members = self._open()
@@ -76,10 +78,23 @@ class Hdf5Model:
         return {}
 
     def _file(self, place: str | BinaryIO) -> h5py.File:
+        self._file_object = place
         try:
             return self._stack.enter_context(self._h5py.File(place, "r"))
         except (OSError, RuntimeError, ValueError) as error:
             raise FormatError(f"{self._path}: not an HDF5 file, or one that is cut off ({error})") from None
+
+    def _check_heaps(self) -> None:
+        """Once, and of files that have strings: it takes reading the file."""
+        if not self._checked:
+            self._checked = True
+            if self._root.id.get_create_plist().get_sizes() != (8, 8):
+                raise UnsupportedError(f"{self._path}: its addresses and lengths are not of 8 bytes each")
+            if isinstance(self._file_object, str):
+                with open(self._file_object, "rb") as file:
+                    check_heaps(file, self._path)
+            else:
+                check_heaps(self._file_object, self._path)
 
     def _walk(self, group: h5py.Group, path: str, depth: int) -> None:
         if depth > _MAX_DEPTH:
@@ -133,7 +148,7 @@ class Hdf5Model:
                 self._seconds[name] = owner
             return
         try:
-            opaque = item.dtype.str == "|V2" and _is_bfloat16(item)
+            opaque = item.dtype.str == "|V2" and self._is_bfloat16(item)
             dtype = DTYPES["BF16"] if opaque else dtypes.by_numpy(item.dtype, where)
         except (UnsupportedError, TypeError) as error:
             self.left_out[name] = str(error).removeprefix(f"{where}: ")
@@ -150,7 +165,7 @@ class Hdf5Model:
         for key in item.attrs:
             what = f"attribute {key!r:.80} of {name!r:.80}"
             try:
-                value, kind, shape = hdf5_attributes.read(item, key, f"{self._path}: {what}")
+                value, kind, shape = hdf5_attributes.read(item, key, f"{self._path}: {what}", self._check_heaps)
                 key.encode()
             except hdf5_attributes.Unkept as error:
                 self.left_out[what] = str(error)
@@ -159,6 +174,11 @@ class Hdf5Model:
             else:
                 self._values.setdefault(name, {})[key] = value
                 self._types.setdefault(name, []).append([key, kind, shape])
+
+    def _is_bfloat16(self, item: h5py.Dataset) -> bool:
+        self._check_heaps()
+        value = item.attrs.get(DTYPE)
+        return isinstance(value, str) and value == "bfloat16"
 
     def tensors(self) -> list[Tensor]:
         return [Tensor(name, dtype, tuple(item.shape)) for name, (item, dtype) in self._datasets.items()]
@@ -175,8 +195,3 @@ class Hdf5Model:
     def __exit__(self, *error: object) -> None:
         self._datasets.clear()
         self._stack.close()
-
-
-def _is_bfloat16(item: h5py.Dataset) -> bool:
-    value = item.attrs.get(DTYPE)
-    return isinstance(value, str) and value == "bfloat16"

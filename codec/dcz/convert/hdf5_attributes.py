@@ -7,6 +7,7 @@ A value is kept as metadata would have it; its type and shape beside it: `<f4` a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from math import prod
 
 import h5py
@@ -29,8 +30,11 @@ class Unkept(Exception):
     """An attribute that metadata cannot hold; the message says why."""
 
 
-def read(item: h5py.HLObject, key: str, where: str) -> tuple[object, str, list[int] | None]:
-    """The value, type and shape (None of a scalar) of an attribute.
+def read(
+    item: h5py.HLObject, key: str, where: str, check_heaps: Callable[[], None]
+) -> tuple[object, str, list[int] | None]:
+    """The value, type and shape (None of a scalar) of an attribute; `check_heaps` is called before strings of any
+    length are read.
 
     Raises `Unkept`, and `UnsupportedError` for references, which would point nowhere in another file."""
     attribute = h5a.open(item.id, key.encode(errors="surrogateescape"))
@@ -41,6 +45,8 @@ def read(item: h5py.HLObject, key: str, where: str) -> tuple[object, str, list[i
     shape = None if space.get_simple_extent_type() == h5s.SCALAR else list(space.shape)
     if prod(shape or ()) * kind.get_size() > _LARGEST:
         raise Unkept(f"an attribute of more than {_LARGEST} bytes")
+    if _STRING.fullmatch(name) and name.count(":") == 1:
+        check_heaps()
     value = item.attrs[key]
     if name.startswith("str:"):
         return _nested(_text, np.asarray(value, object), shape), name, shape

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
-from dcz.convert.guard import read_member
+from dcz.convert.guard import ARCHIVE_ERRORS, read_member
 from dcz.convert.hdf5 import Hdf5Model
 from dcz.convert.hdf5_writer import Hdf5Target
 from dcz.convert.npz_writer import check_member
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _WEIGHTS = "model.weights.h5"
 _MAX_MEMBERS = 8 << 20  # configuration, vocabularies: what is no weights of a .keras archive, all together
-_ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, KeyError, ValueError, OSError)
 
 
 class KerasModel(Hdf5Model):
@@ -32,7 +31,7 @@ class KerasModel(Hdf5Model):
         file = self._stack.enter_context(open(self._path, "rb"))
         try:
             archive = self._stack.enter_context(zipfile.ZipFile(file))
-            found = [info for info in archive.infolist() if not info.is_dir()]
+            found = [info for info in archive.infolist() if not info.filename.endswith("/")]
             infos = {info.filename: info for info in found}
             if len(infos) != len(found):
                 raise FormatError(f"{self._path}: duplicate member")
@@ -43,7 +42,7 @@ class KerasModel(Hdf5Model):
             self._root = self._file(self._place(archive, weights, file))
         except DczError:
             raise
-        except _ZIP_ERRORS as error:
+        except ARCHIVE_ERRORS as error:
             raise FormatError(f"{self._path}: not a .keras archive with {_WEIGHTS} ({error})") from None
         return {name: _text(data) for name, data in members.items()}
 

@@ -7,12 +7,9 @@ one open file leave, of which `np.load` gives the first array only.
 from __future__ import annotations
 
 import io
-import lzma
 import os
-import struct
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping
 from math import prod
 from pathlib import PurePosixPath
@@ -21,17 +18,14 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from dcz import dtypes, limits
-from dcz.convert.guard import Guard, check_shape, piece_of
+from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_shape, piece_of
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 
 _SUFFIX = ".npy"
 _MAX_HEADER = 10_000  # numpy's own cap: what is longer, it does not take from strangers
-_ERRORS = (
-    *(ValueError, EOFError, OSError, KeyError, SyntaxError, TypeError, RuntimeError, struct.error, OverflowError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, NotImplementedError, MemoryError),
-)
+_ERRORS = (*ARCHIVE_ERRORS, SyntaxError, tokenize.TokenError)
 _PICKLE = (
     "holds Python objects as a pickle, which could run code and is not read; where you trust it, load it with "
     "np.load(..., allow_pickle=True) and save its arrays alone: np.savez(NAME, **arrays)"
@@ -75,7 +69,7 @@ class NpzModel:
             raise LimitError(f"{self._path}: {len(infos)} members; the limit is {limits.MAX_TENSORS}")
         for info in infos:
             name = info.filename.removesuffix(_SUFFIX)
-            if info.is_dir() and not info.file_size:
+            if info.filename.endswith("/") and not info.file_size:
                 continue
             if not info.filename.endswith(_SUFFIX):
                 self.left_out[name] = "a member that is not an array (.npy)"

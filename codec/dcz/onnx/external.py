@@ -20,7 +20,7 @@ def external_bytes(tensor: TensorProto, where: str, folder: str | None, size: in
     fields = {entry.key: entry.value for entry in tensor.external_data}
     path = inside(folder, fields.get("location", ""), f"{where}: external data")
     numbers = [fields.get("offset", "0"), fields.get("length", str(size))]
-    if any(not (n.isascii() and n.isdigit()) or len(n) > 18 for n in numbers):
+    if any(not isinstance(n, str) or not (n.isascii() and n.isdigit()) or len(n) > 18 for n in numbers):
         raise FormatError(f"{where}: offset and length {numbers!r:.80} are not numbers")
     offset, length = map(int, numbers)
     if length != size:
@@ -42,6 +42,8 @@ def inside(folder: str, location: str, where: str) -> str:
 
     `folder` may be the path of the model itself: one that is a link, as in the hub's cache, may have its data beside
     the file it is linked to."""
+    if not isinstance(location, str):  # protobuf gives the bytes of what is not text
+        raise FormatError(f"{where}: {location!r:.80} is not valid UTF-8; the model is damaged")
     parts = location.replace("\\", "/").split("/")
     if not location or ".." in parts or parts[0] == "" or ":" in parts[0] or "\0" in location or parts == ["."]:
         raise FormatError(f"{where}: {location!r:.80} is outside of the model's folder; refused")
