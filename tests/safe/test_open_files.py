@@ -6,6 +6,8 @@ import copy
 import io
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -46,6 +48,71 @@ def test_a_load_within_a_load_of_the_same_thread(tmp_path: Path) -> None:
     file = Reentrant(dcz.save({"t": FIRST}, profile="raw"), dcz.save({"t": SECOND}, profile="raw"))
     assert_same_bits(dcz.load_file(file)["t"], FIRST)
     assert file.loads > 1
+
+
+class Interrupted(io.BytesIO):
+    """A file object during whose seek and read a signal handler reads from the same reader, once each."""
+
+    reader: dcz.Reader | None = None
+    busy = False
+    count = 0
+
+    def interrupt(self) -> None:
+        if self.reader is not None and not self.busy and self.count < 8:
+            self.busy = True
+            self.count += 1
+            assert_same_bits(self.reader.get_slice("t")[1:3], FIRST[1:3])
+            self.busy = False
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        position = super().seek(offset, whence)
+        self.interrupt()
+        return position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self.interrupt()
+        return data
+
+
+def test_a_read_within_a_read_of_the_same_file_object() -> None:
+    """The lock of the file object was not for one thread twice, which waited for itself."""
+    file = Interrupted(dcz.save({"t": FIRST}, profile="raw"))
+    with dcz.open(file) as reader:
+        file.reader = reader
+        assert_same_bits(reader["t"], FIRST)
+    assert file.count == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_reader_after_fork(tmp_path: Path) -> None:
+    """The child reads with the parent's reader, while a thread of the parent was reading."""
+    path = tmp_path / "m.dcz"
+    dcz.save_file({"t": SECOND}, path)
+    code = f"""
+import os, threading, dcz, sys, warnings
+warnings.simplefilter("ignore")
+reader = dcz.open({str(path)!r})
+expected = reader["t"].tobytes()
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        reader["t"]
+threads = [threading.Thread(target=work) for _ in range(2)]
+[thread.start() for thread in threads]
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        ok = reader["t"].tobytes() == expected
+        reader.close()
+        os._exit(0 if ok else 1)
+    assert os.waitpid(child, 0)[1] == 0
+stop.set()
+[thread.join() for thread in threads]
+print(reader["t"].tobytes() == expected)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.stdout == "True\n", run.stderr
 
 
 def test_a_load_between_reading_and_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -207,7 +207,7 @@ class Readahead:
         self.name, self.size = source.name, source.size
         self._source = source
         self._blocks: OrderedDict[int, Future[U8]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may read while this thread holds it
         self._pool = ThreadPoolExecutor(self.AHEAD + 1)
 
     def read_into(self, offset: int, out: U8) -> None:

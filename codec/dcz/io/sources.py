@@ -56,38 +56,42 @@ def short(name: str, offset: int, wanted: int, got: int) -> TruncatedError:
 
 
 class _Descriptor:
-    """A file descriptor that closes when its owner is done with it, and never while a thread is reading: the system
-    would hand its number to the next file that is opened, and the read would go there."""
+    """A file descriptor that is closed when its owner is done with it, and never while a thread reads: the system would
+    give its number to the next file that is opened, and the read would go there.
+
+    There is no lock, which a signal handler, a finalizer or a forked process might find taken for good. What is used
+    in its place, appending to a list and popping from it, is atomic."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._lock = threading.Lock()
-        self._readers = 0
+        self._fd = [fd]  # empty once it is closed
+        self._number = fd
+        self._reads: list[None] = []
         self._closed = False
 
     def __enter__(self) -> int:
-        with self._lock:
-            if self._closed:
-                raise DczError("the reader is closed; open the file again")
-            self._readers += 1
-        return self._fd
+        self._reads.append(None)  # before looking: a `close` that comes after leaves the descriptor open
+        if self._closed:
+            self.__exit__()
+            raise DczError("the reader is closed; open the file again")
+        return self._number
 
     def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._readers -= 1
-            last = self._closed and self._readers == 0
-        if last:
-            os.close(self._fd)
+        self._reads.pop()
+        if self._closed and not self._reads:
+            self._release()
 
     def close(self) -> None:
-        """Closes it, or leaves that to the last thread that reads."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            idle = self._readers == 0
-        if idle:
-            os.close(self._fd)
+        """Closes it, or leaves that to the last read."""
+        self._closed = True
+        if not self._reads:
+            self._release()
+
+    def _release(self) -> None:
+        try:
+            fd = self._fd.pop()
+        except IndexError:  # another thread was first
+            return
+        os.close(fd)
 
 
 class FileSource:
@@ -156,29 +160,40 @@ class BytesSource:
 
 
 class ObjectSource:
-    """A seekable binary file object; one read at a time. It stays the caller's to close."""
+    """A seekable binary file object; one thread reads at a time. It stays the caller's to close."""
 
     remote = False
 
     def __init__(self, file: BinaryIO) -> None:
         self.name = str(getattr(file, "name", f"<{type(file).__name__}>"))
         self._file = file
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._reads = 0
         end = file.seek(0, io.SEEK_END)
-        self.size = file.tell() if end is None else end  # mmap's and tempfile's seek did not always say
+        self.size = file.tell() if end is None else end  # seek of mmap and tempfile did not always return it
 
     def read_into(self, offset: int, out: U8) -> None:
         done = 0
         with self._lock:
-            self._file.seek(offset)
             while done < len(out):
-                part = self._file.read(len(out) - done)
+                part = self._read(offset + done, len(out) - done)
+                if part is None:
+                    continue
                 if not part:
                     raise short(self.name, offset, len(out), done)
                 if len(part) > len(out) - done:
                     raise DczError(f"{self.name}: read({len(out) - done}) returned {len(part)} bytes")
                 out[done : done + len(part)] = np.frombuffer(part, np.uint8)
                 done += len(part)
+
+    def _read(self, offset: int, size: int) -> bytes | None:
+        """Some of the bytes at `offset`, or None if code that ran meanwhile in this thread (a signal handler, a
+        finalizer) read from here too, and may have moved the position in between."""
+        self._reads += 1
+        own = self._reads
+        self._file.seek(offset)
+        part = self._file.read(size)
+        return part if self._reads == own else None
 
     def close(self) -> None: ...
 
