@@ -88,7 +88,7 @@ ERRORS = {
     "an extension that is not known": (("pack", "net.prototxt", "new.dcz"), 1, "known are "),
     "a target that is not known": (("unpack", "good.dcz", "-o", "new.xyz"), 1, "known are "),
     "a target without extension": (("pack", "good.npz", "new"), 1, "the name of a packed file ends in .dcz; to write"),
-    "a folder for input": (("inspect", "folder.dcz"), 1, "folder.dcz: is a folder; name a file"),
+    "a folder for input": (("inspect", "folder.dcz"), 1, "folder.dcz: Is a folder with no .dcz.index.json and no .dcz file in it"),
     "a folder for output": (("pack", "good.npz", "folder.dcz", "--force"), 1, "folder.dcz: is a folder; name a file"),
     "a folder that is missing": (("pack", "good.npz", "no/new.dcz"), 1, "does not exist; create it first"),
     "a name that escapes": (("unpack", "escape.dcz", "-o", "new.npz"), 1, "could escape the folder it is unpacked in"),

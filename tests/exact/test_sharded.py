@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ import dcz
 from dcz.errors import DczError, FormatError, TruncatedError
 from support.arrays import make_array
 from support.bits import assert_same_bits
+from support.command import Run, dcz_
+
+__all__ = ["dcz_"]
 
 TENSORS = {
     "a.weight": make_array(1, "F32", (300, 40), 0.1, 9),
@@ -110,11 +114,32 @@ def test_it_is_pickled_by_its_name(model: Path) -> None:
 def test_verify_covers_every_file_and_every_name(model: Path) -> None:
     found = dcz.verify(model)
     assert found.tensors == 4 and found.decoded == sum(array.nbytes for array in TENSORS.values())
+    assert dcz.verify(model.parent) == found
     document = json.loads(model.read_text())
     dropped = {name: file for name, file in document["weight_map"].items() if name != "d.weight"}
     model.write_text(json.dumps({**document, "weight_map": {**dropped, "c.bias": document["weight_map"]["d.weight"]}}))
-    with pytest.raises(FormatError, match="tensor 'c.bias' is not in the index"):
+    with pytest.raises(FormatError, match="tensor 'c.bias' is in .* by the index"):
         dcz.verify(model)
+
+
+def test_a_tensor_in_two_shards_is_named(model: Path) -> None:
+    document = json.loads(model.read_text())
+    first = model.parent / document["weight_map"]["b.weight"]
+    with dcz.open(first) as reader:
+        tensors = reader.load()
+    other = document["weight_map"]["d.weight"]
+    assert other != first.name
+    dcz.save_file({**tensors, "d.weight": TENSORS["d.weight"]}, first)
+    document["metadata"].pop("file_sizes")
+    model.write_text(json.dumps(document))
+    with pytest.raises(FormatError, match=f"{first.name}: tensor 'd.weight' is in '{other}' by the index"):
+        dcz.verify(model)
+
+
+def test_codebooks_of_a_shard_are_counted_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound of a load is for all shards, not the size of each."""
+    monkeypatch.setattr("dcz.limits.WORKING_BYTES", 0)
+    assert len(dcz.load_file(model)) == 5
 
 
 def test_a_broken_shard_is_named(model: Path) -> None:
@@ -163,3 +188,9 @@ def test_a_failed_save_leaves_the_folder_as_it_was(model: Path) -> None:
     with pytest.raises(DczError):
         dcz.save_sharded({"a": TENSORS["a.weight"], "b": np.array(["text"])}, model.parent)
     assert {path.name: path.read_bytes() for path in model.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("verb", ["verify", "inspect"])
+def test_the_command_takes_an_index_and_its_folder(dcz_: Callable[..., Run], model: Path, verb: str) -> None:
+    for file in (model, model.parent):
+        assert dcz_(verb, str(file)).code == 0

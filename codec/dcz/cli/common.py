@@ -115,11 +115,12 @@ def file_bytes(path: str) -> int:
     return os.path.getsize(path) + sum(os.path.getsize(index.locate(file)) for file in index.files())
 
 
-def check_input(path: str) -> None:
-    """Missing files and folders, said before anything else happens; of URLs when they are opened."""
+def check_input(path: str, *, models: bool = False) -> None:
+    """Missing files and folders, said before anything else happens; of URLs when they are opened. A folder is taken
+    where it may stand for the model in it, `models`."""
     if is_url(path):
         return
-    if os.path.isdir(path) and not os.path.normpath(path).lower().endswith(".mlpackage"):
+    if not models and os.path.isdir(path) and not os.path.normpath(path).lower().endswith(".mlpackage"):
         raise DczError(f"{path}: is a folder; name a file")
     os.stat(path)
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(help="The .dcz file to look into, or its URL.")],
+    file: Annotated[
+        str, typer.Argument(help="The .dcz file to look into, its URL, a .dcz.index.json, or a folder with one.")
+    ],
     html: Annotated[
         Optional[str], typer.Option(help="Write a page that compares layouts and lists chunks and checksums.")
     ] = None,
@@ -35,7 +37,7 @@ def inspect(
     from dcz.container import open_file
     from dcz.report import stored_file
 
-    check_input(file)
+    check_input(file, models=True)
     if html is not None:
         check_output(html, force)
     with open_file(file) as reader:

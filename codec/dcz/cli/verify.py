@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from dcz.cli import streams
-from dcz.cli.common import Json, Quiet, Threads, check_input, print_json, progress, size
+from dcz.cli.common import Json, MaxBytes, Quiet, Threads, allowance, check_input, print_json, progress, size
 
 
 def verify(
-    file: Annotated[str, typer.Argument(help="The .dcz file to check, or its URL.")],
+    file: Annotated[
+        str, typer.Argument(help="The .dcz file to check, its URL, a .dcz.index.json, or a folder with one.")
+    ],
     threads: Threads = None,
+    max_bytes: MaxBytes = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -23,9 +26,9 @@ def verify(
     """
     from dcz.container import verify as check
 
-    check_input(file)
+    check_input(file, models=True)
     with progress("verifying", quiet or json) as report:
-        found = check(file, threads=threads, progress=report)
+        found = check(file, threads=threads, max_bytes=allowance(max_bytes), progress=report)
     if json:
         print_json({"file": file, "ok": True, **asdict(found)})
     elif not quiet:

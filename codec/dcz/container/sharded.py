@@ -52,9 +52,7 @@ class ShardedReader(Mapping[str, NDArray]):
     2 [0 1 2] (2,)
     """
 
-    def __init__(
-        self, file: str | os.PathLike[str], *, sequential: bool = False, max_bytes: int | None = None
-    ) -> None:
+    def __init__(self, file: str | os.PathLike[str], *, sequential: bool = False, max_bytes: int | None = None) -> None:
         Bound(0, max_bytes)  # refuses what is no number
         self._index = ShardIndex.read(file)
         self._sequential, self._max_bytes = sequential, max_bytes
@@ -167,7 +165,7 @@ class ShardedReader(Mapping[str, NDArray]):
         for file, group in groups.items():
             mine = {name: out[name] for name in group if name in out} if out else None
             reader = self._open(file)
-            arrays |= reader.load(names=group, threads=threads, out=mine, max_bytes=sizes[file], progress=report)
+            arrays |= reader.load(names=group, threads=threads, out=mine, max_bytes=bound.memory, progress=report)
             done += sizes[file]
         return {name: arrays[name] for name in wanted}
 
@@ -182,8 +180,10 @@ class ShardedReader(Mapping[str, NDArray]):
             listed = set(self._index.names(file))
             if strangers := [name for name in reader if name not in listed]:
                 more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+                other = self._index.weight_map.get(strangers[0])
+                where = f"is in {other!r:.80} by the index" if other is not None else "is not in the index"
                 raise FormatError(
-                    f"{self._index.locate(file)}: tensor {strangers[0]!r:.80}{more} is not in the index {self.source}; "
+                    f"{self._index.locate(file)}: tensor {strangers[0]!r:.80}{more} {where} {self.source}; "
                     "index and files do not belong together"
                 )
             found[self._index.locate(file)] = [reader.info(n).nbytes for n in reader if n not in reader.aliases]

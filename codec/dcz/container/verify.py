@@ -10,6 +10,7 @@ from typing import BinaryIO
 from dcz import kernels
 from dcz.container.file import OpenFile
 from dcz.container.memory import fresh
+from dcz.container.opening import in_folder
 from dcz.container.sharded import ShardedReader
 from dcz.container.shards import is_shard_index
 from dcz.container.tasks import parts, run, streams
@@ -35,8 +36,8 @@ def verify(
     max_bytes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verified:
-    """Checks every byte of a file, or of all files of a shard index: structure, checksums, padding, and that every
-    stream decodes.
+    """Checks every byte of a file, or of all files of a shard index or a folder with one: structure, checksums,
+    padding, and that every stream decodes.
 
     Decodes chunk by chunk, so it needs memory for a few chunks only. What may be decoded in all is bounded: by 1,024
     times the file's size or 1 GiB, whichever is more, or by `max_bytes` if that is more. Returns what it read; raises
@@ -47,6 +48,8 @@ def verify(
     8000
     """
     count = thread_count(threads)
+    if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):
+        file = in_folder(file)
     if is_shard_index(file):
         return _verify_shards(file, count, max_bytes, progress)  # type: ignore[arg-type]
     return _verify_file(file, count, max_bytes, progress)
