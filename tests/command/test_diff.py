@@ -221,3 +221,68 @@ def test_any_array_is_the_same_as_itself(tmp_path_factory: pytest.TempPathFactor
     with open_model(path) as a, open_model(path) as b:
         (difference,) = differences(a, b)
     assert difference.status == "same" and difference.dtype_a in DTYPES
+
+
+METADATA = {"format": "pt", "step": "3", "of": "us"}
+
+
+def test_metadata_are_compared(folder: Path, dcz_: Callable) -> None:
+    save_file(A, "one.safetensors", metadata=METADATA)
+    dcz.save_file(A, "same.dcz", metadata={**METADATA, "step": 3})
+    run = dcz_("diff", "one.safetensors", "same.dcz")
+    assert (run.code, run.out) == (0, f"the same: {len(A)} tensors, bit for bit\n")
+    dcz.save_file(A, "other.dcz", metadata={"format": "pt", "step": 4, "by": [1, None]})
+    run = dcz_("diff", "one.safetensors", "other.dcz")
+    assert run.code == 1 and run.out.splitlines() == [
+        "metadata by: only in B",
+        "metadata of: only in A",
+        "metadata step: '3' -> 4",
+        f"different: of {len(A)} tensors {len(A)} the same, 3 keys of the metadata differ",
+    ]
+    assert dcz_("diff", "one.safetensors", "other.dcz", "--quiet").code == 1
+    run = dcz_("diff", "one.safetensors", "other.dcz", "--json")
+    document = json.loads(run.out)
+    assert run.code == 1 and document["same"] is False and document["not_compared"] == []
+    assert document["metadata"][2] == {"key": "step", "status": "values", "a": "'3'", "b": "4"}
+    many = {f"key{i}": i for i in range(30)}
+    dcz.save_file(A, "many.dcz", metadata=many)
+    assert "and 20 more keys of the metadata; --all lists them" in dcz_("diff", "a.dcz", "many.dcz").out
+    assert "metadata key29: only in B" in dcz_("diff", "a.dcz", "many.dcz", "--all").out
+
+
+def test_what_is_not_compared_is_said(folder: Path, dcz_: Callable) -> None:
+    dcz.save_file(B, "b.dcz", metadata={"n": 1})
+    run = dcz_("diff", "b.npz", "b.dcz")
+    assert run.code == 0 and "not compared: metadata, as .npz files have none\n" in run.out
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'dcz[torch]')")
+    torch.save({"w": torch.ones(3), "step": 3, "seen": {1}}, "m.pt")
+    save_file({"w": np.ones(3, np.float32)}, "m.safetensors", metadata={"format": "pt"})
+    run = dcz_("diff", "m.pt", "m.safetensors")
+    assert run.code == 0 and "not compared: metadata, which mean other things in .pt and .safetensors files" in run.out
+    assert "not compared: 1 entries of A that are not weights: seen" in run.out
+    assert dcz_("pack", "m.pt", "m.dcz").code == 0
+    assert dcz_("diff", "m.pt", "m.dcz").code == 0
+    dcz.save_file({"w": np.ones(3, np.float32)}, "lost.dcz")
+    run = dcz_("diff", "m.pt", "lost.dcz")
+    assert run.code == 1 and "metadata step: only in A" in run.out
+
+
+def test_the_graph_of_onnx_is_not_compared(folder: Path, dcz_: Callable) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (pip install 'dcz[onnx]')")
+    weight = onnx.numpy_helper.from_array(np.ones(3, np.float32), "w")
+    value = onnx.helper.make_tensor_value_info("y", 1, [3])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["w"], ["y"])], "g", [], [value], [weight])
+    onnx.save(onnx.helper.make_model(graph), "m.onnx")
+    assert dcz_("pack", "m.onnx", "m.dcz").code == 0
+    run = dcz_("diff", "m.onnx", "m.dcz")
+    assert run.code == 0 and "not compared: the graph of A, of which a dcz file keeps the weights alone" in run.out
+
+
+def test_shards_against_one_file(folder: Path, dcz_: Callable) -> None:
+    dcz.save_file(A, "m.dcz", metadata=METADATA)
+    assert dcz_("unpack", "m.dcz", "-o", "s.dcz.index.json", "--shard-size", "3KB").code == 0
+    run = dcz_("diff", "s.dcz.index.json", "m.dcz")
+    assert (run.code, run.out) == (0, f"the same: {len(A)} tensors, bit for bit\n")
+    assert dcz_("compare", "s.dcz.index.json", "--json").code == 0
+    assert dcz_("unpack", "s.dcz.index.json", "-o", "back.safetensors").code == 0
+    assert dcz_("diff", "back.safetensors", "m.dcz").code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -15,8 +16,12 @@ from dcz.cli.common import Json, MaxBytes, Wide, allowance, check_input, print_j
 from dcz.text import printable
 
 if TYPE_CHECKING:
+    from dcz.convert.beside import MetadataDifference
     from dcz.convert.difference import Difference
     from dcz.convert.model import Model
+
+# Keys of the metadata that differ, without --all.
+_METADATA_SHOWN = 10
 
 
 def diff(
@@ -35,10 +40,13 @@ def diff(
 ) -> None:
     """Compare the tensors of A and B by name: shape, dtype, every bit, and how far apart values are.
 
-    Exit code 0: the same; 1: different; 2: trouble. Metadata are not compared.
+    Metadata are compared where both files carry them; what is not compared is said.
+
+    Exit code 0: the same; 1: different; 2: trouble.
 
     Example: dcz diff model.safetensors model.dcz
     """
+    from dcz.convert.beside import beside
     from dcz.convert.difference import differences
 
     limit = allowance(max_bytes)
@@ -48,20 +56,44 @@ def diff(
         _open(b, shapes, limit) as other,
         progress("comparing", quiet or json) as report,
     ):
+        metadata, notes = beside(one, other, _file(a), _file(b))
         for difference in differences(one, other, progress=report):
+            if quiet and metadata:
+                break
             found.append(difference)
             if quiet and difference.status != "same":
                 break
     different = [difference for difference in found if difference.status != "same"]
     if json:
-        print_json({"a": a, "b": b, "same": not different, "tensors": [asdict(difference) for difference in found]})
+        print_json({
+            "a": a, "b": b, "same": not different and not metadata, "tensors": [asdict(each) for each in found],
+            "metadata": [asdict(each) for each in metadata], "not_compared": notes,
+        })  # fmt: skip
     elif not quiet:
         listed = found if everything else different
         if listed:
             columns.show(table(listed, columns.most_rows(everything)), wide)
-        streams.say_printable(summary(found))
-    if different:
+        for line in _beside_lines(metadata, notes, everything):
+            streams.say_printable(line)
+        streams.say_printable(summary(found, metadata))
+    if different or metadata:
         raise typer.Exit(1)
+
+
+def _beside_lines(metadata: list[MetadataDifference], notes: list[str], everything: bool) -> Iterator[str]:
+    """What differs beside the tensors, and what was not looked at."""
+    shown = metadata if everything else metadata[:_METADATA_SHOWN]
+    for each in shown:
+        values = f"{each.a} -> {each.b}" if each.status == "values" else each.status
+        yield f"metadata {printable(each.key)}: {values}"
+    if len(shown) < len(metadata):
+        yield f"and {len(metadata) - len(shown)} more keys of the metadata; --all lists them"
+    for note in notes:
+        yield f"not compared: {note}"
+
+
+def _file(path: str) -> str:
+    return folders.weights(path) if folders.is_folder(path) else path
 
 
 def _open(path: str, shapes: Path | None, max_bytes: int | None) -> Model:
@@ -115,14 +147,16 @@ def _number(value: float | None) -> str:
     return f"{value:.9f}" if 0.9 < value < 1 else f"{value:.4g}" if math.isfinite(value) else str(value)
 
 
-def summary(found: list[Difference]) -> str:
+def summary(found: list[Difference], metadata: list[MetadataDifference]) -> str:
     """How many tensors are what."""
     counts: dict[str, int] = {}
     for difference in found:
         counts[difference.status] = counts.get(difference.status, 0) + 1
-    if counts.keys() <= {"same"}:
+    if counts.keys() <= {"same"} and not metadata:
         return f"the same: {len(found)} tensors, bit for bit"
     words = {"same": "the same", "values": "differ in values", "dtype": "in dtype", "shape": "in shape"}
     order = ("same", "values", "dtype", "shape", "only in A", "only in B")
     parts = [f"{counts[status]} {words.get(status, status)}" for status in order if status in counts]
+    if metadata:
+        parts.append(f"{len(metadata)} keys of the metadata differ")
     return f"different: of {len(found)} tensors {', '.join(parts)}"

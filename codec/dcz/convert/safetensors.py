@@ -170,7 +170,7 @@ class SafetensorsTarget:
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
         header: dict[str, object] = {}
-        texts = {key: _text(value) for key, value in metadata.items()}
+        texts = {key: as_text(value) for key, value in metadata.items()}
         for name, owner in aliases.items():
             if texts.setdefault(name, owner) != owner:
                 raise DczError(
@@ -212,7 +212,7 @@ class SafetensorsTarget:
             self._sink.abandon()
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
     """safetensors' metadata are strings: other values are written as JSON, bytes as hexadecimal."""
     if isinstance(value, str):
         return value
