@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from models import LENET_300_100, build
+from suite.models import LENET_300_100, build
 
 import dcz
 

@@ -7,9 +7,13 @@ campaign, with new examples every time; `DCZ_TEST_EXAMPLES` says how many a test
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if find_spec("dcz.kernels._native") is None:  # else it warns, here and in every process that tests start
+    os.environ.setdefault("DCZ_KERNELS", "pure")
 
 from dcz import kernels
 from dcz.kernels import Kernels
@@ -20,6 +24,13 @@ settings.register_profile("dev", max_examples=25, derandomize=True, database=Non
 settings.register_profile("ci", max_examples=100, derandomize=True, database=None, **_COMMON)
 settings.register_profile("nightly", max_examples=int(os.environ.get("DCZ_TEST_EXAMPLES", "10000")), **_COMMON)
 settings.load_profile(os.environ.get("DCZ_TEST_PROFILE", "dev"))
+
+
+def pytest_report_header() -> str:
+    """Which kernels are tested, and what that leaves out."""
+    if NATIVE_SETS:
+        return f"kernels: {', '.join(KERNEL_SETS)}"
+    return "kernels: pure only; this install has no compiled ones, and their tests skip or are not collected"
 
 
 @pytest.fixture(params=KERNEL_SETS, scope="session")

@@ -13,10 +13,10 @@ from statistics import mean
 import torch
 
 from . import digits, results
-from .courses import course, pruned
 from .networks import LeNet5, Network
 from .stages import Schemes, arrays, packed, share
 from .training import tested
+from .training_schedule import course, pruned
 
 GROUPS = {"CONV": ("conv1", "conv2"), "FC": ("ip1", "ip2")}
 WIDE = 32  # left as it is

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import dcz
-from benchmarks import models
+from benchmarks.suite import models
 from dcz.container.summary import StoredFile, StoredTensor, stored_file
 
 from . import results

@@ -1,5 +1,5 @@
 """Tables 4 and 5 by statistics: tensors of AlexNet's and VGG-16's shapes with the published densities and bits per
-weight (benchmarks/models.py), packed in each layout, beside the published rates.
+weight (benchmarks/suite/models.py), packed in each layout, beside the published rates.
 
     python -m benchmarks.paper.imagenet
 """
@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 import dcz
-from benchmarks import models
+from benchmarks.suite import models
 from dcz.container.summary import stored_file
 
 from . import published, results

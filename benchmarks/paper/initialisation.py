@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from . import digits, results
-from .courses import course, pruned
 from .networks import LeNet300100
 from .stages import arrays, share, weights
 from .training import tested
+from .training_schedule import course, pruned
 
 INITS = ("linear", "density", "random", "kmeans++", "optimal")
 BITS = range(2, 9)

@@ -18,10 +18,10 @@ import dcz
 
 from . import digits, lenet_page, results
 from .accounting import Network as Accounted
-from .courses import COURSES, Course, control, course, dense, pruned, shared
 from .lenet_page import CONTROL, DENSE, PAPER
 from .stages import accounted, arrays, filled, packed, paper_schemes, share
 from .training import tested
+from .training_schedule import COURSES, Course, control, course, dense, pruned, shared
 
 PRUNED = "pruned to the paper's densities"
 BEFORE = f"{PAPER}, before fine-tuning"

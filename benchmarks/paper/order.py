@@ -17,10 +17,10 @@ import dcz
 
 from . import digits, results
 from .accounting import WORD, mean_bits
-from .courses import Course, course, dense, pruned
 from .networks import LeNet300100, Network
 from .stages import arrays, packed, prune, revived, share, weights
 from .training import tested
+from .training_schedule import Course, course, dense, pruned
 
 _BITS = 6  # the paper's
 _LOWER = ({"ip1": 0.01, "ip2": 0.04, "ip3": 0.2},)

@@ -16,10 +16,10 @@ from torch.nn import functional
 import dcz
 
 from . import digits, results
-from .courses import COURSES, Course, course, dense, pruned
 from .networks import LeNet300100, Network
 from .stages import arrays, packed, revived, share
 from .training import tested
+from .training_schedule import COURSES, Course, course, dense, pruned
 
 RATIOS = (10, 15, 20)
 _SCORED = 2000  # images to train on that the plan is scored with: never those that are held out

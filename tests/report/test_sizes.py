@@ -187,7 +187,7 @@ def test_squeezenet() -> None:
 
 def test_lenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    from models import LENET_300_100, build
+    from suite.models import LENET_300_100, build
 
     tensors = build(LENET_300_100, biases=True)
     np.savez(tmp_path / "lenet.npz", **tensors)
@@ -205,7 +205,7 @@ def test_lenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_alexnet_takes_less_than_two_seconds_of_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """61 million weights of the shapes and densities of Han et al. 2016, Table 4."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    from models import ALEXNET
+    from suite.models import ALEXNET
 
     rng = np.random.Generator(np.random.PCG64(13))
     tensors = {}

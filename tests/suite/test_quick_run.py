@@ -102,7 +102,7 @@ def test_an_unknown_peer_is_refused() -> None:
 
 def test_bits_are_compared_and_not_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks.contest.worker import _same
+    from benchmarks.suite.harness.worker import _same
 
     zeros, nan = np.zeros(3, np.float32), np.full(3, np.nan, np.float32)
     assert _same(nan, nan.copy())

@@ -1,1 +1,0 @@
-"""The contest: every peer in a process of its own, asked in turns."""

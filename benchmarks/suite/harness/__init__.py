@@ -1,0 +1,1 @@
+"""The harness: every peer in a process of its own, asked in turns."""
