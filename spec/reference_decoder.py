@@ -17,56 +17,60 @@ import msgpack
 import numpy as np
 import zstandard
 from reference_codes import Refused, ceil_div, check_code, crc32c, must
-from reference_tensors import BYTES, CODEBOOK, DTYPES, Row, Tensor, check_tensor, decode_tensor
+from reference_tensors import DTYPES, Row, Tensor, check_tensor, decode_tensor
 
 __all__ = ["DTYPES", "Refused", "load"]
 
 # -- 2. The file
 
-VERSION = 0
+VERSION = 1
+HAS_BASE = 1
 
 
-def prelude(data: bytes) -> tuple[int, int]:
-    """2.1: the feature words."""
-    must(len(data) >= 64 and data[:8] == b"\x89DCZ\r\n\x1a\n", "2.1", "the file begins with the magic")
-    version, zero, must_understand, may_ignore = struct.unpack_from("<IIQQ", data, 8)
-    (crc,) = struct.unpack_from("<I", data, 60)
-    must(crc == crc32c(data[:60]), "2.1", "the prelude matches its CRC-32C")
-    must(version == VERSION, "2.1", f"the version is {VERSION}")
-    must(zero == 0 and not any(data[32:60]), "2.1", "reserved bytes are zero")
-    must(must_understand == 0, "2.1", "no feature is assigned that a reader must understand")
-    return must_understand, may_ignore
-
-
-def trailer(data: bytes) -> tuple[int, int, int]:
-    """2.4: where the index begins, its length decompressed, its CRC-32C."""
-    last = data[-32:]
-    must(len(data) >= 96 and last[28:] == b"ZCD\x89", "2.4", "the file ends with the magic")
-    length, stored, plain, crc, version, zero, own = struct.unpack("<QIIIHHI", last[:28])
-    must(own == crc32c(last[:24]), "2.4", "the trailer matches its CRC-32C")
-    must(version == VERSION and zero == 0, "2.4", f"the version is {VERSION}, reserved bytes are zero")
+def trailer(data: bytes) -> tuple[int, int, int, int, int]:
+    """2.4: where the index begins, its coder, its length decompressed, its CRC-32C, and the feature bits."""
+    last = data[-40:]
+    must(len(data) >= 48 and last[36:] == b"ZCD\x89", "2.4", "the file ends with the magic")
+    length, features, stored, plain, crc, version, coder, zero, own = struct.unpack("<QQIIIHBBI", last[:36])
+    must(own == crc32c(last[:32]), "2.4", "the trailer matches its CRC-32C")
+    must(version == VERSION and zero == 0, "2.4", f"the version is {VERSION}, the reserved byte is zero")
+    must(features & ~HAS_BASE == 0, "2.4", "no feature bit is set but that of a base")
     must(length == len(data), "2.4", "the length is that of the file")
-    must(len(data) - 32 - stored >= 64, "2.4", "the index fits the file")
-    return len(data) - 32 - stored, plain, crc
+    must(len(data) - 40 - stored >= 8, "2.4", "the index fits the file")
+    must(coder in (0, 1), "2.4", "the index is stored raw or by zstd")
+    must(coder == 1 or stored == plain, "2.4", "a raw index has one length")
+    must(plain <= 2**20 + 2 * length, "2.4", "the index is not too large for the file")
+    return len(data) - 40 - stored, coder, plain, crc, features
 
 
 # -- 7. Index
 
-KEYS = (
-    "must_understand", "may_ignore", "names", "dtypes", "shapes", "nonzeros", "positions", "values", "chunks", "entries",
-    "groups", "codes", "counts", "numbers", "book_crcs", "book_codes", "book_lengths", "row_nonzeros", "row_fillers",
-    "row_crcs", "row_codes", "row_lengths", "aliases", "metadata",
+PER_TENSOR = (
+    "dtype_numbers", "ranks", "words", "word_sizes", "nonzeros", "content_crcs", "same_as",
+    "positions", "values", "chunks", "entries", "groups", "streams", "rows", "book_rows", "segments",
 )  # fmt: skip
+KEYS = (
+    "names", "dtypes", "dtype_numbers", "ranks", "dims", *PER_TENSOR[2:], "codes", "counts", "numbers",
+    "book_crcs", "book_codes", "book_lengths", "row_nonzeros", "row_fillers", "row_crcs", "row_codes", "row_lengths",
+)  # fmt: skip
+DELTA_KEYS = ("transforms", "base_names", "row_base_crcs", "row_result_crcs")
+MAPS = ("aliases", "metadata", "tensor_metadata", "extensions")
+NO_INTEGERS = ("names", "dtypes", "codes", "base_names")
 
 
-def decode_index(stored: bytes, size: int) -> dict:
+def decode_index(stored: bytes, coder: int, size: int, features: int) -> dict:
     """7.1: the map of columns."""
-    must(zstandard.frame_content_size(stored) == size, "7.1", "the frame states its content size, that of the trailer")
-    raw = zstandard.ZstdDecompressor().decompress(stored, max_output_size=size, allow_extra_data=False)
+    raw = stored
+    if coder == 1:
+        must(zstandard.frame_content_size(stored) == size, "7.1", "the frame states its content size")
+        raw = zstandard.ZstdDecompressor().decompress(stored, max_output_size=size, allow_extra_data=False)
     columns = msgpack.unpackb(raw, raw=False, strict_map_key=True)
     must(msgpack.packb(columns, use_bin_type=True) == raw, "7.1", "the msgpack is canonical")
-    must(isinstance(columns, dict) and tuple(columns) == KEYS, "7.2", "the map has these keys in this order")
-    must(list(columns["aliases"]) == sorted(columns["aliases"]), "7.1", "aliases are in ascending order")
+    keys = (*KEYS, *(DELTA_KEYS if features & HAS_BASE else ()), *MAPS)
+    must(isinstance(columns, dict) and tuple(columns) == keys, "7.2", "the map has these keys in this order")
+    for key in MAPS:
+        must(list(columns[key]) == sorted(columns[key]), "7.1", f"{key} are in ascending order")
+    must(set(columns["tensor_metadata"]) <= set(columns["names"]), "7.2", "metadata is of tensors that are there")
     return columns
 
 
@@ -95,35 +99,37 @@ class Column:
 
 def tensors(columns: dict) -> Iterator[Tensor]:
     """7.2: what the columns say of each tensor."""
-    names, codes = columns["names"], columns["codes"]
-    must(len(set(names)) == len(names) and len(set(codes)) == len(codes), "7.2", "names and codes are there once")
+    names, codes, dtypes = columns["names"], columns["codes"], columns["dtypes"]
+    for each, what in ((names, "names"), (codes, "codes"), (dtypes, "dtypes")):
+        must(len(set(each)) == len(each), "7.2", f"{what} are there once")
     for code in codes:
         check_code(code)
-    column = {key: Column(key, columns[key]) for key in KEYS[KEYS.index("nonzeros") : -2] if key != "codes"}
+    integers = [key for key in (*KEYS, *DELTA_KEYS) if key in columns and key not in NO_INTEGERS]
+    column = {key: Column(key, columns[key]) for key in integers}
 
-    def take(key: str, n: int) -> list[int]:
+    def take(key: str, n: int = 1) -> list[int]:
         return column[key].take(n)
 
-    must(
-        len(columns["dtypes"]) == len(columns["shapes"]) == len(names),
-        "7.2",
-        "columns per tensor have an entry for each",
-    )
-    for name, dtype, shape in zip(names, columns["dtypes"], columns["shapes"]):
-        must(dtype in DTYPES, "3", f"dtype {dtype!r} is unknown")
-        about = [take(key, 1)[0] for key in ("nonzeros", "positions", "values", "chunks", "entries", "groups")]
-        t = Tensor(name, DTYPES[dtype], shape, *about)
-        check_tensor(t)
-        if t.values == CODEBOOK:
-            (crc,), word = take("book_crcs", 1), t.dtype.word
-            t.book = crc, list(zip((codes[n] for n in take("book_codes", word)), take("book_lengths", word)))
-        t.codes = [[codes[number] for number in take("numbers", n)] for n in take("counts", t.streams)]
+    for number, name in enumerate(names):
+        about = {key: take(key)[0] for key in PER_TENSOR}
+        must(about["dtype_numbers"] < len(dtypes), "7.2", "a dtype is one of the list")
+        t = Tensor(name, dtypes[about.pop("dtype_numbers")], take("dims", about.pop("ranks")), **about)
+        if "transforms" in column:
+            (t.transform,) = take("transforms")
+        if t.book_rows:
+            (t.book_crc,) = take("book_crcs")
+            t.book = [
+                (codes[n], size) for n, size in zip(take("book_codes", t.book_rows), take("book_lengths", t.book_rows))
+            ]
+        t.codes = [[codes[n] for n in take("numbers", count)] for count in take("counts", t.streams)]
         must(all(1 <= len(each) <= 16 for each in t.codes), "5.1", "a stream names 1 to 16 codes")
-        if t.values == BYTES:
-            must(all(code in ("raw", "zstd") for each in t.codes for code in each), "6", "bytes are raw or zstd")
-        for _ in range(ceil_div(t.words, t.chunk)):
-            counts = (take(key, 1)[0] for key in ("row_nonzeros", "row_fillers", "row_crcs"))
-            t.rows.append(Row(*counts, list(zip(take("row_codes", t.streams), take("row_lengths", t.streams)))))
+        for _ in range(t.rows):
+            counts = (take(key)[0] for key in ("row_nonzeros", "row_fillers", "row_crcs"))
+            t.directory.append(Row(*counts, list(zip(take("row_codes", t.streams), take("row_lengths", t.streams)))))
+        if t.transform:
+            take("row_base_crcs", t.rows), take("row_result_crcs", t.rows)
+        must(t.segments == t.size, "7.2", f"the segment of {name!r} has the bytes that its rows have")
+        must(t.same_as <= number, "7.2", "a tensor is the same as an earlier one")
         yield t
     for each in column.values():
         each.end()
@@ -133,28 +139,38 @@ def tensors(columns: dict) -> Iterator[Tensor]:
 
 
 def load(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
-    """All tensors by name, and the metadata."""
-    features = prelude(data)
-    begin, plain, crc = trailer(data)
-    stored = data[begin:-32]
+    """All tensors by name that are known here, and the metadata."""
+    must(data[:8] == b"\x89DCZ\r\n\x1a\n", "2.1", "the file begins with the magic")
+    begin, coder, plain, crc, features = trailer(data)
+    stored = data[begin:-40]
     must(crc == crc32c(stored), "2.4", "the index matches its CRC-32C")
-    columns = decode_index(stored, plain)
-    must(
-        (columns["must_understand"], columns["may_ignore"]) == features, "7.2", "feature words are those of the prelude"
-    )
+    columns = decode_index(stored, coder, plain, features)
     out: dict[str, np.ndarray] = {}
-    at = 64
+    found: list[Tensor] = []
+    at = 8
     for t in tensors(columns):
-        start = ceil_div(at, 64) * 64 if t.mappable else at
+        start = ceil_div(at, 64) * 64 if t.aligned else at
         must(not any(data[at:start]), "2.2", "the bytes skipped are zero")
         at = start + t.size
         must(at <= begin, "2.2", "segments fit the file")
-        out[t.name] = decode_tensor(t, data[start:at])
+        found.append(t)
+        source = t
+        if t.same_as:
+            source = found[t.same_as - 1]
+            same = [(s.code, s.words, s.word_sizes, s.nonzeros, s.content_crcs) for s in (t, source)]
+            must(source.same_as == 0 and same[0] == same[1], "7.2", "two tensors that are the same have the same words")
+        for each in {id(t): t, id(source): source}.values():
+            check_tensor(each)
+        if t.known and source.known and not source.transform:
+            where = start if source is t else source.start
+            out[t.name] = decode_tensor(t, source, data[where : where + source.size])
+        t.start = start
     must(at == begin, "2.2", "the index begins where the last segment ends")
     for name, target in columns["aliases"].items():
         must(name not in columns["names"], "7.2", "an alias is no tensor's name")
         must(target in columns["names"], "7.2", "an alias names a tensor")
-        out[name] = out[target]
+        if target in out:
+            out[name] = out[target]
     return out, columns["metadata"]
 
 

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
 
 import numpy as np
-from reference_codes import Code, bits_of, ceil_div, crc32c, decode_row, must
+from reference_codes import KNOWN_CODES, Code, bits_of, ceil_div, crc32c, decode_row, must
 
 # -- 3. Elements and words
 
 
 @dataclass(frozen=True)
 class Dtype:
-    """numpy's or ml_dtypes' name, bytes of a word, words of an element, whether words are rotated."""
+    """numpy's or ml_dtypes' name, bytes of a word, words of an element, whether words are rotated, and of types
+    narrower than a byte how many bits may be set."""
 
     name: str
     word: int
     words: int = 1
     rotated: bool = False
+    bits: int = 0
 
 
 DTYPES = {
     "BOOL": Dtype("bool", 1),
     "U8": Dtype("uint8", 1),
     "I8": Dtype("int8", 1),
+    "U4": Dtype("uint4", 1, bits=4),
+    "I4": Dtype("int4", 1, bits=4),
+    "U2": Dtype("uint2", 1, bits=2),
+    "I2": Dtype("int2", 1, bits=2),
     "F8_E5M2": Dtype("float8_e5m2", 1),
     "F8_E4M3": Dtype("float8_e4m3fn", 1),
     "F8_E8M0": Dtype("float8_e8m0fnu", 1),
     "F8_E4M3FNUZ": Dtype("float8_e4m3fnuz", 1),
     "F8_E5M2FNUZ": Dtype("float8_e5m2fnuz", 1),
-    "F4": Dtype("float4_e2m1fn", 1),
-    "F6_E2M3": Dtype("float6_e2m3fn", 1),
-    "F6_E3M2": Dtype("float6_e3m2fn", 1),
+    "F8_E4M3_IEEE": Dtype("float8_e4m3", 1),
+    "F8_E3M4": Dtype("float8_e3m4", 1),
+    "F8_E4M3B11FNUZ": Dtype("float8_e4m3b11fnuz", 1),
+    "F4": Dtype("float4_e2m1fn", 1, bits=4),
+    "F6_E2M3": Dtype("float6_e2m3fn", 1, bits=6),
+    "F6_E3M2": Dtype("float6_e3m2fn", 1, bits=6),
     "I16": Dtype("int16", 2),
     "U16": Dtype("uint16", 2),
     "F16": Dtype("float16", 2, rotated=True),
@@ -44,6 +52,7 @@ DTYPES = {
     "I64": Dtype("int64", 8),
     "U64": Dtype("uint64", 8),
     "F64": Dtype("float64", 8, rotated=True),
+    "C128": Dtype("complex128", 8, words=2, rotated=True),
 }
 
 
@@ -65,7 +74,8 @@ def rotate_back(word: int, size: int) -> int:
 # -- 4. Chunks
 
 ALL, BITMAP, RELATIVE = 0, 1, (4, 5, 8)
-CODEBOOK, PLANES, BYTES = 0, 1, 2
+BYTES, PLANES, CODEBOOK = 0, 1, 2
+ROW_SYMBOLS = 262_080
 
 
 @dataclass
@@ -95,57 +105,80 @@ def symbol_counts(positions: int, values: int, planes: int, word: int, n: int, r
 
 @dataclass
 class Tensor:
-    """What the index says of a tensor."""
+    """What the index says of a tensor; the names are those of its columns."""
 
     name: str
-    dtype: Dtype
+    code: str
     shape: list[int]
+    words: int
+    word_sizes: int
     nonzeros: int
+    content_crcs: int
+    same_as: int
     positions: int
     values: int
-    chunk: int
+    chunks: int
     entries: int
-    group: int
-    book: Optional[tuple[int, list[tuple[Code, int]]]] = None
+    groups: int
+    streams: int
+    rows: int
+    book_rows: int
+    segments: int
+    transform: int = 0
+    book_crc: int = 0
+    book: list[tuple[Code, int]] = field(default_factory=list)
     codes: list[list[Code]] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    directory: list[Row] = field(default_factory=list)
+    start: int = 0
 
     @property
-    def words(self) -> int:
-        """How many it has."""
-        out = self.dtype.words
-        for n in self.shape:
-            out *= n
-        return out
+    def dtype(self) -> Dtype:
+        """Of a dtype that is known."""
+        return DTYPES[self.code]
+
+    @property
+    def known(self) -> bool:
+        """Whether every number and name has a meaning here."""
+        used = [code for codes in self.codes for code in codes] + [code for code, _ in self.book]
+        return (
+            self.code in DTYPES
+            and self.positions in (ALL, BITMAP, *RELATIVE)
+            and self.values in (CODEBOOK, PLANES, BYTES)
+            and self.transform <= 4
+            and all(isinstance(code, bytes) or code in KNOWN_CODES for code in used)
+        )
+
+    @property
+    def own(self) -> bool:
+        """Whether it has chunks: it has words, and they are not another's or the base's."""
+        return self.words > 0 and self.same_as == 0 and self.transform != 1
+
+    @property
+    def books(self) -> int:
+        """Codebooks."""
+        return ceil_div(self.words, self.groups) if self.groups else 1
 
     @property
     def planes(self) -> int:
         """Streams of values."""
         if self.values == CODEBOOK:
             return 1 if self.entries <= 256 else 2
-        return self.dtype.word if self.values == PLANES else 1
-
-    @property
-    def streams(self) -> int:
-        """Streams; without words there are none."""
-        return self.planes + (self.positions != ALL) if self.words else 0
+        return self.word_sizes if self.values == PLANES else 1
 
     @property
     def head(self) -> int:
         """Bytes of its codebooks."""
-        return sum(length for _, length in self.book[1]) if self.book else 0
+        return sum(length for _, length in self.book)
 
     @property
     def size(self) -> int:
         """Bytes of its segment."""
-        return self.head + sum(length for row in self.rows for _, length in row.streams)
+        return self.head + sum(length for row in self.directory for _, length in row.streams)
 
     @property
-    def mappable(self) -> bool:
-        """2.2: stored as it is."""
-        return (
-            self.values == BYTES and all(code == "raw" for codes in self.codes for code in codes) and self.size >= 4096
-        )
+    def aligned(self) -> bool:
+        """2.2: perhaps the words as they are."""
+        return self.size >= 4096 and self.size == self.words * self.word_sizes
 
 
 def stored_positions(t: Tensor, row: Row, n: int, symbols: bytes) -> list[int]:
@@ -173,14 +206,18 @@ def stored_positions(t: Tensor, row: Row, n: int, symbols: bytes) -> list[int]:
 
 def codebooks(t: Tensor, head: bytes) -> list[list[int]]:
     """6.2: the words of each codebook, rotated back."""
-    crc, planes = t.book
-    must(crc == crc32c(head), "6.2", f"the codebooks of {t.name!r} match their CRC-32C")
-    books = ceil_div(t.words, t.group) if t.group else 1
-    rows, at = [], 0
-    for code, length in planes:
-        must(code != "zstd", "6.2", "codebooks are not coded by zstd")
-        rows.append(decode_row(code, books * t.entries, head[at : at + length]))
-        at += length
+    must(not t.book or t.book_crc == crc32c(head), "6.2", f"the codebooks of {t.name!r} match their CRC-32C")
+    books = t.books
+    left, at = list(t.book), 0
+    rows = []
+    for _ in range(t.dtype.word):
+        plane = b""
+        while len(plane) < books * t.entries:
+            code, length = left.pop(0)
+            must(code != "zstd", "6.2", "codebooks are not coded by zstd")
+            plane += decode_row(code, min(ROW_SYMBOLS, books * t.entries - len(plane)), head[at : at + length])
+            at += length
+        rows.append(plane)
     out = []
     for b in range(books):
         word, book = 0, []
@@ -194,8 +231,8 @@ def codebooks(t: Tensor, head: bytes) -> list[list[int]]:
 
 def decode_chunk(t: Tensor, number: int, data: bytes, books: list[list[int]]) -> list[int]:
     """The words of one chunk from its stored bytes."""
-    row, first = t.rows[number], number * t.chunk
-    n = min(t.chunk, t.words - first)
+    row, first = t.directory[number], number * t.chunks
+    n = min(t.chunks, t.words - first)
     must(row.crc == crc32c(data), "4.2", f"chunk {number} of {t.name!r} matches its CRC-32C")
     streams, at = [], 0
     counts = symbol_counts(t.positions, t.values, t.planes, t.dtype.word, n, row)
@@ -217,37 +254,57 @@ def decode_chunk(t: Tensor, number: int, data: bytes, books: list[list[int]]) ->
         value = sum(plane[i] << 8 * j for j, plane in enumerate(streams))
         if t.values == CODEBOOK:
             must(value < t.entries, "6.2", "a cluster index is less than the entries")
-            words[at] = books[(first + at) // t.group if t.group else 0][value]
+            words[at] = books[(first + at) // t.groups if t.groups else 0][value]
         else:
             words[at] = rotate_back(value, t.dtype.word) if t.dtype.rotated else value
     return words
 
 
-def decode_tensor(t: Tensor, segment: bytes) -> np.ndarray:
-    """A tensor from its segment."""
-    books = codebooks(t, segment[: t.head]) if t.book else []
-    words, at = [], t.head
-    for number, row in enumerate(t.rows):
+def decode_tensor(t: Tensor, source: Tensor, segment: bytes) -> np.ndarray:
+    """A tensor from the segment of `source`, which is itself or the one it is the same as."""
+    books = codebooks(source, segment[: source.head]) if source.values == CODEBOOK and source.own else []
+    words, at = [], source.head
+    for number, row in enumerate(source.directory):
         size = sum(length for _, length in row.streams)
-        words += decode_chunk(t, number, segment[at : at + size], books)
+        words += decode_chunk(source, number, segment[at : at + size], books)
         at += size
-    must(t.nonzeros == sum(word != 0 for word in words), "7.2", f"{t.name!r} has as many nonzeros as the index says")
-    raw = b"".join(word.to_bytes(t.dtype.word, "little") for word in words)
+    if source.positions == ALL:
+        counted = sum(word != 0 for word in words)
+    else:
+        counted = sum(row.nonzeros for row in source.directory)
+    must(t.nonzeros == counted, "7.2", f"{t.name!r} has as many nonzeros as the index says")
+    raw = b"".join(word.to_bytes(t.word_sizes, "little") for word in words)
+    must(crc32c(raw) == t.content_crcs, "7.2", f"{t.name!r} decodes to what its CRC-32C says")
+    must(not t.dtype.bits or not any(byte >> t.dtype.bits for byte in raw), "3", "the bits above an element are zero")
     return np.frombuffer(bytearray(raw), numpy_dtype(t.dtype.name)).reshape(t.shape)
 
 
 def check_tensor(t: Tensor) -> None:
-    """4.1 and 6: what goes together."""
-    must(t.chunk % 512 == 0 and 512 <= t.chunk <= 1_048_576, "4.1", "chunks are multiples of 512")
-    must(t.positions in (ALL, BITMAP, *RELATIVE), "6", "positions are 0, 1, 4, 5 or 8")
-    must(t.values in (CODEBOOK, PLANES, BYTES), "6", "values are 0, 1 or 2")
+    """4.1, 6 and 7.2: what goes together, where everything is known."""
+    if not t.known:
+        return
+    elements = 1
+    for n in t.shape:
+        elements *= n
+    must(t.word_sizes == t.dtype.word, "7.2", "the word size is that of the dtype")
+    must(t.words == elements * t.dtype.words, "7.2", "the words are those of the shape")
+    layout = (t.positions, t.values, t.chunks, t.entries, t.groups, t.streams, t.rows, t.book_rows, t.segments)
+    if not t.own:
+        must(not any(layout), "7.2", "a tensor without chunks of its own has no layout")
+        return
+    must(t.chunks % 512 == 0 and 512 <= t.chunks <= 1_048_576, "4.1", "chunks are multiples of 512")
     must(t.values != BYTES or t.positions == ALL, "6", "bytes go with positions `all`")
+    must(t.streams == t.planes + (t.positions != ALL), "7.2", "the streams are those of positions and values")
+    must(t.rows == ceil_div(t.words, t.chunks), "7.2", "the rows are those of the chunks")
+    if t.values == BYTES:
+        must(all(code in ("raw", "zstd") for each in t.codes for code in each), "6", "bytes are raw or zstd")
     if t.values == CODEBOOK:
+        most = 256 if t.dtype.word == 2 else 65_536
+        must(t.dtype.word > 1 and t.entries <= most, "6.2", "codebooks are not too large")
+        must(t.groups % 64 == 0, "6.2", "a group is a multiple of 64")
+        must(t.books * t.entries <= t.words, "6.2", "codebooks have no more entries than the tensor has words")
         must(
-            t.dtype.word > 1 and t.entries <= (256 if t.dtype.word == 2 else 65_536),
-            "6.2",
-            "codebooks are not too large",
+            t.book_rows == t.dtype.word * ceil_div(t.books * t.entries, ROW_SYMBOLS), "6.2", "planes are cut into rows"
         )
-        must(t.group % 64 == 0, "6.2", "a group is a multiple of 64")
     else:
-        must(t.entries == 0 and t.group == 0, "7.2", "entries and groups are zero without codebook")
+        must(t.entries == 0 and t.groups == 0 and t.book_rows == 0, "7.2", "only codebooks have entries and groups")

@@ -35,7 +35,7 @@ constexpr u8 kRaw = 0;
 constexpr u8 kHuffman = 8;
 
 enum class Positions : int { all = 0, bitmap = 1, relative4 = 4, relative5 = 5, relative8 = 8 };
-enum class Values : int { codebook = 0, planes = 1, bytes = 2 };
+enum class Values : int { bytes = 0, planes = 1, codebook = 2 };
 enum class Transform : int { step = 2, exclusive = 3, replace = 4 };  // of files that have a base
 
 // Everything but bytes and directory that it takes to decode a tensor's chunks.

@@ -168,7 +168,7 @@ def test_packing_a_packed_file_again(folder: Path, dcz_: Callable) -> None:
 
 def test_version(dcz_: Callable) -> None:
     run = dcz_("--version")
-    assert run.out == f"dcz {dcz.__version__}, format version 0, kernels {kernels.active().name}\n"
+    assert run.out == f"dcz {dcz.__version__}, format version 1, kernels {kernels.active().name}\n"
     assert (run.code, run.err) == (0, "")
 
 

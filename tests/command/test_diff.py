@@ -132,7 +132,7 @@ def test_every_dtype(folder: Path, dcz_: Callable, code: str) -> None:
     assert dcz_("diff", "x.dcz", "x.dcz", "-q").code == 0
     entry = found(dcz_("diff", "x.dcz", "y.dcz", "--json"))["w"]
     assert (entry["status"], entry["elements"]) == ("values", 1)
-    wide = np.complex128 if code == "C64" else np.float64
+    wide = np.complex128 if code in ("C64", "C128") else np.float64
     with np.errstate(all="ignore"):
         error = float(np.abs(array.astype(wide) - other.astype(wide)).max())
     if math.isfinite(error):

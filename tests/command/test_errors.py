@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import dcz
-from support.forging import with_prelude
+from support.forging import with_trailer
 from support.net import PROTOTXT, SHAPES, encode
 
 WHOLE = dcz.save({"a": np.arange(900), "b": np.random.Generator(np.random.PCG64(1)).random(50)})
@@ -23,7 +23,7 @@ FILES = {
     "text.dcz": b"this is no model",
     "empty.dcz": b"",
     "short.dcz": WHOLE[:-10],
-    "newer.dcz": with_prelude(WHOLE, version=7),
+    "newer.dcz": with_trailer(WHOLE, version=7),
     "flipped.dcz": FLIPPED,
     "net.net": encode(SHAPES)[0],
     "net.prototxt": PROTOTXT.encode(),
@@ -57,7 +57,7 @@ ERRORS = {
     "not a dcz file": (("verify", "text.dcz"), 1, "this is not a dcz file, but a file that begins with"),
     "an empty file": (("inspect", "empty.dcz"), 1, "the file ends after 0 bytes"),
     "a truncated file": (("verify", "short.dcz"), 1, "finish the copy or download"),
-    "a newer version": (("inspect", "newer.dcz"), 1, "format version 7, this dcz reads 0; update dcz"),
+    "a newer version": (("inspect", "newer.dcz"), 1, "format version 7, this dcz reads 1; update dcz"),
     "a flipped byte": (("verify", "flipped.dcz"), 1, "do not match their CRC-32C; fetch the file again"),
     "unpacking a flipped byte": (("unpack", "flipped.dcz", "-o", "new.npz"), 1, "fetch the file again"),
     "packing a flipped byte": (("pack", "flipped.dcz", "new.dcz"), 1, "fetch the file again"),

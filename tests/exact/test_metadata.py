@@ -132,7 +132,7 @@ def test_too_deep_and_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LimitError, match="nested deeper than 16"):
         dcz.save({}, metadata={"k": circle})
     monkeypatch.setattr(limits, "MAX_METADATA_BYTES", 100)
-    with pytest.raises(LimitError, match="metadata: 104 bytes are more than 100; store a tensor instead"):
+    with pytest.raises(LimitError, match="metadata: 104 bytes; the limit is 100; store a tensor instead"):
         dcz.save({}, metadata={"k": b"x" * 99})
 
 

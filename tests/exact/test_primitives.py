@@ -38,7 +38,7 @@ SIZES = st.one_of(
 
 
 def words_of(seed: int, n: int, word: int, density: float, distinct: int, pattern: str) -> np.ndarray:
-    dtype = Dtype("", "", word, 1, False)
+    dtype = Dtype("", "", word, 1, False, 8 * word)
     return make_words(seed, dtype, n, density, distinct, pattern).view(np.uint8)
 
 

@@ -72,7 +72,7 @@ def test_small_and_empty_shapes(code: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("code", CODES)
 def test_every_bit_pattern_of_a_byte_and_of_two(code: str) -> None:
     dtype = DTYPES[code]
-    words = np.arange(1 << min(16, 8 * dtype.word), dtype=f"<u{dtype.word}")
+    words = np.arange(1 << min(16, dtype.bits), dtype=f"<u{dtype.word}")
     words <<= np.array(8 * dtype.word - min(16, 8 * dtype.word), words.dtype)  # the highest bits: exponents, signs
     array = words.view(dtype.numpy())
     for profile in ("auto", "csr", "dense"):

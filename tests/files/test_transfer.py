@@ -77,7 +77,7 @@ def test_a_source_that_breaks_midway(tmp_path: Path, target: str) -> None:
     """What was there before stays, and nothing else is left."""
     tensors = {"a": TENSORS["b"]} if target == "b.npy" else TENSORS
     data = bytearray(dcz.save(tensors))
-    data[64] ^= 1
+    data[8] ^= 1
     (tmp_path / "a.dcz").write_bytes(data)
     (tmp_path / target).write_bytes(b"before")
     with open_model(tmp_path / "a.dcz") as model, pytest.raises(DczError):

@@ -146,7 +146,7 @@ def test_a_file_object_that_gives_too_much() -> None:
         def read(self, size: int | None = -1, /) -> bytes:
             return super().read(size + 1 if size else size)
 
-    with pytest.raises(DczError, match=r"read\(64\) returned 65 bytes"):
+    with pytest.raises(DczError, match=r"read\(\d+\) returned \d+ bytes"):
         dcz.load_file(Generous(DATA))
 
 

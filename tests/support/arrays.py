@@ -65,7 +65,7 @@ def make_words(seed: int, dtype: Dtype, words: int, density: float, distinct: in
     chosen = pool[index]
     if density < 1:
         chosen[rng.random(words) >= density] = 0
-    return chosen
+    return chosen & chosen.dtype.type((1 << dtype.bits) - 1)
 
 
 def make_array(

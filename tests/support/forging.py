@@ -12,7 +12,6 @@ import zstandard
 
 from dcz import kernels
 from dcz.format import index, integers, prelude, trailer
-from dcz.format.prelude import Features
 from dcz.tensor import chunking, encode, to_words
 from support.arrays import make_array
 from support.layouts import Stored, encodings, in_layout, stored, with_frames
@@ -24,15 +23,14 @@ def crc(data: bytes) -> int:
 
 def plain_index(tensors: Mapping[str, Stored]) -> dict:
     """The index of these tensors, before it is packed."""
-    records = [index.Record(name, e.dtype, e.shape, e.nonzeros, e.layout) for name, e in tensors.items()]
-    return index.flatten(records, {}, {})
+    return index.flatten([each.record(name) for name, each in tensors.items()], {}, {})
 
 
 def segments(tensors: Mapping[str, Stored]) -> bytes:
     """Prelude and segments, each where the index will look for it."""
-    out = bytearray(prelude.pack(Features()))
+    out = bytearray(prelude.MAGIC)
     for each in tensors.values():
-        out += bytes(index.aligned(len(out), len(each.segment), each.layout.mappable) - len(out))
+        out += bytes(index.aligned(len(out), len(each.segment), each.words * each.dtype.word) - len(out))
         out += each.segment
     return bytes(out)
 
@@ -41,11 +39,13 @@ def compressed(raw: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=3, write_content_size=True).compress(raw)
 
 
-def finish(front: bytes, raw: bytes, stored_index: bytes | None = None) -> bytes:
-    """Prelude and segments, an index of these bytes, and a trailer that fits them."""
+def finish(
+    front: bytes, raw: bytes, stored_index: bytes | None = None, features: int = 0, is_raw: bool = False
+) -> bytes:
+    """Magic and segments, an index of these bytes, and a trailer that fits them."""
     stored_index = compressed(raw) if stored_index is None else stored_index
-    length = len(front) + len(stored_index) + trailer.SIZE
-    return front + stored_index + trailer.Trailer(length, len(stored_index), len(raw), crc(stored_index)).pack()
+    end = trailer.Trailer.of(len(front), features, stored_index, len(raw), not is_raw)
+    return front + stored_index + end.pack()
 
 
 def encoded(plain: dict) -> bytes:
@@ -58,33 +58,26 @@ def encoded(plain: dict) -> bytes:
     return msgpack.packb(out, use_bin_type=True)
 
 
-def forge(tensors: Mapping[str, Stored], edit: Callable[[dict], object] = lambda index: None) -> bytes:
-    """A file of these tensors, its index changed by `edit`."""
+def forge(
+    tensors: Mapping[str, Stored],
+    edit: Callable[[dict], object] = lambda index: None,
+    features: int = 0,
+    raw: bool = False,
+) -> bytes:
+    """A file of these tensors, its index changed by `edit` and stored `raw` or compressed."""
     plain = plain_index(tensors)
     edit(plain)
-    return finish(segments(tensors), encoded(plain))
-
-
-def with_prelude(data: bytes, **changes: object) -> bytes:
-    """The same file with another prelude, its checksum right: version, must_understand, may_ignore, reserved."""
-    fields = {"version": prelude.FORMAT_VERSION, "must_understand": 0, "may_ignore": 0, "reserved": 0, **changes}
-    head = struct.pack(
-        "<8sIIQQ28s",
-        prelude.MAGIC,
-        fields["version"],
-        0,
-        fields["must_understand"],
-        fields["may_ignore"],
-        bytes([fields["reserved"]] * 28),
-    )
-    return head + struct.pack("<I", crc(head)) + data[prelude.SIZE :]
+    index_ = encoded(plain)
+    return finish(segments(tensors), index_, index_ if raw else None, features, raw)
 
 
 def with_trailer(data: bytes, **changes: int) -> bytes:
     """The same file with another trailer, its checksum right."""
-    names = ("file_length", "index_stored", "index_bytes", "index_crc32c", "version", "reserved")
-    fields = dict(zip(names, struct.unpack("<QIIIHH", data[-trailer.SIZE : -8])))
-    head = struct.pack("<QIIIHH", *{**fields, **changes}.values())
+    names = (
+        "file_length", "features", "index_stored", "index_bytes", "index_crc32c", "version", "coder", "reserved",
+    )  # fmt: skip
+    fields = dict(zip(names, struct.unpack("<QQIIIHBB", data[-trailer.SIZE : -8])))
+    head = struct.pack("<QQIIIHBB", *{**fields, **changes}.values())
     return data[: -trailer.SIZE] + head + struct.pack("<I4s", crc(head), trailer.MAGIC)
 
 
@@ -107,5 +100,5 @@ def zoo() -> dict[str, Stored]:
         words = to_words(array, name)
         encoded = encode(words)
         segment = b"".join(part.tobytes() for part in encoded.parts())
-        out[name] = Stored(words.dtype, words.shape, encoded.nonzeros, encoded.layout(), segment)
+        out[name] = Stored(words.dtype, words.shape, encoded.nonzeros, encoded.layout(), segment, crc(words.data))
     return out

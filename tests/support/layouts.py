@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from dcz import kernels
 from dcz.dtypes import Dtype
 from dcz.entropy import coding, zstd
 from dcz.entropy.code import ZSTD_CODE
+from dcz.format.records import Record
 from dcz.kernels.interface import U8
 from dcz.tensor import Layout, to_words
 from dcz.tensor.choose import Encoding, as_it_is, candidates
@@ -26,6 +29,16 @@ class Stored:
     nonzeros: int
     layout: Layout
     segment: bytes
+    content_crc: int
+
+    @property
+    def words(self) -> int:
+        """How many it has."""
+        return math.prod(self.shape) * self.dtype.words
+
+    def record(self, name: str) -> Record:
+        """What the index says of it under this name."""
+        return Record.of(name, self.dtype, self.shape, self.words, self.nonzeros, self.content_crc, self.layout)
 
     @property
     def kind(self) -> str:
@@ -50,7 +63,8 @@ def stored(array: np.ndarray, encoding: Encoding) -> Stored:
     words = to_words(array, "w")
     layout, parts = write(encoding)
     nonzeros = Analysis(words).nonzeros
-    return Stored(words.dtype, words.shape, nonzeros, layout, b"".join(part.tobytes() for part in parts))
+    segment = b"".join(part.tobytes() for part in parts)
+    return Stored(words.dtype, words.shape, nonzeros, layout, segment, kernels.active().crc32c(words.data))
 
 
 def with_frames(encoding: Encoding) -> Encoding:

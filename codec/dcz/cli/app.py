@@ -34,7 +34,7 @@ app.command()(compare.compare)
 def _version(value: bool) -> None:
     if value:
         from dcz import kernels
-        from dcz.format.prelude import FORMAT_VERSION
+        from dcz.format.trailer import FORMAT_VERSION
         from dcz.version import __version__
 
         streams.say(f"dcz {__version__}, format version {FORMAT_VERSION}, kernels {kernels.active().name}")

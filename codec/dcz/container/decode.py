@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from dcz import kernels
 from dcz.entropy import zstd
 from dcz.errors import ChecksumError, DczError, FormatError
-from dcz.format.columns import ROW_HEAD, Columns
+from dcz.format.columns import Columns
+from dcz.format.directory import ROW_HEAD
 from dcz.kernels import Columns as KernelColumns
 from dcz.kernels.interface import JOB_FIELDS, U8, KernelError, Status
 from dcz.tensor.layout import VALUES
+from dcz.tensor.words import fits
 
 REASONS = {
     Status.CODE: "a stream's code lengths form no complete prefix code",
@@ -41,7 +43,7 @@ class Decoder:
             ("planes", c.planes), ("weights", c.weights), ("chunk", c.chunk), ("entries", c.entries),
             ("group", np.where(c.group > 0, c.group, np.maximum(c.weights, 1))), ("rows", c.row_at),
             ("count", c.chunks), ("streams", c.stream_at), ("numbers", c.number_at),
-            ("book", np.where(c.values == VALUES["codebook"], c.book_at, -1)), ("size", c.stored),
+            ("book", np.where(c.book_rows > 0, c.book_at, -1)), ("size", c.stored),
         ):  # fmt: skip
             self._jobs[:, _FIELD[name]] = column
         self._words: dict[int, U8] = {}
@@ -69,7 +71,7 @@ class Decoder:
 
     def prepared(self, t: int) -> bool:
         """Whether a tensor's codebooks are decoded, or it has none."""
-        return t in self._words or bool(self.columns.values[t] != VALUES["codebook"])
+        return t in self._words or not self.columns.book_rows[t]
 
     def prepare(self, t: int, head: U8) -> None:
         """Decodes a tensor's codebooks from the first `columns.head[t]` bytes of its segment, once for all of
@@ -88,6 +90,8 @@ class Decoder:
     def codebook(self, t: int) -> NDArray:
         """The words of a tensor's codebooks, shape (codebooks, entries), once `prepare` has been called."""
         c = self.columns
+        if not c.book_rows[t]:  # no word is stored
+            return np.zeros((int(c.books[t]), 0), f"<u{c.word[t]}")
         return self._words[t].view(f"<u{c.word[t]}").reshape(int(c.books[t]), int(c.entries[t]))
 
     def decode_part(self, t: int, first: int, last: int, data: U8, out: U8, stream: bool = False) -> None:
@@ -117,11 +121,18 @@ class Decoder:
         if not self.columns.inflated.isdisjoint(tensors):
             for number, t in enumerate(tensors):
                 self._run_inflated(jobs[number], t, words, data, out[number])
-            return
-        try:
-            kernels.active().run_jobs(jobs, self.columns.kernel, words, data, out)
-        except KernelError as error:
-            raise self._explain(error, tensors[error.job]) from None
+        else:
+            try:
+                kernels.active().run_jobs(jobs, self.columns.kernel, words, data, out)
+            except KernelError as error:
+                raise self._explain(error, tensors[error.job]) from None
+        for t, decoded in zip(tensors, out):
+            dtype = self.columns.dtypes[t]
+            if dtype.bits < 8 and not fits(decoded, dtype):
+                raise FormatError(
+                    f"tensor {self.columns.names[t]!r}: {dtype.code} has {dtype.bits} bits an element, but bits above "
+                    "them are set; the file was not written by a correct encoder"
+                )
 
     def _run_inflated(self, job: NDArray[np.int64], t: int, words: U8, data: U8, out: U8) -> None:
         """A job of a tensor with zstd streams, chunk by chunk, so that no more than a chunk is decompressed at a time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import BinaryIO
 
 import numpy as np
@@ -12,10 +13,10 @@ from dcz import kernels
 from dcz.container.bounds import Bound
 from dcz.container.decode import Decoder
 from dcz.container.threads import each
-from dcz.errors import ChecksumError, DczError, FormatError, locating
+from dcz.errors import ChecksumError, DczError, FormatError, UnsupportedError, locating
 from dcz.format import index, prelude
-from dcz.format.columns import I64
 from dcz.format.index import Entry
+from dcz.format.integers import I64
 from dcz.format.trailer import SIZE as TRAILER_SIZE
 from dcz.format.trailer import Trailer
 from dcz.io.sources import Source, open_source, read
@@ -57,25 +58,23 @@ class OpenFile:
             raise
 
     def _open(self) -> index.Index:
-        """Reads the tail, and what it lacks of the index; of a remote file's prelude nothing else tells, so there
-        it waits for who reads the first segment or everything."""
+        """Reads the tail, and what it lacks of the index. The first bytes of a remote file tell nothing but that it
+        is a dcz file: they are read with the first segment."""
         size = self.source.size
         start = max(0, size - _TAIL)
-        features = None
-        if start and not self.source.remote:
-            features = prelude.parse(read(self.source, 0, prelude.SIZE))
         tail = read(self.source, start, size - start)
         if self.source.remote:
             from dcz.io.remote import Remembering
 
             self.source = Remembering(self.source, start, tail)
         if not start:
-            features = prelude.parse(tail[: prelude.SIZE])
+            self.check_prelude(tail[:16])
+        elif not self.source.remote:
+            self.check_prelude()
         try:
             trailer = Trailer.parse(tail, size)
         except DczError:
-            if features is None:  # perhaps no dcz file at all, which the prelude says better
-                prelude.parse(read(self.source, 0, prelude.SIZE))
+            self.check_prelude()  # perhaps no dcz file at all, which the first bytes say better
             raise
         offset = trailer.index_offset
         stored = tail[max(0, offset - start) : len(tail) - TRAILER_SIZE]
@@ -83,32 +82,50 @@ class OpenFile:
             stored = np.concatenate([read(self.source, offset, min(start, size - TRAILER_SIZE) - offset), stored])
         if kernels.active().crc32c(stored) != trailer.index_crc32c:
             raise ChecksumError("index: does not match its CRC-32C; fetch the file again")
-        found = index.parse(stored.tobytes(), trailer.index_bytes, offset)
-        if features is not None:
-            self._check_features(features, found.features)
-        return found
-
-    def _check_features(self, features: prelude.Features, expected: prelude.Features) -> None:
-        if expected != features:
-            raise FormatError("index: its feature bits are not those of the prelude")
-        self._checked = True
+        return index.parse(stored.tobytes(), trailer)
 
     def check_prelude(self, data: U8 | None = None) -> None:
-        """The first bytes of a file, where opening it has not read them."""
+        """The first bytes of a file, unless they have been checked."""
         if not self._checked:
-            data = read(self.source, 0, prelude.SIZE) if data is None else data
-            self._check_features(prelude.parse(data), self.index.features)
+            prelude.check(read(self.source, 0, min(self.source.size, 16)) if data is None else data)
+            self._checked = True
 
     def entry(self, name: str) -> Entry:
         """The index's entry of a tensor or alias; `KeyError` where there is none."""
+        entry = self.listed(name)
+        reason = self.unsupported(name)
+        if reason is not None:
+            raise UnsupportedError(reason)
+        return entry
+
+    def every(self) -> dict[str, Entry]:
+        """The entries of all tensors; refuses a file with any that this version cannot decode."""
+        c = self.index.columns
+        if c.unknown or np.count_nonzero(c.transforms):
+            for name in self.index.entries:
+                self.entry(name)
+        return self.index.entries.all()
+
+    def listed(self, name: str) -> Entry:
+        """The same also of a tensor that this version cannot decode."""
         if self._closed:
             raise DczError("the reader is closed; open the file again")
         entries = self.index.entries
-        found = entries.get(self.index.aliases.get(name, name))
-        if found is None:
-            some = ", ".join([*entries, *self.index.aliases][:8])
+        found = self.index.aliases.get(name, name)
+        if found not in entries:
+            some = ", ".join(islice(chain(entries, self.index.aliases), 8))
             raise KeyError(f"no tensor {name!r} among the {len(entries) + len(self.index.aliases)} of the file: {some}")
-        return found
+        return entries[found]
+
+    def unsupported(self, name: str) -> str | None:
+        """Why this version cannot decode a tensor; None where it can."""
+        c = self.index.columns
+        t = self.index.entries.numbers[self.index.aliases.get(name, name)]
+        if t in c.unknown:
+            return f"tensor {name!r} {c.unknown[t]}, which this version of dcz does not know; update dcz"
+        if c.transforms[c.source[t]]:
+            return f"tensor {name!r} is stored as a difference to {c.base_name(int(c.source[t]))!r} of a base; name the base"
+        return None
 
     def lead(self, entry: Entry) -> int:
         """Bytes in front of a segment that nobody else reads: padding, and the prelude before the first."""

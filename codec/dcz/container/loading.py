@@ -30,7 +30,7 @@ def load(
 ) -> dict[str, NDArray]:
     """Tensors of an open file by name; arguments and errors as in `dcz.load_file`."""
     everything = names is None
-    entries = dict(store.index.entries) if everything else {}
+    entries = store.every() if everything else {}
     entries.update((name, store.entry(name)) for name in (store.index.aliases if names is None else names))
     owners = {entry.name: entry for entry in entries.values()}
     total = sum(entry.nbytes for entry in owners.values())

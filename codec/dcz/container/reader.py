@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """What is known of a tensor without reading it: `dtype` is safetensors' code, `words` the numbers it is
+    """What is known of a tensor without reading it: `dtype` is its code (SPEC 2), `words` the numbers it is
     made of (two to a complex element), `nonzeros` those whose bits are not all zero, `stored` the bytes of
-    its segment, `nbytes` those of the decoded array, `layout` how it is stored."""
+    its segment, `nbytes` those of the decoded array, `layout` how it is stored, `metadata` what the file says about it.
+
+    `same_as` names the tensor whose segment holds the words of this one, which then has none of its own. `unsupported`
+    says why this version cannot decode the tensor; then the layout is None. Both are None for most tensors.
+    `content_crc32c` is the CRC-32C of the decoded words."""
 
     name: str
     dtype: str
@@ -39,7 +43,11 @@ class TensorInfo:
     nonzeros: int
     stored: int
     nbytes: int
-    layout: Layout
+    layout: Layout | None
+    metadata: Mapping[str, object]
+    same_as: str | None
+    unsupported: str | None
+    content_crc32c: int
 
 
 class Reader(Mapping[str, NDArray]):
@@ -113,9 +121,14 @@ class Reader(Mapping[str, NDArray]):
 
     def info(self, name: str) -> TensorInfo:
         """Shape, dtype and layout of a tensor, without reading it."""
-        e = self._store.entry(name)
-        layout = self._index.columns.layout(e.number)
-        return TensorInfo(e.name, e.dtype.code, e.shape, e.words, e.nonzeros, e.size, e.nbytes, layout)
+        e, c = self._store.listed(name), self._index.columns
+        t = self._index.entries.numbers[e.name]
+        same_as = c.names[e.number] if e.number != t else None
+        return TensorInfo(
+            e.name, e.dtype.code, e.shape, e.words, e.nonzeros, 0 if same_as else e.size, e.nbytes, c.layout(t),
+            MappingProxyType(self._index.tensor_metadata.get(e.name, {})), same_as, self._store.unsupported(name),
+            int(c.content_crcs[t]),
+        )  # fmt: skip
 
     # -- tensors
 

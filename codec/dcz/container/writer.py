@@ -15,9 +15,6 @@ from dcz.container.threads import pool, thread_count
 from dcz.errors import DczError
 from dcz.format import index, prelude
 from dcz.format import metadata as typed
-from dcz.format.prelude import Features
-from dcz.format.trailer import SIZE as TRAILER_SIZE
-from dcz.format.trailer import Trailer
 from dcz.io.sinks import open_sink
 from dcz.io.targets import check_target
 from dcz.kernels.interface import U8
@@ -66,7 +63,7 @@ class Writer:
         self._sink = open_sink(file)
         self._done = False
         self._offset = 0
-        self._guarded(lambda: self._write(prelude.pack(Features())))
+        self._guarded(lambda: self._write(prelude.MAGIC))
 
     def add(self, name: str, array: np.ndarray | np.generic) -> Layout:
         """Stores one tensor, bit for bit, and returns how.
@@ -77,7 +74,7 @@ class Writer:
         words = to_words(array, name)
         index.check_shape(list(words.shape), words.dtype, name)
         encoded = encode(words, self._profile, self._pool)
-        offset = index.aligned(self._offset, encoded.stored, encoded.mappable)
+        offset = index.aligned(self._offset, encoded.stored, len(words.data))
 
         def write() -> None:
             self._write(bytes(offset - self._offset))
@@ -86,7 +83,9 @@ class Writer:
 
         self._guarded(write)
         layout = encoded.layout()
-        self._tensors[name] = index.Record(name, words.dtype, words.shape, encoded.nonzeros, layout)
+        self._tensors[name] = index.Record.of(
+            name, words.dtype, words.shape, words.count, encoded.nonzeros, kernels.active().crc32c(words.data), layout
+        )
         return layout
 
     def alias(self, name: str, target: str) -> None:
@@ -104,9 +103,8 @@ class Writer:
             return
 
         def finish() -> None:
-            stored, size = index.pack(list(self._tensors.values()), self._aliases, self._metadata)
-            crc = kernels.active().crc32c(np.frombuffer(stored, np.uint8))
-            trailer = Trailer(self._offset + len(stored) + TRAILER_SIZE, len(stored), size, crc)
+            plain = index.flatten(list(self._tensors.values()), self._aliases, self._metadata)
+            stored, trailer = index.pack(plain, self._offset, 0)
             self._write(stored)
             self._write(trailer.pack())
             self._sink.publish()

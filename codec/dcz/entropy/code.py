@@ -83,16 +83,12 @@ _NAMED_RECORDS = {plain: (code.record, -(code.kind in ("raw", "zstd"))) for plai
 _HUFFMAN_BYTE = bytes((HUFFMAN,))
 
 
-def record_of(plain: object) -> tuple[bytes, int]:
+def record_of(plain: str | bytes) -> tuple[bytes, int] | None:
     """The record of a code as it stands in the index, whose lengths may yet be no code; and for a Huffman code
-    one more than its highest symbol, for raw and zstd -1, for packed 0."""
+    one more than its highest symbol, for raw and zstd -1, for packed 0. None for a name that is unknown here."""
     if type(plain) is bytes:
         n = len(plain)
         if not 0 < n <= 128 or plain[-1] == 0:
             raise FormatError(f"index: codes: code lengths take 1 to 128 bytes without trailing zeros, found {n}")
         return _HUFFMAN_BYTE + plain.ljust(CODE_RECORD - 1, b"\0"), 2 * n - (plain[-1] < 16)
-    record = _NAMED_RECORDS.get(plain)
-    if record is None:
-        allowed = ", ".join(map(str, _NAMED))
-        raise FormatError(f"index: codes: unknown code {plain!r:.80}; allowed are {allowed} and code lengths")
-    return record
+    return _NAMED_RECORDS.get(plain)

@@ -2,138 +2,143 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import msgpack
-import numpy as np
 import zstandard
 
-from dcz import dtypes, limits
+from dcz import limits
 from dcz.dtypes import Dtype
 from dcz.entropy import zstd
 from dcz.errors import FormatError, LimitError
-from dcz.format import columns, integers
+from dcz.format import columns, integers, records
 from dcz.format import metadata as typed
 from dcz.format.directory import ROW_HEAD, check_size
-from dcz.format.prelude import SIZE as PRELUDE_SIZE
-from dcz.format.prelude import Features
-from dcz.tensor import Layout
+from dcz.format.entries import Entries, Entry, aligned
+from dcz.format.records import Record
+from dcz.format.trailer import HAS_BASE, RAW_INDEX, ZSTD_INDEX, Trailer
 
-# A tensor stored as it is starts on a cache line, so that it can be mapped; small and coded ones need not.
-ALIGNMENT, MAPPED_BYTES = 64, 4096
+__all__ = [
+    "Entries",
+    "Entry",
+    "Index",
+    "Record",
+    "aligned",
+    "check_name",
+    "check_shape",
+    "encode",
+    "flatten",
+    "pack",
+    "parse",
+]
 
-_KEYS = ("must_understand", "may_ignore", "names", "dtypes", "shapes", "nonzeros", *columns.KEYS, "aliases", "metadata")
-INTEGERS = columns.INTEGERS | {"nonzeros"}
+_MAPS = ("aliases", "metadata", "tensor_metadata", "extensions")
+INTEGERS = columns.INTEGERS
 
 
-def aligned(offset: int, size: int, mappable: bool) -> int:
-    """Where a segment of `size` bytes begins that comes after `offset`."""
-    return -(-offset // ALIGNMENT) * ALIGNMENT if mappable and size >= MAPPED_BYTES else offset
-
-
-class Entry(NamedTuple):
-    """One tensor: its `number` in the file, how many of its words are not zero, its bytes when decoded, and its
-    segment with the bytes of padding in front of it."""
-
-    number: int
-    name: str
-    dtype: Dtype
-    shape: tuple[int, ...]
-    words: int
-    nonzeros: int
-    nbytes: int
-    size: int
-    offset: int
-    padding: int
+def keys(has_base: bool) -> tuple[str, ...]:
+    """The keys of an index, in their order."""
+    return ("names", *columns.KEYS, *(columns.DELTA_KEYS if has_base else ()), *_MAPS)
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Tensors in the order of their segments, their layouts, second names of some, and metadata."""
+    """Tensors in the order of their segments, their layouts, second names of some, the file's metadata and that of
+    tensors, and what else the file says to whoever understands it (`extensions`)."""
 
-    entries: dict[str, Entry]
+    entries: Entries
     columns: columns.Columns
     aliases: dict[str, str]
     metadata: dict[str, object]
-    features: Features = field(default_factory=Features)
+    tensor_metadata: dict[str, dict[str, object]]
+    extensions: dict[str, object]
+    features: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A tensor that has been written, for the index."""
-
-    name: str
-    dtype: Dtype
-    shape: tuple[int, ...]
-    nonzeros: int
-    layout: Layout
-
-
-def flatten(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> dict[str, object]:
+def flatten(
+    stored: Sequence[Record],
+    aliases: Mapping[str, str],
+    metadata: Mapping[str, object],
+    extensions: Mapping[str, object] | None = None,
+    has_base: bool = False,
+) -> dict[str, object]:
     """The index as the map that is stored, its columns of integers as lists."""
-    return {
-        "must_understand": 0,
-        "may_ignore": 0,
-        "names": [record.name for record in records],
-        "dtypes": [record.dtype.code for record in records],
-        "shapes": [list(record.shape) for record in records],
-        "nonzeros": [record.nonzeros for record in records],
-        **columns.flatten([record.layout for record in records]),
+    found = {
+        "names": [record.name for record in stored],
+        **records.flatten(stored, has_base),
         "aliases": {name: aliases[name] for name in sorted(aliases)},
         "metadata": metadata,
+        "tensor_metadata": {r.name: r.metadata for r in sorted(stored, key=lambda r: r.name) if r.metadata},
+        "extensions": extensions or {},
     }
+    return {key: found[key] for key in keys(has_base)}
 
 
-def pack(records: list[Record], aliases: dict[str, str], metadata: dict[str, object]) -> tuple[bytes, int]:
-    """The index as stored, and its length before compression."""
-    plain = flatten(records, aliases, metadata)
+def pack(plain: dict[str, object], offset: int, features: int, portable: bool = False) -> tuple[bytes, Trailer]:
+    """The index of segments that end at `offset`, as stored, and the trailer that goes with it. Everything that
+    reading checks is checked here too, so that what no reader takes is never published. `portable` stores the index
+    uncompressed."""
     check_size(ROW_HEAD * len(plain["row_crcs"]) + 2 * len(plain["row_codes"]))
     raw = encode(plain)
     if len(raw) > limits.MAX_INDEX_BYTES:
-        raise LimitError(f"index: {len(raw)} bytes are more than {limits.MAX_INDEX_BYTES}; split the model into shards")
-    _unpack(raw)  # whoever writes a file that no reader takes should know now
-    level = 19 if len(raw) < 1 << 20 else 9
-    return zstandard.ZstdCompressor(level=level, write_content_size=True).compress(raw), len(raw)
+        raise LimitError(f"index: {len(raw)} bytes; the limit is {limits.MAX_INDEX_BYTES}; split the model into shards")
+    stored = raw
+    if not portable:
+        level = 19 if len(raw) < 1 << 20 else 9
+        stored = zstandard.ZstdCompressor(level=level, write_content_size=True).compress(raw)
+    if not portable and len(raw) > limits.index_bytes_for(offset + len(stored)):
+        stored, portable = raw, True
+    trailer = Trailer.of(offset, features, stored, len(raw), RAW_INDEX if portable else ZSTD_INDEX)
+    trailer.check_index()
+    _parse(raw, offset, features)
+    return stored, trailer
 
 
-def encode(plain: dict[str, object]) -> bytes:
+def encode(plain: Mapping[str, object]) -> bytes:
     """That map as msgpack."""
     stored = {key: integers.pack(value) if key in INTEGERS else value for key, value in plain.items()}
     return msgpack.packb(stored, use_bin_type=True)
 
 
-def parse(stored: bytes, size: int, end: int) -> Index:
-    """The index from its stored bytes, `size` long when decompressed, for segments that end at `end`."""
-    plain = _unpack(zstd.decompress(stored, size, "index"))
-    if tuple(plain) != _KEYS:
-        raise FormatError(f"index: expected the keys {', '.join(_KEYS)}, found {list(plain)!r:.200}")
-    features = Features(*(_feature(plain[key], key) for key in _KEYS[:2]))
-    features.check()
-    names = _names(plain["names"])
-    dtypes_ = _dtypes(plain["dtypes"], names)
-    shapes, words = _shapes(plain["shapes"], names, dtypes_)
-    found = columns.parse(plain, names, dtypes_, words)
-    nonzeros = integers.unpack(plain["nonzeros"], len(names), 0, limits.MAX_WORDS, "nonzeros")
-    _check_nonzeros(nonzeros, found)
-    entries = _entries(found, shapes, nonzeros.tolist(), end)
-    aliases = _aliases(plain["aliases"], entries)
-    if type(plain["metadata"]) is not dict:
-        raise FormatError("metadata: expected a map")
-    typed.check(plain["metadata"], "metadata")
-    return Index(entries, found, aliases, plain["metadata"], features)
+def parse(stored: bytes, trailer: Trailer) -> Index:
+    """The index from its stored bytes, which match the trailer."""
+    raw = stored
+    if trailer.index_coder == ZSTD_INDEX:
+        raw = zstd.decompress(stored, trailer.index_bytes, "index")
+    return _parse(raw, trailer.index_offset, trailer.features)
+
+
+def _parse(raw: bytes, end: int, features: int) -> Index:
+    """The index of segments that end at `end`."""
+    plain = _unpack(raw)
+    expected = keys(bool(features & HAS_BASE))
+    if tuple(plain) != expected:
+        raise FormatError(f"index: expected the keys {', '.join(expected)}, found {list(plain)!r:.200}")
+    numbers = _names(plain["names"])
+    found = columns.parse(plain, plain["names"])
+    entries = Entries(found, numbers, end)
+    aliases = _aliases(plain["aliases"], numbers)
+    typed.check_size(plain["metadata"], plain["tensor_metadata"], plain["extensions"])
+    typed.check_map(plain["metadata"], "metadata")
+    typed.check_map(plain["tensor_metadata"], "tensor_metadata")
+    for name, value in plain["tensor_metadata"].items():
+        if name not in numbers:
+            raise FormatError(f"tensor_metadata: {name!r:.80} is not a tensor of the file")
+        if type(value) is not dict or not value:
+            raise FormatError(f"tensor_metadata: {name!r:.80}: expected a map that is not empty")
+    typed.check_map(plain["extensions"], "extensions")
+    return Index(entries, found, aliases, plain["metadata"], plain["tensor_metadata"], plain["extensions"], features)
 
 
 def _unpack(raw: bytes) -> dict:
-    count = 0
+    count, most = 0, limits.containers_for(len(raw))
 
     def counted(container: object) -> object:
         nonlocal count
         count += 1
-        if count > limits.MAX_INDEX_CONTAINERS:
-            raise LimitError(
-                f"index: more than {limits.MAX_INDEX_CONTAINERS} lists and maps; split the model into shards"
-            )
+        if count > most:
+            raise LimitError(f"index: more than {most} lists and maps; split the model into shards")
         return container
 
     try:
@@ -142,7 +147,7 @@ def _unpack(raw: bytes) -> dict:
     except LimitError:
         raise
     except (ValueError, TypeError, RecursionError, OverflowError, msgpack.exceptions.UnpackException) as error:
-        raise FormatError(f"index: no valid msgpack ({error!r:.120})") from None
+        raise FormatError(f"index: not valid msgpack ({error!r:.120})") from None
     if canonical != raw:
         raise FormatError("index: not canonical msgpack: a number or length is not in its shortest form")
     if type(plain) is not dict:
@@ -150,33 +155,20 @@ def _unpack(raw: bytes) -> dict:
     return plain
 
 
-def _feature(value: object, name: str) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 64:
-        raise FormatError(f"index: {name}: expected 64 bits, found {value!r:.80}")
-    return value
-
-
-def _names(plain: object) -> list[str]:
+def _names(plain: object) -> dict[str, int]:
+    """The numbers of the names."""
     if type(plain) is not list:
         raise FormatError("index: names: expected a list")
     if len(plain) > limits.MAX_TENSORS:
-        raise LimitError(f"index: {len(plain)} tensors are more than {limits.MAX_TENSORS}")
+        raise LimitError(f"index: {len(plain)} tensors; the limit is {limits.MAX_TENSORS}; split the model into shards")
     for i, name in enumerate(plain):
         if type(name) is not str or not _short(name):
             check_name(name, f"index: names[{i}]", FormatError)
-    if len(set(plain)) != len(plain):
-        twice = next(name for name in plain if plain.count(name) > 1)
+    numbers = dict(zip(plain, range(len(plain))))
+    if len(numbers) != len(plain):
+        twice = next(name for i, name in enumerate(plain) if numbers[name] != i)
         raise FormatError(f"index: tensor {twice!r:.200} is there twice")
-    return plain
-
-
-def _dtypes(plain: object, names: list[str]) -> list[Dtype]:
-    if type(plain) is not list or len(plain) != len(names):
-        raise FormatError(f"index: dtypes: expected a list of {len(names)}")
-    try:
-        return [dtypes.DTYPES[code] for code in plain]
-    except (KeyError, TypeError):
-        return [dtypes.by_code(code, f"tensor {name!r}") for code, name in zip(plain, names)]
+    return numbers
 
 
 def check_name(name: object, where: str, error: type[Exception]) -> None:
@@ -198,24 +190,12 @@ def _short(name: str) -> bool:
     return len(name) * 4 <= limits.MAX_NAME_BYTES and name.isascii()
 
 
-def _shapes(plain: object, names: list[str], dtypes_: list[Dtype]) -> tuple[list[tuple[int, ...]], list[int]]:
-    """Shapes, and how many words each tensor has."""
-    if type(plain) is not list or len(plain) != len(names):
-        raise FormatError(f"index: shapes: expected a list of {len(names)}")
-    words = [check_shape(shape, dtype, name) for name, shape, dtype in zip(names, plain, dtypes_)]
-    return list(map(tuple, plain)), words
-
-
-def check_shape(shape: object, dtype: Dtype, name: str) -> int:
-    """How many words a shape, a list, makes; all sizes that come of it fit 64-bit integers."""
-    if type(shape) is not list:
-        raise FormatError(f"tensor {name!r}: shape: expected lengths, found {shape!r:.80}")
+def check_shape(shape: Sequence[int], dtype: Dtype, name: str) -> int:
+    """How many words a shape makes; all sizes that come of it fit 64-bit integers."""
     if len(shape) > limits.MAX_DIMENSIONS:
-        raise LimitError(f"tensor {name!r}: {len(shape)} dimensions are more than {limits.MAX_DIMENSIONS}")
+        raise LimitError(f"tensor {name!r}: {len(shape)} dimensions; the limit is {limits.MAX_DIMENSIONS}")
     bound = total = dtype.words
     for n in shape:  # the product of the nonzero lengths bounds every intermediate size
-        if type(n) is not int or n < 0:
-            raise FormatError(f"tensor {name!r}: shape: expected lengths, found {shape!r:.80}")
         total *= n
         bound *= n or 1
         if bound > limits.MAX_WORDS:
@@ -223,45 +203,18 @@ def check_shape(shape: object, dtype: Dtype, name: str) -> int:
     return total
 
 
-def _check_nonzeros(nonzeros: np.ndarray, c: columns.Columns) -> None:
-    """At most as many as words; for sparse tensors exactly those of the directory."""
-    wrong = np.where(c.positions > 0, nonzeros != c.nonzeros, nonzeros > c.weights)
-    if np.count_nonzero(wrong):
-        t = int(np.flatnonzero(wrong)[0])
-        expected = c.nonzeros[t] if c.positions[t] else c.weights[t]
-        raise FormatError(f"tensor {c.names[t]!r}: nonzeros: {nonzeros[t]}, its chunks have {expected}")
-
-
-def _entries(c: columns.Columns, shapes: list[tuple[int, ...]], nonzeros: list[int], end: int) -> dict[str, Entry]:
-    """Where each segment is: one behind the other, with no more than alignment between them."""
-    starts, padding, offset = [], [], PRELUDE_SIZE
-    sizes = c.stored.tolist()
-    for t, size in enumerate(sizes):
-        start = aligned(offset, size, True) if size >= MAPPED_BYTES and c.mappable(t) else offset
-        starts.append(start)
-        padding.append(start - offset)
-        offset = start + size
-    words, nbytes = c.weights.tolist(), (c.weights * c.word).tolist()
-    numbers = range(len(sizes))
-    entries = map(Entry, numbers, c.names, c.dtypes, shapes, words, nonzeros, nbytes, sizes, starts, padding)
-    out = dict(zip(c.names, entries))
-    if offset != end:
-        raise FormatError(f"index: the segments end at byte {offset}, the index begins at {end}")
-    return out
-
-
-def _aliases(plain: object, entries: dict[str, Entry]) -> dict[str, str]:
+def _aliases(plain: object, numbers: dict[str, int]) -> dict[str, str]:
     if type(plain) is not dict:
         raise FormatError("index: aliases: expected a map")
     if len(plain) > limits.MAX_TENSORS:
-        raise LimitError(f"index: {len(plain)} aliases are more than {limits.MAX_TENSORS}")
+        raise LimitError(f"index: {len(plain)} aliases; the limit is {limits.MAX_TENSORS}")
     for name in plain:
         check_name(name, "index: aliases", FormatError)
     if list(plain) != sorted(plain):
         raise FormatError("index: aliases: expected a map with keys in ascending order")
     for name, target in plain.items():
-        if name in entries:
+        if name in numbers:
             raise FormatError(f"index: {name!r} is both a tensor and an alias")
-        if type(target) is not str or target not in entries:
-            raise FormatError(f"index: alias {name!r} names {target!r:.80}, which is no tensor of the file")
+        if type(target) is not str or target not in numbers:
+            raise FormatError(f"index: alias {name!r} names {target!r:.80}, which is not a tensor of the file")
     return plain

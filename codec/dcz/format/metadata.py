@@ -13,19 +13,24 @@ from dcz.errors import DczError, FormatError, LimitError
 _SCALARS = (str, bytes, bool, int, float, type(None))
 
 
-def normalize(value: object) -> dict[str, object]:
+def normalize(value: object, field: str = "metadata") -> dict[str, object]:
     """A copy with keys in order, tuples as lists, as the file will give it back.
 
     Raises `DczError` for what msgpack cannot say exactly, and `LimitError` for too much of it."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise DczError(f"metadata: expected a mapping, found {type(value).__name__}")
-    out = _copy(value, "metadata", 0)
-    size = len(msgpack.packb(out, use_bin_type=True))
-    if size > limits.MAX_METADATA_BYTES:
-        raise LimitError(f"metadata: {size} bytes are more than {limits.MAX_METADATA_BYTES}; store a tensor instead")
+        raise DczError(f"{field}: expected a mapping, found {type(value).__name__}")
+    out = _copy(value, field, 0)
+    check_size(out)
     return out  # type: ignore[return-value]
+
+
+def check_size(*values: object) -> None:
+    """Refuses metadata that takes too many bytes together."""
+    size = sum(len(msgpack.packb(value, use_bin_type=True)) for value in values if value)
+    if size > limits.MAX_METADATA_BYTES:
+        raise LimitError(f"metadata: {size} bytes; the limit is {limits.MAX_METADATA_BYTES}; store a tensor instead")
 
 
 def _copy(value: object, field: str, depth: int) -> object:
@@ -60,8 +65,15 @@ def _text(value: str, field: str) -> str:
     return str.__str__(value)  # of a subclass, such as an enumeration, the text it is and not the one it prints
 
 
+def check_map(value: object, field: str) -> None:
+    """The same rules for a map that a file holds."""
+    if type(value) is not dict:
+        raise FormatError(f"{field}: expected a map")
+    check(value, field)
+
+
 def check(value: object, field: str, depth: int = 0) -> None:
-    """The same rules for what a file holds."""
+    """The same rules for a value in it."""
     if depth > limits.MAX_METADATA_DEPTH:
         raise LimitError(f"{field}: nested deeper than {limits.MAX_METADATA_DEPTH}")
     if type(value) is dict:

@@ -1,24 +1,12 @@
-"""The first 64 bytes of a file: what it is and what a reader must know to read it (SPEC 2.1)."""
+"""The first bytes of a file: what it is (SPEC 7.1). Everything else that opening needs is in the trailer."""
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
-
-import numpy as np
-
-from dcz import kernels
-from dcz.errors import ChecksumError, FormatError, TruncatedError, UnsupportedError
+from dcz.errors import FormatError, TruncatedError
 from dcz.kernels.interface import U8
 
 MAGIC = b"\x89DCZ\r\n\x1a\n"
-SIZE = 64
-# 0 is the draft before the first frozen version.
-FORMAT_VERSION = 0
-KNOWN_FEATURES = 0
-
-_FIELDS = struct.Struct("<8sI4xQQ28x")
-_CRC = struct.Struct("<I")
+SIZE = len(MAGIC)
 
 _OTHERS = {
     b"PK\x03\x04": "a zip archive, perhaps npz or a PyTorch checkpoint",
@@ -28,51 +16,13 @@ _OTHERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
-    """Feature bits: `must_understand` ones stop a reader that lacks them, `may_ignore` ones do not."""
-
-    must_understand: int = 0
-    may_ignore: int = 0
-
-    def check(self) -> None:
-        unknown = self.must_understand & ~KNOWN_FEATURES
-        if unknown:
-            raise UnsupportedError(
-                f"must_understand: the file needs features {unknown:#x} that this version of dcz lacks; update dcz"
-            )
-
-
-def check_version(version: int) -> None:
-    if version != FORMAT_VERSION:
-        raise UnsupportedError(
-            f"version: the file has format version {version}, this dcz reads {FORMAT_VERSION}; "
-            + ("update dcz" if version > FORMAT_VERSION else "pack it again from its source")
-        )
-
-
-def pack(features: Features) -> bytes:
-    """The 64 bytes."""
-    head = _FIELDS.pack(MAGIC, FORMAT_VERSION, features.must_understand, features.may_ignore)
-    return head + _CRC.pack(kernels.active().crc32c(np.frombuffer(head, np.uint8)))
-
-
-def parse(data: U8) -> Features:
-    """Checks magic, checksum, version and zeros, in this order."""
-    raw = data.tobytes()
-    if raw[:8] != MAGIC[: len(raw)]:
+def check(data: U8) -> None:
+    """Refuses a file whose first bytes are not the magic number; `data` holds at least nine of them if there are."""
+    raw = data[:16].tobytes()
+    if raw[:SIZE] != MAGIC[: len(raw)]:
         raise FormatError(f"magic: this is not a dcz file, but {_guess(raw)}; pack it first: dcz pack SRC DST")
     if len(raw) < SIZE:
-        raise TruncatedError(f"prelude: the file ends after {len(raw)} bytes, the prelude alone has {SIZE}")
-    magic, version, must_understand, may_ignore = _FIELDS.unpack_from(raw)
-    if _CRC.unpack_from(raw, SIZE - 4)[0] != kernels.active().crc32c(data[: SIZE - 4]):
-        raise ChecksumError("prelude: does not match its CRC-32C; fetch the file again")
-    check_version(version)
-    if raw[: SIZE - 4] != _FIELDS.pack(magic, version, must_understand, may_ignore):
-        raise FormatError("prelude: reserved bytes are not zero")
-    features = Features(must_understand, may_ignore)
-    features.check()
-    return features
+        raise TruncatedError(f"magic: the file ends after {len(raw)} bytes; finish the copy or download")
 
 
 def _guess(raw: bytes) -> str:

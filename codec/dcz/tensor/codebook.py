@@ -35,6 +35,8 @@ class StoredCodebook:
     cost: int
 
     def encode(self) -> tuple[CodebookRecord, bytes]:
+        if not self.entries:  # of a tensor that stores no word
+            return CodebookRecord(0, self.group, (), (), 0), b""
         parts = []
         for plane in self.planes:
             out = np.empty(plane.stored, np.uint8)

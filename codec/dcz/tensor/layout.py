@@ -8,7 +8,7 @@ from dcz.entropy import Code
 
 # As the file numbers them; a relative index is its bits.
 POSITIONS = {"all": 0, "bitmap": 1, "relative4": 4, "relative5": 5, "relative8": 8}
-VALUES = {"codebook": 0, "planes": 1, "bytes": 2}
+VALUES = {"bytes": 0, "planes": 1, "codebook": 2}
 RELATIVE_BITS = {"relative4": 4, "relative5": 5, "relative8": 8}
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dcz import dtypes
 from dcz.dtypes import Dtype
-from dcz.errors import UnsupportedError
+from dcz.errors import DczError, UnsupportedError
 from dcz.kernels.interface import U8
 
 
@@ -44,7 +44,18 @@ def to_words(array: object, name: str) -> Words:
     flat = np.ascontiguousarray(array).reshape(-1)
     if flat.dtype.byteorder == ">" or (flat.dtype.byteorder == "=" and np.little_endian is False):
         flat = flat.byteswap()  # of a complex number, each part
-    return Words(flat.view(np.uint8), dtype, shape)
+    data = flat.view(np.uint8)
+    if not fits(data, dtype):
+        raise DczError(
+            f"{field}: {dtype.name} has {dtype.bits} bits an element, but bits above them are set; "
+            "make the array with astype, not from packed bytes"
+        )
+    return Words(data, dtype, shape)
+
+
+def fits(data: U8, dtype: Dtype) -> bool:
+    """Whether the bits above each element of a type narrower than a byte are zero (SPEC R-ELEM-3)."""
+    return dtype.bits >= 8 or not len(data) or int(data.max()) < 1 << dtype.bits
 
 
 def from_words(data: U8, dtype: Dtype, shape: tuple[int, ...]) -> NDArray:

@@ -12,7 +12,7 @@ from dcz.kernels.pure.streams import decode_row
 from dcz.kernels.pure.words import from_gaps, merge
 
 ALL, BITMAP = 0, 1
-CODEBOOK, PLANES, BYTES = 0, 1, 2
+BYTES, PLANES, CODEBOOK = 0, 1, 2
 ROW_HEAD = 3
 
 

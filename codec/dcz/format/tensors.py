@@ -1,0 +1,273 @@
+"""The index's columns with one entry a tensor: read and checked for all tensors at once (SPEC 7.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz import dtypes, limits
+from dcz.dtypes import DTYPES, Dtype
+from dcz.errors import FormatError, LimitError
+from dcz.format.integers import I64, unpack
+from dcz.tensor.chunking import MAX_CHUNK, STEP
+from dcz.tensor.layout import POSITIONS, VALUES
+
+Bools = NDArray[np.bool_]
+
+CRC = (1 << 32) - 1
+# Numbers that must fit whatever a reader adds and multiplies them with; what they mean is checked where it is known.
+_ANY = limits.MAX_WORDS
+
+# Numbers of a tensor that has no chunks of its own: it is empty, or the same as another, or copied from the base.
+_OWN = ("positions", "values", "chunks", "entries", "groups", "streams", "rows", "book_rows", "segments")
+KEYS = ("words", "word_sizes", "nonzeros", "content_crcs", "same_as", *_OWN)
+
+# How a tensor of a file with a base is stored (SPEC 8): as it is, as in the base, or as what turns the base's
+# words into its own.
+TRANSFORMS = {"none": 0, "copy": 1, "step": 2, "xor": 3, "replace": 4}
+
+_KNOWN_POSITIONS = np.isin(np.arange(256), list(POSITIONS.values()))
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """Arrays have an entry per tensor unless said otherwise. What a tensor's numbers mean is checked only where all
+    of them are known here: `unknown` says which others there are."""
+
+    names: list[str]
+    dtypes: list[Dtype]
+    dims: I64  # lengths of all shapes, tensor after tensor
+    dims_at: I64  # where a tensor's begin
+    weights: I64  # words
+    word: I64  # bytes of one
+    rotate: I64
+    nonzeros: I64  # stored words where positions are sparse, else words that are not zero
+    content_crcs: I64  # CRC-32C of the words, decoded
+    source: I64  # the tensor whose segment holds the words: its own number, but for those that are the same as another
+    positions: I64
+    values: I64
+    chunk: I64  # words of a chunk
+    entries: I64  # words of a codebook
+    group: I64  # words that share a codebook, 0 for all
+    streams: I64  # how many
+    chunks: I64  # how many
+    book_rows: I64  # coded rows of the codebooks' byte planes
+    stored: I64  # bytes of the segment
+    transforms: I64  # zeros in a file without a base
+    base_names: list[str]  # empty where the base has the tensor under the same name; an empty list without a base
+    planes: I64  # streams of values
+    books: I64  # codebooks
+    unknown: dict[int, str]  # tensors that this version cannot decode, and why
+
+    def shape(self, t: int) -> tuple[int, ...]:
+        """Lengths of a tensor's dimensions."""
+        return tuple(self.dims[self.dims_at[t] : self.dims_at[t + 1]].tolist())
+
+    def own(self) -> Bools:
+        """Tensors that have chunks of their own."""
+        return (self.weights > 0) & (self.source == np.arange(len(self.names))) & (self.transforms != 1)
+
+
+class Refusals:
+    """Raises for the first tensor of which something is wrong, naming it."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def __call__(self, wrong: Bools, reason: str, found: I64 | None = None) -> None:
+        if np.count_nonzero(wrong):  # quicker than any()
+            at = int(np.flatnonzero(wrong)[0])
+            value = "" if found is None else int(found[at])
+            raise FormatError(f"tensor {self._names[at]!r}: {reason.format(value)}")
+
+
+def starts(sizes: I64) -> I64:
+    """Where each part begins of parts one after another."""
+    return np.cumsum(sizes) - sizes
+
+
+def read_tensors(plain: Mapping[str, object], names: list[str], unknown_codes: Mapping[int, str]) -> Tensors:
+    """The columns of these tensors, in themselves and with each other consistent. `unknown_codes` are tensors with
+    codes that this version does not know."""
+    t = len(names)
+    columns = {key: unpack(plain[key], t, 0, CRC if key == "content_crcs" else _ANY, key) for key in KEYS}
+    dtypes_, known = _dtypes(plain, t)
+    dims, ranks, dims_at = _shapes(plain, names)
+    transforms, base_names = _transforms(plain, names)
+    unknown = _unknown(columns, dtypes_, known, transforms, unknown_codes)
+    source = _sources(names, columns, dtypes_, transforms)
+    understood = np.ones(t, np.bool_)
+    understood[list(unknown)] = False
+    for at in np.flatnonzero(~understood[source]):
+        unknown.setdefault(int(at), f"it is the same as {names[source[at]]!r}, which {unknown[int(source[at])]}")
+    out = Tensors(
+        names=names, dtypes=dtypes_, dims=dims, dims_at=dims_at,
+        weights=columns["words"], word=columns["word_sizes"],
+        rotate=np.fromiter((dtype.rotate for dtype in dtypes_), np.int64, t),
+        nonzeros=columns["nonzeros"], content_crcs=columns["content_crcs"], source=source,
+        positions=columns["positions"], values=columns["values"], chunk=columns["chunks"],
+        entries=columns["entries"], group=columns["groups"], streams=columns["streams"], chunks=columns["rows"],
+        book_rows=columns["book_rows"], stored=columns["segments"], transforms=transforms, base_names=base_names,
+        planes=_planes(columns), books=_books(columns), unknown=unknown,
+    )  # fmt: skip
+    refuse = Refusals(names)
+    _check_shapes(out, ranks, known, refuse)
+    _check_layouts(out, understood, refuse)
+    return out
+
+
+def _dtypes(plain: Mapping[str, object], t: int) -> tuple[list[Dtype], Bools]:
+    """The dtype of each tensor, and whether it is known."""
+    table = plain["dtypes"]
+    if type(table) is not list or any(type(code) is not str or not code.isascii() for code in table):
+        raise FormatError("index: dtypes: expected a list of ASCII strings")
+    if len(set(table)) != len(table):
+        raise FormatError("index: dtypes: a dtype is there twice")
+    numbers = unpack(plain["dtype_numbers"], t, 0, len(table) - 1, "dtype_numbers")
+    found = [DTYPES.get(code) or dtypes.unknown(code) for code in table]
+    known = np.array([dtype.known for dtype in found], np.bool_)
+    return [found[number] for number in numbers.tolist()], known[numbers] if t else np.zeros(0, np.bool_)
+
+
+def _shapes(plain: Mapping[str, object], names: list[str]) -> tuple[I64, I64, I64]:
+    """The lengths of all dimensions, how many each tensor has, and where they begin."""
+    ranks = unpack(plain["ranks"], len(names), 0, CRC, "ranks")
+    if np.count_nonzero(ranks > limits.MAX_DIMENSIONS):
+        at = int(np.argmax(ranks > limits.MAX_DIMENSIONS))
+        raise LimitError(f"tensor {names[at]!r}: {ranks[at]} dimensions; the limit is {limits.MAX_DIMENSIONS}")
+    dims_at = np.concatenate([[0], np.cumsum(ranks)])
+    return unpack(plain["dims"], int(dims_at[-1]), 0, 2**63 - 2, "dims"), ranks, dims_at
+
+
+def _transforms(plain: Mapping[str, object], names: list[str]) -> tuple[I64, list[str]]:
+    """How each tensor is to be put together with the base's, and that tensor's name."""
+    t = len(names)
+    if "transforms" not in plain:
+        return np.zeros(t, np.int64), []
+    transforms = unpack(plain["transforms"], t, 0, 255, "transforms")
+    found = plain["base_names"]
+    if type(found) is not list or len(found) != t or any(type(name) is not str for name in found):
+        raise FormatError(f"index: base_names: expected a list of {t} strings")
+    for at, name in enumerate(found):
+        if name and (transforms[at] == 0 or name == names[at]):
+            raise FormatError(f"tensor {names[at]!r}: base name: {name!r:.80} is not needed; expected an empty string")
+        if len(name) > limits.MAX_NAME_BYTES or len(name.encode()) > limits.MAX_NAME_BYTES:
+            raise FormatError(f"tensor {names[at]!r}: base name: more than {limits.MAX_NAME_BYTES} bytes")
+    return transforms, found
+
+
+def _unknown(
+    columns: Mapping[str, I64], dtypes_: list[Dtype], known: Bools, transforms: I64, codes: Mapping[int, str]
+) -> dict[int, str]:
+    """Tensors with a number or a name that this version does not know."""
+    positions, values = columns["positions"], columns["values"]
+    wrong = ~known | ~_KNOWN_POSITIONS[np.minimum(positions, 255)] | (values > 2) | (transforms > 4)
+    out: dict[int, str] = {}
+    for at in np.flatnonzero(wrong).tolist():
+        if not known[at]:
+            out[at] = f"has the dtype {dtypes_[at].code!r:.80}"
+        elif values[at] > 2:
+            out[at] = f"has values of kind {values[at]}"
+        elif transforms[at] > 4:
+            out[at] = f"has the transform {transforms[at]}"
+        else:
+            out[at] = f"has positions of kind {positions[at]}"
+    for at, code in codes.items():
+        out.setdefault(at, f"is coded by {code!r:.80}")
+    return out
+
+
+def _sources(names: list[str], columns: Mapping[str, I64], dtypes_: list[Dtype], transforms: I64) -> I64:
+    """The tensor whose segment holds a tensor's words."""
+    same, own = columns["same_as"], np.arange(len(names))
+    if not np.count_nonzero(same):
+        return own
+    refuse, is_same = Refusals(names), same > 0
+    refuse(same > own, "same_as: expected the number of an earlier tensor and one, found {}", same)
+    source = np.where(is_same, same - 1, own)
+    refuse(same[source] > 0, "same_as: names a tensor that is itself the same as another")
+    refuse(is_same & (transforms > 0), "a tensor that is the same as another has no transform")
+    other = np.array([dtypes_[at] is not dtype for at, dtype in zip(source.tolist(), dtypes_)])
+    refuse(other, "same_as: names a tensor of another dtype")
+    for key in ("words", "word_sizes", "nonzeros", "content_crcs"):
+        refuse(
+            columns[key] != columns[key][source],
+            f"{key}: {{}} is not that of the tensor it is the same as",
+            columns[key],
+        )
+    return source
+
+
+def _planes(columns: Mapping[str, I64]) -> I64:
+    """Streams of values, where the kind of values is known."""
+    values, entries = columns["values"], columns["entries"]
+    wide = np.where(entries <= 256, 1, 2)
+    return np.where(values == VALUES["codebook"], wide, np.where(values == VALUES["planes"], columns["word_sizes"], 1))
+
+
+def _books(columns: Mapping[str, I64]) -> I64:
+    """Codebooks of each tensor."""
+    groups = np.where(columns["groups"] > 0, -(-columns["words"] // np.maximum(columns["groups"], 1)), 1)
+    return np.where(columns["values"] == VALUES["codebook"], groups, 0)
+
+
+def _check_shapes(c: Tensors, ranks: I64, known: Bools, refuse: Refusals) -> None:
+    """Words are those of the shape and the dtype, where that is known; all sizes that come of it fit 64-bit
+    integers."""
+    t = len(c.names)
+    if not t:
+        return
+    refuse((c.word < 1) | (c.word > 255), "word_sizes: expected 1 to 255, found {}", c.word)
+    of = {id(dtype): dtype for dtype in c.dtypes}
+    word = {key: dtype.word for key, dtype in of.items()}
+    words = {key: dtype.words for key, dtype in of.items()}
+    keys = list(map(id, c.dtypes))
+    expected = np.array([word[key] for key in keys])
+    refuse(known & (c.word != expected), "word_sizes: {} bytes are not those of its dtype", c.word)
+    bound = np.ones(len(c.dims) + t)  # one more factor for each tensor: of no factors there is no product
+    at = np.ones(len(bound), np.bool_)
+    first = starts(ranks + 1)
+    at[first] = False
+    each = np.array([words[key] for key in keys])
+    bound[first], bound[at] = each, np.maximum(c.dims, 1)
+    # The product of the nonzero lengths bounds every intermediate size.
+    product = np.multiply.reduceat(bound, first)
+    wrong = known & (product > limits.MAX_WORDS)
+    if np.count_nonzero(wrong):
+        at_ = int(np.argmax(wrong))
+        raise LimitError(f"tensor {c.names[at_]!r}: shape {c.shape(at_)!r:.80} has more than {limits.MAX_WORDS} words")
+    bound[at] = c.dims
+    refuse(known & (np.multiply.reduceat(bound, first) != c.weights), "words: {} are not those of its shape", c.weights)
+
+
+def _check_layouts(c: Tensors, understood: Bools, refuse: Refusals) -> None:
+    """Numbers that go together (SPEC 3 to 6)."""
+    own = c.own()
+    wrong = c.positions | c.values | c.chunk | c.entries | c.group | c.streams | c.chunks | c.book_rows | c.stored
+    refuse(understood & ~own & (wrong != 0), "a tensor without chunks of its own has numbers of a layout")
+    known = own & understood
+    sparse, book = c.positions != 0, c.values == VALUES["codebook"]
+    plain = c.values == VALUES["bytes"]
+    refuse(
+        known & ((c.chunk < STEP) | (c.chunk > MAX_CHUNK)),
+        f"chunks: expected {STEP} to {MAX_CHUNK}, found {{}}",
+        c.chunk,
+    )
+    refuse(known & (c.chunk % STEP != 0), f"chunks: expected a multiple of {STEP}, found {{}}", c.chunk)
+    refuse(known & sparse & plain, "values of kind bytes go with positions of kind all")
+    refuse(known & ~book & ((c.entries | c.group) != 0), "only values of kind codebook have entries and groups")
+    most = np.where(c.word == 2, 256, 65_536)
+    refuse(known & book & (c.word == 1), "values of kind codebook need words of two bytes or more")
+    refuse(known & book & (c.entries > most), "entries: a codebook cannot have {}", c.entries)
+    refuse(known & (c.group % 64 != 0), "groups: expected a multiple of 64, found {}", c.group)
+    size = c.books * np.minimum(c.entries, 65_536)
+    refuse(known & book & (size > c.weights), "its codebooks have {} entries, more than the tensor has words", size)
+    refuse(known & (c.streams != c.planes + sparse), "streams: {} are not those of its positions and values", c.streams)
+    rows = -(-c.weights // np.maximum(c.chunk, 1))
+    refuse(known & (c.chunks != rows), "rows: {} are not the chunks it has", c.chunks)
+    pieces = np.where(book, c.word * -(-size // limits.MAX_ROW_SYMBOLS), 0)
+    refuse(known & (c.book_rows != pieces), "book_rows: {} are not those of its codebooks", c.book_rows)
+    refuse(known & ~sparse & (c.nonzeros > c.weights), "nonzeros: {} are more than its words", c.nonzeros)
