@@ -220,6 +220,15 @@ def test_several_arrays_in_one_file_are_refused(tmp_path: Path) -> None:
             model.read("w")
 
 
+@pytest.mark.parametrize("rest", [b"more", b"\0"])
+def test_archives_with_more_before_or_after_them_are_refused(tmp_path: Path, rest: bytes) -> None:
+    data = archive(tmp_path / "a.npz", [("w.npy", npy(np.arange(3)))]).read_bytes()
+    for at, content in enumerate((data + data, rest + data, data + rest)):
+        (tmp_path / f"{at}.npz").write_bytes(content)
+        with pytest.raises(FormatError, match=r"\d.npz: (has .*bytes (before|after) its archive|is not|not an npz)"):
+            open_model(tmp_path / f"{at}.npz")
+
+
 def test_bfloat16_as_numpy_saves_it(tmp_path: Path) -> None:
     array = make_array(1, "BF16", (5, 3))
     np.savez(tmp_path / "w.npz", w=array, f=np.asfortranarray(array), v=np.zeros(2, "V1"))

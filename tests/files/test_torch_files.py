@@ -174,17 +174,18 @@ def test_structures_of_hostile_metadata(tmp_path: Path, name: str) -> None:
     assert os.listdir(tmp_path) == ["a.dcz"]
 
 
+@pytest.mark.filterwarnings("ignore:ComplexHalf:UserWarning")
 def test_what_is_no_weight_is_left_out_by_name(tmp_path: Path) -> None:
     """And a file whose weights would go with it is refused."""
     torch.save(
-        {"w": torch.ones(2), "seen": {1, 2}, "z": torch.ones(1, dtype=torch.complex128), "log": {(1, 2): 3.5, "n": 1}},
+        {"w": torch.ones(2), "seen": {1, 2}, "z": torch.ones(1, dtype=torch.complex32), "log": {(1, 2): 3.5, "n": 1}},
         tmp_path / "a.pt",
     )
     with open_model(tmp_path / "a.pt") as model:
         moved = transfer(model, open_target(tmp_path / "a.dcz"))
     assert moved.left_out == {
         "seen": "a builtins.set is not a tensor, number or text",
-        "z": "elements of torch.complex128 cannot be stored",
+        "z": "elements of torch.complex32 cannot be stored",
         "log.(1, 2)": "its key, a tuple, is not a name",
     }
     assert list(dcz.load_file(tmp_path / "a.dcz")) == ["w"]
@@ -227,6 +228,16 @@ def test_views_of_one_memory_that_read_it_differently(tmp_path: Path) -> None:
     assert aliases == {"again": "of the conjugate"}
     for name, array in found.items():
         assert_same_bits(array, tensors[name].resolve_conj().resolve_neg().contiguous().numpy())
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_several_checkpoints_in_one_file_are_refused(tmp_path: Path, old: bool) -> None:
+    """torch.load gives one of them and says nothing of the other."""
+    with open(tmp_path / "a.pt", "wb") as file:
+        for value in (1, 2):
+            torch.save({"w": torch.full((3,), value)}, file, _use_new_zipfile_serialization=not old)
+    with pytest.raises(FormatError, match="a.pt: has .* bytes (before|after) its .*, as a file does that several"):
+        open_model(tmp_path / "a.pt")
 
 
 def test_an_archive_whose_members_grow(tmp_path: Path) -> None:

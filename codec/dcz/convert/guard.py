@@ -38,6 +38,7 @@ ARCHIVE_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError),
     *(ValueError, LookupError, TypeError, OverflowError, MemoryError, struct.error),
 )
+_END_OF_ARCHIVE = 22  # bytes of the record that ends one, before its comment
 # Files of a package, as of Core ML: a handful.
 _MAX_FILES = 10_000
 
@@ -226,6 +227,21 @@ def _check_regular(path: str, status: os.stat_result) -> None:
         names = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
         what = names.get(stat.S_IFMT(status.st_mode), "something else")
         raise UnsupportedError(f"{path}: is not a regular file but {what}; copy its contents to a file first")
+
+
+def check_alone(archive: zipfile.ZipFile, path: str) -> None:
+    """Raises `FormatError` where a file has bytes before or after its archive, such as another archive: of several
+    that were saved to one open file, readers find the last."""
+    file = archive.fp
+    if file is None:
+        return
+    first = min((info.header_offset for info in archive.infolist()), default=0)
+    size = file.seek(0, os.SEEK_END)
+    end = _END_OF_ARCHIVE + len(archive.comment)
+    file.seek(max(0, size - end))
+    if first or file.read(4) != b"PK\5\6":
+        what = f"{first} bytes before its archive" if first else "bytes after its archive"
+        raise FormatError(f"{path}: has {what}, as a file does that several were saved to; save each to its own file")
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
-from dcz.convert.guard import ARCHIVE_ERRORS, read_member
+from dcz.convert.guard import ARCHIVE_ERRORS, check_alone, read_member
 from dcz.convert.hdf5 import Hdf5Model
 from dcz.convert.hdf5_writer import Hdf5Target
 from dcz.convert.npz_writer import check_member
@@ -31,6 +31,7 @@ class KerasModel(Hdf5Model):
         file = self._stack.enter_context(open(self._path, "rb"))
         try:
             archive = self._stack.enter_context(zipfile.ZipFile(file))
+            check_alone(archive, self._path)
             found = [info for info in archive.infolist() if not info.filename.endswith("/")]
             infos = {info.filename: info for info in found}
             if len(infos) != len(found):

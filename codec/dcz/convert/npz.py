@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from dcz import dtypes, limits
-from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_shape, piece_of
+from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_alone, check_shape, piece_of
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
@@ -56,6 +56,7 @@ class NpzModel:
             raise FormatError(f"{self._path}: not an npz archive ({error})") from None
         self._file = file
         try:
+            check_alone(self._zip, self._path)
             self._members = self._list()
             self._guard.check(self)
         except BaseException:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from dcz.convert.guard import Guard
+from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_alone
 from dcz.convert.model import Tensor
 from dcz.convert.torch_structure import MAX_DEPTH, Structure
 from dcz.dtypes import DTYPES
@@ -27,6 +27,8 @@ from dcz.extras import need
 
 if TYPE_CHECKING:
     import torch
+# Where a tar archive says that it is one.
+_TAR = 257
 
 
 class TorchModel:
@@ -62,18 +64,40 @@ class TorchModel:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # what it has to say follows as an error
-                return self._torch.load(self._path, map_location="cpu", weights_only=True, mmap=mapped)
+                if mapped:
+                    return self._torch.load(self._path, map_location="cpu", weights_only=True, mmap=True)
+                return self._load_old()
         except pickle.UnpicklingError as error:
             raise self._refused(str(error)) from None
+        except DczError:
+            raise
         except Exception as error:  # what a damaged pickle runs into is any error there is, assertions included
             raise self._unreadable(error) from None
+
+    def _load_old(self) -> object:
+        """A checkpoint from before 1.6: pickles and storages, which end where the file does."""
+        with open(self._path, "rb") as file:
+            file.seek(_TAR)
+            is_tar = file.read(5) == b"ustar"  # the oldest kind, padded at its end
+            file.seek(0)
+            value = self._torch.load(file, map_location="cpu", weights_only=True)
+            rest = 0 if is_tar else self._guard.stored - file.tell()
+        if rest > 0:
+            raise FormatError(
+                f"{self._path}: has {rest} bytes after its checkpoint, as a file does that several were saved to; "
+                "save each to its own file"
+            )
+        return value
 
     def _check_archive(self, file: BinaryIO) -> None:
         """PyTorch stores members as they are: one that would grow when it is read is none of PyTorch's."""
         try:
             with zipfile.ZipFile(file) as archive:
+                check_alone(archive, self._path)
                 grown = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError):
+        except DczError:
+            raise
+        except ARCHIVE_ERRORS:
             return  # PyTorch says what is wrong
         if grown:
             raise FormatError(f"{self._path}: not a PyTorch checkpoint (its member {grown[0]!r:.80} is compressed)")
