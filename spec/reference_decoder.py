@@ -1,10 +1,11 @@
 """A decoder of dcz files to learn from: written from SPEC.md alone, in its order, as plainly as possible.
 
-It is slow (seconds for a million symbols), keeps no limits (SPEC 8) and shares no code with the library: two readers
-that agree say more about SPEC.md than one. This file has the sections 2, 7 and 9, `reference_codes.py` 1 and 5,
-`reference_tensors.py` 3, 4 and 6. Needs numpy, msgpack, zstandard and, for the dtypes that numpy lacks, ml_dtypes.
+It is slow (seconds for a million symbols), keeps no limits (SPEC 9) and shares no code with the library: two readers
+that agree say more about SPEC.md than one. This file has the sections 2, 7 and 10, `reference_codes.py` 1 and 5,
+`reference_tensors.py` 3, 4 and 6, `reference_deltas.py` 8. Needs numpy, msgpack, zstandard and, for the dtypes that numpy lacks, ml_dtypes.
 
     python spec/reference_decoder.py model.dcz
+    python spec/reference_decoder.py step.dcz base.dcz
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import msgpack
 import numpy as np
 import zstandard
 from reference_codes import Refused, ceil_div, check_code, crc32c, must
-from reference_tensors import DTYPES, Row, Tensor, check_tensor, decode_tensor
+from reference_deltas import decode_with_base
+from reference_tensors import DTYPES, Row, Tensor, check_tensor, decode_tensor, finished
 
 __all__ = ["DTYPES", "Refused", "load"]
 
@@ -116,6 +118,8 @@ def tensors(columns: dict) -> Iterator[Tensor]:
         t = Tensor(name, dtypes[about.pop("dtype_numbers")], take("dims", about.pop("ranks")), **about)
         if "transforms" in column:
             (t.transform,) = take("transforms")
+            t.base_name = columns["base_names"][number]
+            must(not t.base_name or (t.transform and t.base_name != name), "8.1", "a base's name is there if it is needed")
         if t.book_rows:
             (t.book_crc,) = take("book_crcs")
             t.book = [
@@ -127,7 +131,7 @@ def tensors(columns: dict) -> Iterator[Tensor]:
             counts = (take(key)[0] for key in ("row_nonzeros", "row_fillers", "row_crcs"))
             t.directory.append(Row(*counts, list(zip(take("row_codes", t.streams), take("row_lengths", t.streams)))))
         if t.transform:
-            take("row_base_crcs", t.rows), take("row_result_crcs", t.rows)
+            t.base_crcs, t.result_crcs = take("row_base_crcs", t.rows), take("row_result_crcs", t.rows)
         must(t.segments == t.size, "7.2", f"the segment of {name!r} has the bytes that its rows have")
         must(t.same_as <= number, "7.2", "a tensor is the same as an earlier one")
         yield t
@@ -135,11 +139,11 @@ def tensors(columns: dict) -> Iterator[Tensor]:
         each.end()
 
 
-# -- 9. The whole
+# -- 10. The whole
 
 
-def load(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
-    """All tensors by name that are known here, and the metadata."""
+def load(data: bytes, base: dict[str, np.ndarray] | None = None) -> tuple[dict[str, np.ndarray], dict]:
+    """All tensors by name that are known here, and the metadata; without a base, none that is made of it."""
     must(data[:8] == b"\x89DCZ\r\n\x1a\n", "2.1", "the file begins with the magic")
     begin, coder, plain, crc, features = trailer(data)
     stored = data[begin:-40]
@@ -161,9 +165,12 @@ def load(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
             must(source.same_as == 0 and same[0] == same[1], "7.2", "two tensors that are the same have the same words")
         for each in {id(t): t, id(source): source}.values():
             check_tensor(each)
+        where = start if source is t else source.start
+        segment = data[where : where + source.size]
         if t.known and source.known and not source.transform:
-            where = start if source is t else source.start
-            out[t.name] = decode_tensor(t, source, data[where : where + source.size])
+            out[t.name] = decode_tensor(t, source, segment)
+        elif t.known and source.known and base is not None:
+            out[t.name] = finished(t, decode_with_base(source, segment, base))
         t.start = start
     must(at == begin, "2.2", "the index begins where the last segment ends")
     for name, target in columns["aliases"].items():
@@ -175,8 +182,11 @@ def load(data: bytes) -> tuple[dict[str, np.ndarray], dict]:
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], "rb") as file:
-        found, metadata = load(file.read())
-    for name, array in found.items():
+    made: dict[str, np.ndarray] | None = None
+    about: dict = {}
+    for path in reversed(sys.argv[1:]):
+        with open(path, "rb") as file:
+            made, about = load(file.read(), made)
+    for name, array in (made or {}).items():
         print(f"{name}: {array.dtype} {array.shape}, {np.count_nonzero(array)} nonzeros")
-    print(metadata)
+    print(about)

@@ -125,6 +125,9 @@ class Tensor:
     book_rows: int
     segments: int
     transform: int = 0
+    base_name: str = ""
+    base_crcs: list[int] = field(default_factory=list)
+    result_crcs: list[int] = field(default_factory=list)
     book_crc: int = 0
     book: list[tuple[Code, int]] = field(default_factory=list)
     codes: list[list[Code]] = field(default_factory=list)
@@ -135,6 +138,11 @@ class Tensor:
     def dtype(self) -> Dtype:
         """Of a dtype that is known."""
         return DTYPES[self.code]
+
+    @property
+    def rotated(self) -> bool:
+        """Whether stored words are: steps and exclusive ors (8.1) are not."""
+        return self.dtype.rotated and self.transform not in (2, 3)
 
     @property
     def known(self) -> bool:
@@ -224,13 +232,15 @@ def codebooks(t: Tensor, head: bytes) -> list[list[int]]:
         for e in range(b * t.entries, (b + 1) * t.entries):
             word += sum(row[e] << 8 * j for j, row in enumerate(rows))
             must(word < 1 << 8 * t.dtype.word, "6.2", "a codebook ascends")
-            book.append(rotate_back(word, t.dtype.word) if t.dtype.rotated else word)
+            book.append(rotate_back(word, t.dtype.word) if t.rotated else word)
         out.append(book)
     return out
 
 
-def decode_chunk(t: Tensor, number: int, data: bytes, books: list[list[int]]) -> list[int]:
-    """The words of one chunk from its stored bytes."""
+def stored_words(
+    t: Tensor, number: int, data: bytes, books: list[list[int]]
+) -> tuple[list[int] | range, list[int]]:
+    """Of one chunk, from its stored bytes: which of its weights are stored, and their words."""
     row, first = t.directory[number], number * t.chunks
     n = min(t.chunks, t.words - first)
     must(row.crc == crc32c(data), "4.2", f"chunk {number} of {t.name!r} matches its CRC-32C")
@@ -246,17 +256,25 @@ def decode_chunk(t: Tensor, number: int, data: bytes, books: list[list[int]]) ->
     else:
         must(t.positions in RELATIVE or row.fillers == 0, "4.2", "only relative indices have fillers")
         stored = stored_positions(t, row, n, streams.pop(0))
-    words = [0] * n
+    words = []
     for i, at in enumerate(stored):
         if t.values == BYTES:
-            words[at] = int.from_bytes(streams[0][i * t.dtype.word : (i + 1) * t.dtype.word], "little")
+            words.append(int.from_bytes(streams[0][i * t.dtype.word : (i + 1) * t.dtype.word], "little"))
             continue
         value = sum(plane[i] << 8 * j for j, plane in enumerate(streams))
         if t.values == CODEBOOK:
             must(value < t.entries, "6.2", "a cluster index is less than the entries")
-            words[at] = books[(first + at) // t.groups if t.groups else 0][value]
+            words.append(books[(first + at) // t.groups if t.groups else 0][value])
         else:
-            words[at] = rotate_back(value, t.dtype.word) if t.dtype.rotated else value
+            words.append(rotate_back(value, t.dtype.word) if t.rotated else value)
+    return stored, words
+
+
+def decode_chunk(t: Tensor, number: int, data: bytes, books: list[list[int]]) -> list[int]:
+    """The words of one chunk of a tensor without a transform: zero where nothing is stored."""
+    words = [0] * min(t.chunks, t.words - number * t.chunks)
+    for place, word in zip(*stored_words(t, number, data, books)):
+        words[place] = word
     return words
 
 
@@ -273,6 +291,11 @@ def decode_tensor(t: Tensor, source: Tensor, segment: bytes) -> np.ndarray:
     else:
         counted = sum(row.nonzeros for row in source.directory)
     must(t.nonzeros == counted, "7.2", f"{t.name!r} has as many nonzeros as the index says")
+    return finished(t, words)
+
+
+def finished(t: Tensor, words: list[int]) -> np.ndarray:
+    """The array of a tensor's words."""
     raw = b"".join(word.to_bytes(t.word_sizes, "little") for word in words)
     must(crc32c(raw) == t.content_crcs, "7.2", f"{t.name!r} decodes to what its CRC-32C says")
     must(not t.dtype.bits or not any(byte >> t.dtype.bits for byte in raw), "3", "the bits above an element are zero")

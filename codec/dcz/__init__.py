@@ -6,13 +6,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dcz.errors import ChecksumError, DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.errors import BaseError, ChecksumError, DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.version import __version__
 
 if TYPE_CHECKING:
     from dcz.api import load, load_file, save, save_file
-    from dcz.container import Reader, ShardedReader, TensorInfo, Writer, verify
-    from dcz.container import open_file as open
+    from dcz.container import Reader, ShardedReader, TensorInfo
+    from dcz.delta.opening import open_file as open
+    from dcz.delta.reader import DeltaReader
+    from dcz.delta.writer import Writer
+    from dcz.deltas import apply_delta, fold, invert, rebase, save_delta, undo_delta, verify
     from dcz.handles import safe_open
     from dcz.lossy import cluster, compress, prune
     from dcz.planning import plan, sensitivity
@@ -21,25 +24,32 @@ if TYPE_CHECKING:
 
 # Loaded when first asked for, so that `import dcz` costs next to nothing.
 _LAZY = {
+    "DeltaReader": "dcz.delta.reader",
     "Reader": "dcz.container.reader",
     "ShardedReader": "dcz.container.sharded",
     "StorageReport": "dcz.report",
     "TensorInfo": "dcz.container.reader",
-    "Writer": "dcz.container.writer",
+    "Writer": "dcz.delta.writer",
+    "apply_delta": "dcz.deltas",
     "cluster": "dcz.lossy",
     "compare": "dcz.report",
     "compress": "dcz.lossy",
+    "fold": "dcz.deltas",
+    "invert": "dcz.deltas",
     "load": "dcz.api",
     "load_file": "dcz.api",
-    "open_file": "dcz.container.opening",
+    "open_file": "dcz.delta.opening",
     "plan": "dcz.planning",
     "prune": "dcz.lossy",
+    "rebase": "dcz.deltas",
     "save": "dcz.api",
+    "save_delta": "dcz.deltas",
     "safe_open": "dcz.handles",
     "save_file": "dcz.api",
     "save_sharded": "dcz.sharding",
     "sensitivity": "dcz.planning",
-    "verify": "dcz.container.verify",
+    "undo_delta": "dcz.deltas",
+    "verify": "dcz.deltas",
 }
 _MODULES = ("lossy", "numcodecs", "numpy", "planning", "zarr")
 # Integrations of frameworks, each an extra of its own.
@@ -66,8 +76,10 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "BaseError",
     "ChecksumError",
     "DczError",
+    "DeltaReader",
     "FormatError",
     "LimitError",
     "Reader",
@@ -78,18 +90,24 @@ __all__ = [
     "UnsupportedError",
     "Writer",
     "__version__",
+    "apply_delta",
     "cluster",
     "compare",
     "compress",
+    "fold",
+    "invert",
     "load",
     "load_file",
     "open",
     "plan",
     "prune",
+    "rebase",
     "safe_open",
     "save",
+    "save_delta",
     "save_file",
     "save_sharded",
     "sensitivity",
+    "undo_delta",
     "verify",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcz.container.opening import open_file
+from dcz.container.reader import Reader
+from dcz.container.sharded import ShardedReader
 from dcz.saving import NUMPY, Progress, save_bytes, save_tensors
 
 __all__ = ["load", "load_file", "save", "save_file"]
@@ -72,6 +74,7 @@ def load_file(
     names: Iterable[str] | None = None,
     threads: int | None = None,
     out: Mapping[str, NDArray] | None = None,
+    base: Mapping[str, Any] | None = None,
     max_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, NDArray]:
@@ -84,6 +87,7 @@ def load_file(
         threads: how many to use; by default the cores this process may use.
         out: arrays to decode into, by name, with exactly the tensors' shapes and dtypes: reusing memory
             is faster than fresh memory. Tensors that are not in it are allocated.
+        base: for a file of differences, names to the arrays of its base, or a reader of it; see `dcz.save_delta`.
         max_bytes: how much may be decoded; by default a generous multiple of the file's size.
         progress: called with (bytes done, bytes in all) after each piece.
 
@@ -100,8 +104,18 @@ def load_file(
     >>> dcz.load_file(data, names=["a"])
     {'a': array([0, 1, 2])}
     """
-    with open_file(filename) as reader:
+    with _opened(filename, base) as reader:
         return reader.load(names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress)
+
+
+def _opened(
+    file: str | os.PathLike[str] | bytes | BinaryIO, base: Mapping[str, Any] | None
+) -> Reader | ShardedReader:
+    if base is None:
+        return open_file(file)
+    from dcz.delta.opening import open_file as open_with_base
+
+    return open_with_base(file, base=base)
 
 
 def load(
@@ -110,8 +124,11 @@ def load(
     names: Iterable[str] | None = None,
     threads: int | None = None,
     out: Mapping[str, NDArray] | None = None,
+    base: Mapping[str, Any] | None = None,
     max_bytes: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, NDArray]:
     """The tensors of a dcz file held in memory; see `load_file`."""
-    return load_file(data, names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress)
+    return load_file(
+        data, names=names, threads=threads, out=out, base=base, max_bytes=max_bytes, progress=progress
+    )

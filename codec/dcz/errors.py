@@ -67,3 +67,8 @@ class UnsupportedError(DczError):
 
 class LimitError(DczError):
     """A size beyond a cap. Reaction: raise the cap (`max_bytes=`) if the file is trusted."""
+
+
+class BaseError(DczError):
+    """The base is not the one that a file of differences was made from. Reaction: find the right base, or apply the
+    files of a chain in their order."""

@@ -59,7 +59,9 @@ def test_public_names_say_what_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "function", [dcz.save_file, dcz.save, dcz.load_file, dcz.verify, dcz.Reader, dcz.Writer, dcz.compare]
+    "function",
+    [dcz.save_file, dcz.save, dcz.load_file, dcz.verify, dcz.Reader, dcz.Writer, dcz.compare,
+     dcz.save_delta, dcz.apply_delta, dcz.undo_delta, dcz.fold, dcz.invert, dcz.rebase, dcz.DeltaReader],
 )
 def test_public_functions_have_an_example(function: object) -> None:
     assert ">>> " in inspect.getdoc(function)
@@ -85,7 +87,7 @@ def test_public_names() -> None:
 
 
 def test_the_error_tree() -> None:
-    leaves = {"FormatError", "ChecksumError", "TruncatedError", "UnsupportedError", "LimitError"}
+    leaves = {"FormatError", "ChecksumError", "TruncatedError", "UnsupportedError", "LimitError", "BaseError"}
     found = {
         name: each for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, Exception)
     }

@@ -71,6 +71,19 @@ def forge(
     return finish(segments(tensors), index_, index_ if raw else None, features, raw)
 
 
+def reindexed(data: bytes, edit: Callable[[dict], object]) -> bytes:
+    """The same file with its index changed by `edit`, columns of integers as lists."""
+    end = trailer.Trailer.parse(np.frombuffer(data, np.uint8), len(data))
+    stored = data[end.index_offset : end.index_offset + end.index_stored]
+    raw = zstandard.ZstdDecompressor().decompress(stored) if end.index_coder == trailer.ZSTD_INDEX else stored
+    plain = msgpack.unpackb(raw)
+    for key in index.INTEGERS & set(plain):
+        planes = np.frombuffer(plain[key], np.uint8, offset=1).reshape(plain[key][0], -1).astype(np.uint64)
+        plain[key] = sum(plane << np.uint64(8 * i) for i, plane in enumerate(planes)).tolist()
+    edit(plain)
+    return finish(data[: end.index_offset], encoded(plain), features=end.features)
+
+
 def with_trailer(data: bytes, **changes: int) -> bytes:
     """The same file with another trailer, its checksum right."""
     names = (

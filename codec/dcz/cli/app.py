@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dcz.cli import compare, diff, inspect, pack, plan, streams, unpack, verify
+from dcz.cli import apply, compare, diff, fold, inspect, pack, plan, streams, unpack, verify
 from dcz.text import printable
 
 app = typer.Typer(
@@ -29,6 +29,8 @@ app.command()(inspect.inspect)
 app.command()(verify.verify)
 app.command()(diff.diff)
 app.command()(compare.compare)
+app.command()(apply.apply)
+app.command()(fold.fold)
 
 
 def _version(value: bool) -> None:

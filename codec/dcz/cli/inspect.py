@@ -24,6 +24,10 @@ def inspect(
     html: Annotated[
         Optional[str], typer.Option(help="Write a page that compares layouts and lists chunks and checksums.")
     ] = None,
+    base: Annotated[
+        Optional[str],
+        typer.Option(help="The base of a file of differences: says what a whole file would take.", show_default=False),
+    ] = None,
     everything: All = False,
     wide: Wide = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the page if it exists.")] = False,
@@ -34,12 +38,15 @@ def inspect(
 
     Example: dcz inspect model.dcz
     """
+    from dcz.cli.delta import inspect_delta
     from dcz.container import open_file
     from dcz.report import stored_file
 
     check_input(file, models=True)
     if html is not None:
         check_output(html, force)
+    if inspect_delta(file, base, html, everything=everything, wide=wide, quiet=quiet, json=json):
+        return
     with open_file(file) as reader:
         found = stored_file(reader)
         if html is not None:

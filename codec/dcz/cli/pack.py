@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dcz.cli import folders, streams
+from dcz.cli import delta, folders, streams
 from dcz.cli.common import (
     Force,
     Json,
@@ -30,6 +30,7 @@ from dcz.cli.common import (
     progress,
     size,
 )  # fmt: skip
+from dcz.cli.delta import BaseOption, TransformOption
 from dcz.text import printable
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def pack(
     shapes: Annotated[
         Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
     ] = None,
+    base: BaseOption = None,
+    transform: TransformOption = "auto",
     recipe: Annotated[
         Optional[str],
         typer.Option(help="Prune and cluster by this .toml or .json recipe; without, nothing is rounded."),
@@ -70,7 +73,7 @@ def pack(
 
     Example: dcz pack model.safetensors model.dcz
     """
-    from dcz.convert import extension_of, open_model, open_target, parse_size, transfer
+    from dcz.convert import extension_of, open_model, parse_size, transfer
     from dcz.convert.compressed import CompressedModel
     from dcz.convert.model import check_not_empty
     from dcz.errors import DczError
@@ -99,8 +102,9 @@ def pack(
     if not to_file:
         raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC -o DST")
     check_output(dst, force)
-    target = open_target(dst, profile=profile, threads=threads, shard_size=limit, replace=force, source=source)
+    options = {"profile": profile, "threads": threads, "shard_size": limit, "replace": force, "source": source}
     with (
+        delta.target(dst, base, transform=transform, **options) as target,
         open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
         progress("packing", quiet or json) as report,
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -15,6 +15,10 @@ def verify(
     file: Annotated[
         str, typer.Argument(help="The .dcz file to check, its URL, a .dcz.index.json, or a folder with one.")
     ],
+    base: Annotated[
+        Optional[str],
+        typer.Option(help="The base of a file of differences: its result is checked as well.", show_default=False),
+    ] = None,
     threads: Threads = None,
     max_bytes: MaxBytes = None,
     quiet: Quiet = False,
@@ -24,11 +28,14 @@ def verify(
 
     Example: dcz verify model.dcz && echo whole
     """
-    from dcz.container import verify as check
+    from dcz.cli.delta import check_base
+    from dcz.deltas import verify as check
 
     check_input(file, models=True)
+    if base is not None:
+        check_base(base, file)
     with progress("verifying", quiet or json) as report:
-        found = check(file, threads=threads, max_bytes=allowance(max_bytes), progress=report)
+        found = check(file, base=base, threads=threads, max_bytes=allowance(max_bytes), progress=report)
     if json:
         print_json({"file": file, "ok": True, **asdict(found)})
     elif not quiet:

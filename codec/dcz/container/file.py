@@ -13,6 +13,7 @@ from dcz import kernels
 from dcz.container.bounds import Bound
 from dcz.container.decode import Decoder
 from dcz.container.threads import each
+from dcz.container.wanted import wanted_base
 from dcz.errors import ChecksumError, DczError, FormatError, UnsupportedError, locating
 from dcz.format import index, prelude
 from dcz.format.index import Entry
@@ -48,6 +49,7 @@ class OpenFile:
         self.bound = Bound(self.source.size, max_bytes)
         self._closed = False
         self._checked = False
+        self.based = False  # whether a base was given that differences can be taken to
         self.task_bytes = REMOTE_TASK_BYTES if self.source.remote else TASK_BYTES
         try:
             with locating(self.source.name):
@@ -101,7 +103,7 @@ class OpenFile:
     def every(self) -> dict[str, Entry]:
         """The entries of all tensors; refuses a file with any that this version cannot decode."""
         c = self.index.columns
-        if c.unknown or np.count_nonzero(c.transforms):
+        if c.unknown or (np.count_nonzero(c.transforms) and not self.based):
             for name in self.index.entries:
                 self.entry(name)
         return self.index.entries.all()
@@ -123,8 +125,12 @@ class OpenFile:
         t = self.index.entries.numbers[self.index.aliases.get(name, name)]
         if t in c.unknown:
             return f"tensor {name!r} {c.unknown[t]}, which this version of dcz does not know; update dcz"
-        if c.transforms[c.source[t]]:
-            return f"tensor {name!r} is stored as a difference to {c.base_name(int(c.source[t]))!r} of a base; name the base"
+        if c.transforms[c.source[t]] and not self.based:
+            wanted = wanted_base(self.index.metadata)
+            return (
+                f"tensor {name!r} is stored as the difference to {c.base_name(int(c.source[t]))!r} of a base"
+                f"{f' ({wanted})' if wanted else ''}: open the file with base=, or dcz apply BASE FILE -o NEW"
+            )
         return None
 
     def lead(self, entry: Entry) -> int:

@@ -236,7 +236,7 @@ class ShardedReader(Mapping[str, NDArray]):
             reader = self._readers.get(file)
             if reader is None:
                 path = self._index.locate(file)
-                reader = Reader(path, sequential=self._sequential, max_bytes=self._max_bytes)
+                reader = self._reader_of(path)
                 try:
                     if absent := [name for name in self._index.names(file) if name not in reader]:
                         raise self._index.missing(file, absent)
@@ -248,6 +248,9 @@ class ShardedReader(Mapping[str, NDArray]):
             while len(self._readers) > _OPEN:
                 self._readers.popitem(last=False)  # not closed: a slice of one of its tensors may still be in use
             return reader
+
+    def _reader_of(self, path: str) -> Reader:
+        return Reader(path, sequential=self._sequential, max_bytes=self._max_bytes)
 
     def _size(self, file: str) -> int:
         """Bytes of a shard, without opening it where the index or the file system tells."""

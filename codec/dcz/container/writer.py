@@ -15,11 +15,13 @@ from dcz.container.threads import pool, thread_count
 from dcz.errors import DczError
 from dcz.format import index, prelude
 from dcz.format import metadata as typed
+from dcz.format.trailer import HAS_BASE
 from dcz.io.sinks import open_sink
 from dcz.io.targets import check_target
 from dcz.kernels.interface import U8
 from dcz.tensor import Layout, encode, to_words
 from dcz.tensor.choose import check_profile
+from dcz.tensor.encode import Encoded
 
 
 class Writer:
@@ -41,6 +43,8 @@ class Writer:
     >>> list(dcz.load(file.getvalue()))
     ['w']
     """
+
+    _features = 0
 
     def __init__(
         self,
@@ -74,7 +78,15 @@ class Writer:
         words = to_words(array, name)
         index.check_shape(list(words.shape), words.dtype, name)
         encoded = encode(words, self._profile, self._pool)
-        offset = index.aligned(self._offset, encoded.stored, len(words.data))
+        layout = self._segment(encoded, len(words.data))
+        self._tensors[name] = index.Record.of(
+            name, words.dtype, words.shape, words.count, encoded.nonzeros, kernels.active().crc32c(words.data), layout
+        )
+        return layout
+
+    def _segment(self, encoded: Encoded, nbytes: int) -> Layout:
+        """Writes a tensor's segment; `nbytes` are those of its array."""
+        offset = index.aligned(self._offset, encoded.stored, nbytes)
 
         def write() -> None:
             self._write(bytes(offset - self._offset))
@@ -82,11 +94,7 @@ class Writer:
                 self._write(part)
 
         self._guarded(write)
-        layout = encoded.layout()
-        self._tensors[name] = index.Record.of(
-            name, words.dtype, words.shape, words.count, encoded.nonzeros, kernels.active().crc32c(words.data), layout
-        )
-        return layout
+        return encoded.layout()
 
     def alias(self, name: str, target: str) -> None:
         """Gives the tensor `target`, which is already there, a second name: tied weights."""
@@ -103,8 +111,9 @@ class Writer:
             return
 
         def finish() -> None:
-            plain = index.flatten(list(self._tensors.values()), self._aliases, self._metadata)
-            stored, trailer = index.pack(plain, self._offset, 0)
+            has_base = bool(self._features & HAS_BASE)
+            plain = index.flatten(list(self._tensors.values()), self._aliases, self._metadata, has_base=has_base)
+            stored, trailer = index.pack(plain, self._offset, self._features)
             self._write(stored)
             self._write(trailer.pack())
             self._sink.publish()

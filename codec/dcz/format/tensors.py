@@ -106,7 +106,7 @@ def read_tensors(plain: Mapping[str, object], names: list[str], unknown_codes: M
     out = Tensors(
         names=names, dtypes=dtypes_, dims=dims, dims_at=dims_at,
         weights=columns["words"], word=columns["word_sizes"],
-        rotate=np.fromiter((dtype.rotate for dtype in dtypes_), np.int64, t),
+        rotate=_rotated(dtypes_, transforms),
         nonzeros=columns["nonzeros"], content_crcs=columns["content_crcs"], source=source,
         positions=columns["positions"], values=columns["values"], chunk=columns["chunks"],
         entries=columns["entries"], group=columns["groups"], streams=columns["streams"], chunks=columns["rows"],
@@ -199,6 +199,12 @@ def _sources(names: list[str], columns: Mapping[str, I64], dtypes_: list[Dtype],
             columns[key],
         )
     return source
+
+
+def _rotated(dtypes_: list[Dtype], transforms: I64) -> I64:
+    """Whether a tensor's stored words are split into bytes with the exponent on top; steps and XORs have none."""
+    rotate = np.fromiter((dtype.rotate for dtype in dtypes_), np.int64, len(dtypes_))
+    return np.where((transforms == 2) | (transforms == 3), 0, rotate)
 
 
 def _planes(columns: Mapping[str, I64]) -> I64:

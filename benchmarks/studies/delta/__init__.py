@@ -1,0 +1,1 @@
+"""Differences between checkpoints: how small, how fast, and against whom."""

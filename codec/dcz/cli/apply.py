@@ -1,0 +1,67 @@
+"""`dcz apply OLD DELTA -o NEW`: the model that a file of differences makes of its base."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+from dcz.cli import streams
+from dcz.cli.common import (
+    Force,
+    Json,
+    Quiet,
+    ShardSize,
+    Threads,
+    check_input,
+    check_output,
+    checking_options,
+    file_bytes,
+    print_json,
+    progress,
+    size,
+)  # fmt: skip
+
+
+def apply(
+    old: Annotated[str, typer.Argument(help="The base: any file that pack reads.")],
+    delta: Annotated[
+        Optional[str], typer.Argument(help="The .dcz file of differences, its URL, or the .dcz.index.json of several.")
+    ] = None,
+    output: Annotated[
+        Optional[str], typer.Option("--output", "-o", help="The file to write: .safetensors, .dcz, .npz, ...")
+    ] = None,
+    shard_size: ShardSize = None,
+    threads: Threads = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Apply the differences in DELTA to the model in OLD and write the result, tensor by tensor. The base and the
+    result are compared with their checksums; OLD stays as it is.
+
+    Example: dcz apply step-100.safetensors step-101.dcz -o step-101.safetensors
+    """
+    from dcz.cli.delta import check_base, result
+    from dcz.convert import open_target, parse_size, transfer
+
+    if delta is None:
+        check_input(old)
+        check_base(None, old)
+    assert delta is not None
+    if output is None:
+        raise typer.BadParameter("--output: name the file to write")
+    check_input(delta)
+    check_output(output, force)
+    with checking_options():
+        limit = None if shard_size is None else parse_size(shard_size)
+    target = open_target(output, threads=threads, shard_size=limit, replace=force, source=old)
+    with result(old, delta) as model, progress("applying", quiet or json) as report:
+        moved = transfer(model, target, path=output, progress=report)
+    if json:
+        print_json({
+            "base": old, "delta": delta, "file": output, "tensors": moved.tensors + moved.aliases,
+            "dense_bytes": moved.nbytes, "delta_bytes": file_bytes(delta), "file_bytes": file_bytes(output),
+        })  # fmt: skip
+    elif not quiet:
+        streams.say_printable(f"{output}: {moved.tensors + moved.aliases} tensors, {size(file_bytes(output))}")

@@ -1,0 +1,148 @@
+"""Files of differences on the command line: what `pack`, `apply`, `fold` and `verify` share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from dcz.io.sources import is_url
+
+if TYPE_CHECKING:
+    from dcz.convert.model import Model, Target
+
+BaseOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--base", help="The model that DST is the difference to: any file that pack reads.", show_default=False
+    ),
+]
+TransformOption = Annotated[
+    str,
+    typer.Option(
+        help="With --base: auto and step take the fewest bits, xor more; replace needs no base to be applied."
+    ),
+]
+
+
+def hints(base: str) -> dict[str, object]:
+    """What is put down of a base: its name, and the SHA-256 of the file that it is."""
+    out: dict[str, object] = {"name": os.path.basename(os.path.normpath(base))}
+    if is_url(base):
+        return {**out, "uri": base}
+    if os.path.isfile(base) and not base.lower().endswith(".index.json"):
+        with open(base, "rb") as file:
+            out["sha256"] = (
+                hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sum(file)
+            )
+    return out
+
+
+def _sum(file: Any) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def target(
+    dst: str,
+    base: str | None,
+    *,
+    transform: str,
+    profile: str,
+    threads: int | None,
+    shard_size: int | None,
+    replace: bool,
+    source: str,
+) -> Iterator[Target]:
+    """The file to write, of differences if there is a base, or one for each shard and an index."""
+    from dcz.convert import open_target
+    from dcz.convert.delta import DeltaTarget
+    from dcz.convert.shards import ShardedTarget
+    from dcz.models import tensors_of
+
+    if base is None:
+        if transform != "auto":
+            raise typer.BadParameter("--transform: goes with --base")
+        yield open_target(dst, profile=profile, threads=threads, shard_size=shard_size, replace=replace, source=source)
+        return
+    check_base(base, None)
+    with tensors_of(base) as tensors:
+        options = {"hints": hints(base), "transform": transform, "profile": profile, "threads": threads}
+
+        def one(path: str) -> Target:
+            return DeltaTarget(path, tensors, **options)
+
+        if dst.lower().endswith(".dcz.index.json"):
+            yield ShardedTarget(dst, ".dcz", one, shard_size, replace, source)
+        else:
+            yield one(dst)
+
+
+@contextmanager
+def result(base: str, delta: str) -> Iterator[Model]:
+    """The model that a file of differences, or several with an index, makes of a base."""
+    from dcz.convert.delta import DeltaModel
+    from dcz.models import tensors_of
+
+    check_base(base, delta)
+
+    with tensors_of(base) as tensors, DeltaModel(delta, tensors) as model:
+        yield model
+
+
+def check_base(base: str | None, delta: str | None) -> None:
+    """Refuses a base that is not there, in one line that says which one `delta` wants."""
+    from dcz.errors import BaseError
+
+    if base is not None and (is_url(base) or os.path.exists(base)):
+        return
+    wanted = "" if delta is None else _wanted(delta)
+    what = "the base is missing" if base is None else f"{base}: the base is not there"
+    raise BaseError(f"{what}; {delta or 'the file'} wants {wanted}" if wanted else what)
+
+
+def _wanted(delta: str) -> str:
+    from dcz.container import open_file
+    from dcz.container.wanted import wanted_base
+
+    with open_file(delta) as reader:
+        return wanted_base(reader.metadata)
+
+
+def inspect_delta(
+    file: str, base: str | None, html: str | None, *, everything: bool, wide: bool, quiet: bool, json: bool
+) -> bool:
+    """Shows a file of differences; says whether it is one."""
+    from dcz.cli import columns, delta_table, streams
+    from dcz.cli.common import print_json
+    from dcz.delta.opening import open_file
+    from dcz.delta.reader import DeltaReader
+    from dcz.models import tensors_of
+
+    with open_file(file) as reader:
+        if not isinstance(reader, DeltaReader):
+            if base is not None:
+                raise typer.BadParameter(f"--base: {file} is a whole model")
+            return False
+        if html is not None:
+            raise typer.BadParameter(
+                "--html: shows whole models; apply the differences first: dcz apply BASE FILE -o NEW"
+            )
+        found, full = delta_table.tensors(reader), None
+        if base is not None:
+            check_base(base, file)
+            with tensors_of(base) as tensors, DeltaReader(file, base=tensors) as result_:
+                full = delta_table.full_bytes(result_)
+        if json:
+            print_json(delta_table.document(file, reader, found, full))
+        elif not quiet:
+            columns.show(delta_table.table(found, columns.most_rows(everything)), wide)
+            streams.say_printable(delta_table.summary(file, reader, found, full))
+    return True

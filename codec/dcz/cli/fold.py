@@ -1,0 +1,43 @@
+"""`dcz fold A B -o C`: two files of differences as one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dcz.cli import streams
+from dcz.cli.common import Force, Json, Quiet, Threads, check_input, check_output, file_bytes, print_json, size
+
+
+def fold(
+    first: Annotated[str, typer.Argument(help="The .dcz file of differences to the base.")],
+    second: Annotated[str, typer.Argument(help="The .dcz file of differences to the result of the first.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The .dcz file to write.")],
+    threads: Threads = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Write the differences from the base of FIRST to the result of SECOND, without either.
+
+    Example: dcz fold step-101.dcz step-102.dcz -o steps-101-102.dcz
+    """
+    from dcz.deltas import fold as folded
+
+    check_input(first)
+    check_input(second)
+    check_output(output, force)
+    saved = folded(first, second, output, threads=threads)
+    sizes = [file_bytes(path) for path in (first, second, output)]
+    if json:
+        print_json({
+            "first": first, "second": second, "file": output, "tensors": saved.tensors, "changed": saved.changes,
+            "copied": saved.copied, "whole": saved.whole, "first_bytes": sizes[0], "second_bytes": sizes[1],
+            "file_bytes": sizes[2],
+        })  # fmt: skip
+    elif not quiet:
+        streams.say_printable(
+            f"{output}: {saved.changes} of {saved.tensors} tensors changed, {size(sizes[2])} ({sizes[2]} bytes); the two "
+            f"files have {size(sizes[0] + sizes[1])}"
+        )

@@ -1,0 +1,233 @@
+"""A file of differences applied to arrays where they are: everything is checked, then changed, or taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.container.file import OpenFile
+from dcz.container.memory import allocate
+from dcz.container.tasks import plan, run_all
+from dcz.container.threads import each, thread_count
+from dcz.delta.decode import attach
+from dcz.delta.journal import Journal, Piece
+from dcz.delta.links import Link, check_chunks, check_copy, check_has_base, links
+from dcz.delta.segments import Segments
+from dcz.delta.targets import Target, check_none_gone, find_targets
+from dcz.errors import BaseError, DczError
+
+VERIFY = ("full", "base", "recorded")
+# Bytes of a tensor that one task checks or changes.
+_PIECE = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying a file left: how many `tensors` it changed, how many of their words at most, and the CRC-32C of
+    each tensor's words, which the next file of a chain can be checked against without reading them
+    (`verify="recorded"`)."""
+
+    tensors: int
+    words: int
+    crcs: Mapping[str, int] = field(repr=False)
+
+
+class _Application:
+    """One file on its way into the tensors: checked, then changed, then published; or taken back."""
+
+    def __init__(
+        self, tensors: Mapping[str, NDArray], store: OpenFile, names: Iterable[str] | None, partial: bool, fixed: bool
+    ) -> None:
+        check_has_base(store)
+        self.store, self._tensors, self._fixed = store, tensors, fixed
+        self.wanted = _wanted(store, names)
+        self.targets = find_targets(tensors, store, self.wanted, partial=partial, fixed=fixed)
+        self._decoder = attach(store, None)
+        self._segments = Segments(store)
+        self._pieces = _pieces(self.targets.changed)
+        self._journal = Journal(self._decoder)
+        self._whole: dict[str, NDArray] = {}
+
+    def check(self, verify: str, state: Applied | None, threads: int) -> None:
+        """Everything that can be wrong; nothing is changed."""
+        each(lambda target: self._segments.check(target.link.entry), self.targets.changed, threads)
+        if verify == "recorded":
+            _check_recorded(self.wanted, state)
+        else:
+            each(_check_piece, self._pieces, threads)
+            each(lambda target: check_copy(target.link, target.flat), self.targets.copied, threads)
+        self._whole = _whole(self.store, self.wanted)
+
+    def change(self, checked: bool, threads: int) -> None:
+        """What changes where it is."""
+
+        def work(piece: Piece) -> None:
+            link = piece.target.link
+            data = self._segments.part(link.entry, piece.first, piece.last)
+            job, words = self._decoder.part(link.number, piece.first, piece.last, len(data))
+            self._journal.begin(piece, data)
+            self._decoder.change(link, job, words, data, piece.out, checked=checked)
+
+        each(work, self._pieces, threads)
+
+    def result(self) -> dict[str, NDArray]:
+        """The arrays of the result by name, those that are stored whole put where they belong."""
+        result, c = dict(self.targets.moved), self.store.index.columns
+        for name, array in self._whole.items():
+            result[name] = self._placed(name, array)
+        for name, link in self.wanted.items():
+            source = c.names[int(c.source[link.number])]
+            if source != name and source in result:
+                result[name] = self._placed(name, result[source].reshape(link.entry.shape).copy())
+        for name, target in self.store.index.aliases.items():
+            if target in result:
+                result[name] = result[target]
+        if self._fixed:
+            for name, array in result.items():
+                if name in self._tensors and self._tensors[name] is not array:
+                    self._journal.copy(self._tensors[name], array)
+        return result
+
+    def _placed(self, name: str, array: NDArray) -> NDArray:
+        """A whole tensor in the memory that has its name, if it fits and nothing else is made of it."""
+        old = self._tensors.get(name)
+        fits = isinstance(old, np.ndarray) and (old.dtype, old.shape) == (array.dtype, array.shape)
+        if not fits or not old.flags.writeable or self.targets.uses(old):
+            return array
+        self._journal.copy(old, array)
+        return old
+
+    def take_back(self, cause: BaseException) -> None:
+        self._journal.take_back(cause)
+
+    def words(self) -> int:
+        """Words that are stored as changes."""
+        return sum(int(self.store.index.columns.nonzeros[target.link.number]) for target in self.targets.changed)
+
+
+def apply_delta(
+    tensors: Mapping[str, NDArray],
+    stores: Sequence[OpenFile],
+    *,
+    verify: str = "full",
+    names: Iterable[str] | None = None,
+    threads: int | None = None,
+    state: Applied | None = None,
+    fixed: bool = False,
+) -> Applied:
+    """See `dcz.apply_delta`; `stores` are the open file, or those of a sharded model. `fixed` says that the mapping can
+    neither get nor lose names or arrays: every tensor of the result has its memory already."""
+    if verify not in VERIFY:
+        raise DczError(f"verify: {verify!r} is unknown; allowed are {', '.join(VERIFY)}")
+    groups = _groups(stores, names)
+    files = [_Application(tensors, store, group, names is not None, fixed) for store, group in groups]
+    if names is None and (fixed or not isinstance(tensors, MutableMapping)):
+        check_none_gone(tensors, stores)
+    count = thread_count(threads)
+    for file in files:
+        file.check(verify, state, count)
+    try:
+        for file in files:
+            file.change(verify != "base", count)
+        result = {name: array for file in files for name, array in file.result().items()}
+        if isinstance(tensors, MutableMapping) and not fixed:
+            _rename(tensors, result, keep=names is not None)
+    except BaseException as error:
+        for file in reversed(files):
+            file.take_back(error)
+        raise
+    crcs = {name: link.content_crc for file in files for name, link in file.wanted.items()}
+    return Applied(sum(len(file.targets.changed) for file in files), sum(file.words() for file in files), crcs)
+
+
+def _groups(stores: Sequence[OpenFile], names: Iterable[str] | None) -> list[tuple[OpenFile, list[str] | None]]:
+    """Each file with those of the names that it has."""
+    if names is None or len(stores) == 1:
+        return [(store, None if names is None else list(names)) for store in stores]
+    groups: list[tuple[OpenFile, list[str] | None]] = [(store, []) for store in stores]
+    for name in names:
+        for store, group in groups:
+            if name in store.index.entries or name in store.index.aliases:
+                group.append(name)  # type: ignore[union-attr]
+                break
+        else:
+            raise KeyError(f"no tensor {name!r} in any of the {len(stores)} files")
+    return groups
+
+
+def _rename(tensors: MutableMapping[str, NDArray], result: Mapping[str, NDArray], *, keep: bool) -> None:
+    """Gives the mapping the result's names; `keep` those that the result lacks."""
+    before = dict(tensors)
+    try:
+        for name, array in result.items():
+            if tensors.get(name) is not array:
+                tensors[name] = array
+        for name in [] if keep else [name for name in tensors if name not in result]:
+            del tensors[name]
+    except BaseException:
+        tensors.clear()
+        tensors.update(before)
+        raise
+
+
+def undo_delta(tensors: Mapping[str, NDArray], store: OpenFile, *, threads: int | None = None) -> int:
+    """See `dcz.undo_delta`; `store` is an open file."""
+    check_has_base(store)
+    targets = find_targets(tensors, store, links(store), partial=True, fixed=True)
+    decoder = attach(store, None)
+    segments = Segments(store)
+    each(lambda target: segments.check(target.link.entry), targets.changed, thread_count(threads))
+    journal, undone = Journal(decoder), 0
+    plans = [(piece, journal.states(piece)) for piece in _pieces(targets.changed)]
+    for piece, states in plans:
+        undone += journal.undo(piece, states, segments)
+    return undone
+
+
+def _wanted(store: OpenFile, names: Iterable[str] | None) -> dict[str, Link]:
+    found = links(store)
+    if names is None:
+        return found
+    aliases = store.index.aliases
+    for name in (names := list(names)):
+        store.listed(name)  # `KeyError` for a name that is not in the file
+    return {aliases.get(name, name): found[aliases.get(name, name)] for name in names}
+
+
+def _pieces(targets: list[Target]) -> list[Piece]:
+    """Runs of chunks that one task checks or changes."""
+    out = []
+    for target in targets:
+        size = target.link.chunk * target.link.entry.dtype.word
+        step, chunks = max(1, _PIECE // size), len(target.link.base_crcs)
+        for first in range(0, chunks, step):
+            last = min(first + step, chunks)
+            out.append(Piece(target, first, last, target.flat[first * size : last * size]))
+    return out
+
+
+def _check_piece(piece: Piece) -> None:
+    check_chunks(piece.target.link, piece.out, piece.first)
+
+
+def _check_recorded(wanted: Mapping[str, Link], state: Applied | None) -> None:
+    if state is None:
+        raise DczError('verify="recorded": needs what applying the file before returned, as state=')
+    for name, link in wanted.items():
+        if link.based and state.crcs.get(link.base_name) != link.base_crc:
+            raise BaseError(
+                f"tensor {name!r}: the file was made from another {link.base_name!r} than the file applied before left; "
+                "are the files of the chain in order?"
+            )
+
+
+def _whole(store: OpenFile, wanted: Mapping[str, Link]) -> dict[str, NDArray]:
+    """The tensors that are stored as they are, decoded: before anything is changed."""
+    c = store.index.columns
+    plain = [link.entry for link in wanted.values() if not link.based and not c.transforms[c.source[link.number]]]
+    made = allocate(plain)
+    run_all(store, plan(store, plain, [flat for _, flat in made]), 1)
+    return {entry.name: array for entry, (array, _) in zip(plain, made)}

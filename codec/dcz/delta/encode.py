@@ -1,0 +1,69 @@
+"""A tensor as its difference to that of the base, or whole where that is smaller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dcz import kernels
+from dcz.delta import checksums
+from dcz.delta.changes import Changes
+from dcz.delta.transforms import COPY, NONE, chosen, magnitude, stored_dtype
+from dcz.kernels.interface import I64, U8
+from dcz.tensor import encode
+from dcz.tensor.choose import Encoding
+from dcz.tensor.encode import Encoded
+from dcz.tensor.words import Words
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+# Words to a changed one from which on a bitmap, a bit for eight words at least, takes more than relative indices.
+_SPARSE = 32
+# A tensor is stored whole where its difference takes more than an eighth of it and a kilobyte, and storing it whole saves
+# a tenth of that: a difference can be turned round, and finds a base that is not the right one.
+_SHARE, _LEAST, _SAVED = 8, 1024, 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A tensor's `transform`, how it is stored, None for a copy, how many words changed, and the CRC-32C of the base's
+    and its own words in each chunk."""
+
+    transform: int
+    encoded: Encoded | None
+    changed: int
+    base_crcs: I64
+    result_crcs: I64
+
+
+_NO_ROWS = np.zeros(0, np.int64)
+
+
+def encode_difference(new: Words, base: U8, transform: str = "auto", pool: Executor | None = None) -> Difference:
+    """What turns the base's words into those of `new`; where it is up to this (`auto`), perhaps `new` itself."""
+    number, word = chosen(transform, new.dtype), new.dtype.word
+    bitmap, stored = kernels.active().compare(new.data, base, word, number, magnitude(new.dtype))
+    changed = len(stored) // word
+    if changed == 0:
+        return Difference(COPY, None, 0, _NO_ROWS, _NO_ROWS)
+    changes = Changes(new.count, bitmap, stored, stored_dtype(new.dtype, number))
+    best = _smallest(changes)
+    if transform == "auto" and best.cost > max(_LEAST, new.count * word // _SHARE):
+        plain = encode(new, "auto", pool)
+        if plain.stored < _SAVED * best.cost:
+            return Difference(NONE, plain, changed, _NO_ROWS, _NO_ROWS)
+    crcs = [checksums.rows(data, new.count, best.chunk, word) for data in (base, new.data)]
+    return Difference(number, Encoded(best, changed, pool), changed, crcs[0], crcs[1])
+
+
+def encode_changes(changes: Changes, pool: Executor | None = None) -> Encoded:
+    """Changes that are known already, in their smallest layout."""
+    return Encoded(_smallest(changes), changes.count, pool)
+
+
+def _smallest(changes: Changes) -> Encoding:
+    kinds = ("relative8", "bitmap") if changes.count * _SPARSE >= changes.words else ("relative8",)
+    return min(changes.encodings(kinds), key=lambda encoding: encoding.cost)

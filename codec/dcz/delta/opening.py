@@ -1,0 +1,52 @@
+"""Opening what a user names, with its base: a file, a shard index, or a folder that holds one of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from dcz.container.opening import in_folder
+from dcz.container.reader import Reader
+from dcz.container.sharded import ShardedReader
+from dcz.container.shards import is_shard_index
+from dcz.delta.links import has_base
+from dcz.delta.reader import DeltaReader, ShardedDeltaReader
+
+
+def open_file(
+    file: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    base: Mapping[str, Any] | None = None,
+    sequential: bool = False,
+    max_bytes: int | None = None,
+) -> Reader | ShardedReader:
+    """Opens a dcz file, or a model in several of them, as a mapping of names to arrays.
+
+    Args:
+        file: as in `Reader`; the path or URL of a `*.dcz.index.json`; or a folder with one of them, or with one dcz
+            file.
+        base: of a file of differences, names to the arrays of its base; see `DeltaReader`.
+        sequential: all of a remote file will be read, tensor by tensor in order: reads ahead, in large blocks.
+        max_bytes: how many bytes one call may hold in memory; see `Reader`.
+
+    Raises:
+        OSError: the file or the server cannot be read.
+        FormatError, ChecksumError, TruncatedError, UnsupportedError, LimitError: see `dcz.errors`.
+        DczError: a base for a file that is a whole model.
+
+    >>> import numpy, dcz
+    >>> with dcz.open(dcz.save({"w": numpy.arange(6).reshape(2, 3)})) as reader:
+    ...     print(reader.info("w").shape, reader["w"].sum())
+    (2, 3) 15
+    """
+    if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):
+        file = in_folder(file)
+    if is_shard_index(file):
+        if base is None:
+            return ShardedReader(file, sequential=sequential, max_bytes=max_bytes)  # type: ignore[arg-type]
+        return ShardedDeltaReader(file, base=base, sequential=sequential, max_bytes=max_bytes)  # type: ignore[arg-type]
+    if base is not None:
+        return DeltaReader(file, base=base, sequential=sequential, max_bytes=max_bytes)
+    reader = Reader(file, sequential=sequential, max_bytes=max_bytes)
+    return DeltaReader.of(reader) if has_base(reader._store) else reader

@@ -1,0 +1,58 @@
+"""A model saved as its differences to a base, as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+from dcz.delta.renames import Renames
+from dcz.delta.writer import Saved, Writer
+from dcz.errors import DczError
+from dcz.ties import Ties
+
+
+def save_delta(
+    new: Mapping[str, Any],
+    file: str | os.PathLike[str] | BinaryIO,
+    *,
+    base: Mapping[str, Any],
+    transform: str = "auto",
+    renames: Mapping[str, str] | None = None,
+    metadata: Mapping[str, object] | None = None,
+    profile: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Saved:
+    """See `dcz.save_delta`, whose mappings these are."""
+    if not isinstance(new, Mapping):
+        raise DczError(f"new: expected a mapping of names to arrays, found {type(new).__name__}")
+    for name in new:
+        if not isinstance(name, str):
+            raise DczError(f"new: names are strings, found {name!r:.80}")
+    known = Renames(base, list(new), renames)
+    aliases: Mapping[str, str] = getattr(new, "aliases", {})
+    ties, done = Ties(), 0
+    total = sum(_nbytes(new, name) for name in new if name not in aliases) if progress is not None else 0
+    with Writer(file, base=base, transform=transform, metadata=metadata, profile=profile, threads=threads) as writer:
+        for name in sorted(new):
+            if name in aliases:
+                continue
+            array = new[name]
+            owner = ties.owner(name, array)
+            if owner != name:
+                writer.alias(name, owner)
+            else:
+                writer.add(name, array, base_name=known.base_name(name, array))
+            done += getattr(array, "nbytes", 0)
+            if progress is not None:
+                progress(done, total)
+        for name in sorted(aliases):
+            writer.alias(name, aliases[name])
+        return writer.saved(tuple(known.left))
+
+
+def _nbytes(tensors: Mapping[str, Any], name: str) -> int:
+    """Bytes of a tensor, without reading it where its mapping knows them."""
+    describe = getattr(tensors, "info", None)
+    return int(describe(name).nbytes if describe is not None else getattr(tensors[name], "nbytes", 0))

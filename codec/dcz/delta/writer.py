@@ -1,0 +1,164 @@
+"""The streaming writer of files with a base: tensor by tensor, each against that of the base."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dcz import kernels
+from dcz.container.writer import Writer as PlainWriter
+from dcz.delta.base import Base
+from dcz.delta.encode import Difference, encode_difference
+from dcz.delta.transforms import COPY, NONE, check_choice
+from dcz.dtypes import Dtype
+from dcz.errors import DczError
+from dcz.format import index
+from dcz.format.trailer import HAS_BASE
+from dcz.kernels.interface import U8
+from dcz.tensor import Layout, to_words
+from dcz.tensor.words import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What was saved: `tensors`, and how many of them are `copied` from the base, stored as `changes`, or `whole`;
+    `removed` are those of the base that the new model lacks."""
+
+    tensors: int
+    copied: int
+    changes: int
+    whole: int
+    removed: tuple[str, ...]
+
+
+# Of a tensor that is the base's.
+EMPTY = Layout("all", "bytes", 512, None, (), (), (), ())
+
+
+class Writer(PlainWriter):
+    """Writes a dcz file tensor by tensor, with `base` as the differences to another model.
+
+    Args:
+        file: a path, which is replaced only once the file is complete, or a writable binary file object.
+        base: a mapping of names to the base's arrays, read as tensors are added; or True, where each `add` brings its
+            own. Without, the file stores its tensors whole.
+        transform: "auto" (the smallest), "step", "xor", or "replace": new values, which need no base to be written
+            into a model and can be written twice.
+        metadata: a mapping of strings to strings, numbers, booleans, bytes, None, lists and mappings. Its "base", a
+            mapping, may say which base it is: `name`, `sha256`, `uri`.
+        profile: "auto", "csr", "bitmap", "dense", "paper" or "raw", of tensors that are stored whole.
+        threads: how many to use; by default the cores this process may use.
+
+    Used as a context manager it finishes the file on leaving, and leaves an old file alone when an exception passes
+    through. All tensors of the new model are added, changed or not: what is not in the file is gone.
+
+    >>> import io, numpy, dcz
+    >>> old, file = numpy.zeros((4, 4), "float32"), io.BytesIO()
+    >>> with dcz.Writer(file, base=True) as writer:
+    ...     layout = writer.add("w", numpy.eye(4, dtype="float32"), base=old)
+    >>> dcz.load_file(file.getvalue(), base={"w": old})["w"].trace()
+    np.float32(4.0)
+    """
+
+    def __init__(
+        self,
+        file: str | os.PathLike[str] | BinaryIO,
+        *,
+        base: Mapping[str, Any] | bool | None = None,
+        transform: str = "auto",
+        metadata: Mapping[str, object] | None = None,
+        profile: str = "auto",
+        threads: int | None = None,
+        **options: Any,
+    ) -> None:
+        check_choice(transform)
+        self._transform = transform
+        self._base = Base(base) if isinstance(base, Mapping) else None
+        self._has_base = base is not None and base is not False
+        super().__init__(file, metadata=metadata, profile=profile, threads=threads, **options)
+        if self._has_base:
+            self._features = HAS_BASE
+
+    def add(
+        self,
+        name: str,
+        array: np.ndarray | np.generic,
+        *,
+        base: np.ndarray | None = None,
+        base_name: str | None = None,
+        **options: Any,
+    ) -> Layout:
+        """Stores one tensor, bit for bit, and returns how; as it is stored, for one with a base.
+
+        `base` is the base's array, by default that of the writer's `base` under `base_name`, by default `name`. Dtype
+        and number of words must agree, shapes need not; a tensor that the base lacks, or has otherwise, is stored
+        whole. Raises `UnsupportedError` for a dtype that has no code, `DczError` for a name that is taken."""
+        if not self._has_base:
+            if base is not None or base_name is not None:
+                raise DczError(f"tensor {name!r}: a base goes with Writer(file, base=...)")
+            return super().add(name, array, **options)
+        self._check_open()
+        self._check_name(name)
+        words = to_words(array, name)
+        base_name = name if base_name is None else base_name
+        old = self._old(base_name, words, base)
+        if old is None:
+            return super().add(name, array, **options)
+        index.check_shape(list(words.shape), words.dtype, name)
+        found = encode_difference(words, old, self._transform, self._pool)
+        if found.transform == NONE:
+            return super().add(name, array, **options)
+        crc = kernels.active().crc32c(words.data)
+        return self.put(name, base_name, words.dtype, words.shape, words.count, found, crc, **options)
+
+    def _old(self, base_name: str, words: Words, array: np.ndarray | None) -> U8 | None:
+        """The base's words of a tensor, if it has one that goes with it."""
+        if words.count == 0:
+            return None
+        if array is not None:
+            old = to_words(array, base_name)
+            return old.data if (old.dtype, old.count) == (words.dtype, words.count) else None
+        if self._base is None or base_name not in self._base:
+            return None
+        known = self._base.known(base_name)
+        if (known.dtype, known.words) != (words.dtype, words.count):
+            return None
+        return self._base.words(base_name, 0, known.words, words.dtype.word)
+
+    def put(
+        self,
+        name: str,
+        base_name: str,
+        dtype: Dtype,
+        shape: tuple[int, ...],
+        words: int,
+        found: Difference,
+        content_crc: int,
+        metadata: Mapping[str, object] | None = None,
+    ) -> Layout:
+        """Stores a tensor whose difference is known; `content_crc` is the CRC-32C of its words."""
+        self._check_open()
+        self._check_name(name)
+        layout, nonzeros = EMPTY, 0
+        if found.encoded is not None:
+            layout, nonzeros = self._segment(found.encoded, words * dtype.word), found.encoded.nonzeros
+        record = index.Record.of(name, dtype, shape, words, nonzeros, content_crc, layout)
+        self._tensors[name] = replace(
+            record,
+            transform=found.transform,
+            base_name=base_name,
+            base_crcs=tuple(found.base_crcs.tolist()),
+            result_crcs=tuple(found.result_crcs.tolist()),
+            metadata=metadata or {},
+        )
+        return layout
+
+    def saved(self, removed: tuple[str, ...] = ()) -> Saved:
+        """What was added so far; `removed` are names of the base that were not."""
+        kinds = [record.transform for record in self._tensors.values()]
+        changes = sum(kind > COPY for kind in kinds)
+        return Saved(len(kinds), kinds.count(COPY), changes, kinds.count(NONE), removed)

@@ -1,0 +1,73 @@
+"""Models by name: a file or URL of any readable format as a mapping of names to arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from dcz.convert.model import Model
+
+
+class Described(NamedTuple):
+    """What a header says of a tensor: `dtype` is safetensors' code."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+
+
+class ModelMapping(Mapping[str, NDArray]):
+    """An open model of any format: names, second ones included, to arrays that are read when asked for."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.aliases: Mapping[str, str] = model.aliases
+        self._tensors = {tensor.name: tensor for tensor in model.tensors()}
+
+    def __getitem__(self, name: str) -> NDArray:
+        return self._model.read(self.aliases.get(name, name))
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._tensors
+        yield from self.aliases
+
+    def __len__(self) -> int:
+        return len(self._tensors) + len(self.aliases)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors or name in self.aliases
+
+    def info(self, name: str) -> Described:
+        """Dtype and shape of a tensor, without reading it."""
+        tensor = self._tensors[self.aliases.get(name, name)]
+        return Described(tensor.dtype.code, tensor.shape, tensor.nbytes)
+
+    def __enter__(self) -> ModelMapping:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._model.__exit__(*error)
+
+
+def tensors_of(model: Mapping[str, Any] | str | os.PathLike[str]) -> AbstractContextManager[Mapping[str, Any]]:
+    """A mapping as it is, or that of the file with this name, which is closed on leaving.
+
+    >>> import numpy
+    >>> with tensors_of({"w": numpy.ones(2)}) as tensors:
+    ...     print(list(tensors))
+    ['w']
+    """
+    if not isinstance(model, (str, os.PathLike)):
+        return nullcontext(model)
+    from dcz.container.opening import open_file
+    from dcz.container.shards import SUFFIX
+    from dcz.convert import extension_of, open_model
+
+    if os.path.isdir(model) or extension_of(model, (".dcz", ".dcz" + SUFFIX)) is not None:
+        return open_file(model)
+    return ModelMapping(open_model(model))

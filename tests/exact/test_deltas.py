@@ -1,0 +1,256 @@
+"""Files of differences: whatever the base and whatever became of it, the result is the same to the bit."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dcz
+from dcz import kernels
+from dcz.errors import BaseError, DczError, UnsupportedError
+from dcz.kernels import Kernels
+from support.arrays import make_array
+from support.pairs import TRANSFORMS, changed, copied, delta, pairs, same
+
+THREADS = st.sampled_from([1, 3])
+
+
+@given(pair=pairs(), transform=st.sampled_from(TRANSFORMS), threads=THREADS)
+def test_load_and_apply(pair: tuple[np.ndarray, np.ndarray], transform: str, threads: int) -> None:
+    base, new = {"w": pair[0]}, {"w": pair[1]}
+    before = pair[0].tobytes()
+    file = delta(new, base, transform=transform, threads=threads)
+    assert same(dcz.load_file(file, base=base, threads=threads), new)
+    assert pair[0].tobytes() == before
+    model = copied(base)
+    memory = model["w"]
+    dcz.apply_delta(model, file, threads=threads)
+    assert same(model, new) and model["w"] is memory
+    with dcz.open(file, base=base) as reader:
+        assert same(dict(reader), new)
+
+
+@given(pair=pairs(codes=("BF16", "F32", "F8_E4M3", "I64", "C64")), key=st.sampled_from(
+    [slice(None), slice(3, 9), slice(-5, None), slice(None, None, 7), slice(None, None, -3), Ellipsis, 0]
+))  # fmt: skip
+def test_slices(pair: tuple[np.ndarray, np.ndarray], key: object) -> None:
+    base, new = pair
+    if not base.shape:
+        return
+    with dcz.open(delta({"w": new}, {"w": base}), base={"w": base}) as reader:
+        assert reader.get_slice("w")[key].tobytes() == new[key].tobytes()
+
+
+@given(pair=pairs(), transform=st.sampled_from(TRANSFORMS))
+def test_patches(pair: tuple[np.ndarray, np.ndarray], transform: str) -> None:
+    base, new = pair
+    words = new.reshape(-1).view(f"<u{max(1, new.dtype.itemsize // (2 if new.dtype.kind == 'c' else 1))}")
+    old = base.reshape(-1).view(words.dtype)
+    with dcz.open(delta({"w": new}, {"w": base}, transform=transform), base={"w": base}) as reader:
+        indices, values, kind = reader.patch("w")
+    where = np.flatnonzero(words != old)
+    assert kind == "values" and indices.dtype == np.int32
+    out = old.copy()
+    out[indices] = values.view(words.dtype)
+    assert out.tobytes() == words.tobytes()
+    if transform != "auto":
+        assert indices.tolist() == where.tolist()
+
+
+def test_patches_without_a_base() -> None:
+    base = np.float32([1, -0.0, 0, 5])
+    new = np.nextafter(base, np.float32([2, 1, 0, -9]))
+    assert new[1] > 0
+    step, xor, replace = (
+        dcz.open(delta({"w": new}, {"w": base}, transform=transform)).patch("w") for transform in TRANSFORMS[1:]
+    )
+    assert (step.kind, step.values.dtype, step.values.tolist()) == ("step", np.int32, [1, 2, -1])
+    assert xor.kind == "xor" and (base.view("u4")[xor.indices] ^ xor.values).tobytes() == new[[0, 1, 3]].tobytes()
+    assert (replace.kind, replace.indices.tolist()) == ("values", [0, 1, 3])
+    assert replace.values.tobytes() == new[[0, 1, 3]].tobytes()
+
+
+@given(pair=pairs(codes=("BF16", "F16", "F64", "F8_E5M2", "I8", "BOOL", "C64")), third=st.integers(0, 99),
+       transform=st.sampled_from(TRANSFORMS))  # fmt: skip
+def test_fold_is_applying_both(pair: tuple[np.ndarray, np.ndarray], third: int, transform: str) -> None:
+    one, two = pair
+    three = changed(two, third, [0.0, 0.01, 0.4][third % 3], ["near", "odd"][third % 2])
+    files = [delta({"w": b}, {"w": a}, transform=transform) for a, b in ((one, two), (two, three))]
+    out = io.BytesIO()
+    dcz.fold(*files, out)
+    model = {"w": one.copy()}
+    dcz.apply_delta(model, out.getvalue())
+    assert same(model, {"w": three})
+    assert same(dcz.load_file(out.getvalue(), base={"w": one}), {"w": three})
+
+
+@given(pair=pairs(), transform=st.sampled_from(["step", "xor"]))
+def test_invert_is_undoing(pair: tuple[np.ndarray, np.ndarray], transform: str) -> None:
+    base, new = pair
+    file, out = delta({"w": new}, {"w": base}, transform=transform), io.BytesIO()
+    if base.size == 0:
+        return
+    dcz.invert(file, out)
+    model = {"w": new.copy()}
+    dcz.apply_delta(model, out.getvalue())
+    assert same(model, {"w": base})
+    dcz.apply_delta(model, file)
+    dcz.undo_delta(model, file)
+    assert same(model, {"w": base})
+
+
+@given(pair=pairs(most=900), transform=st.sampled_from(TRANSFORMS))
+def test_all_kernel_sets_agree(kernel_set: Kernels, pair: tuple[np.ndarray, np.ndarray], transform: str) -> None:
+    base, new = {"w": pair[0]}, {"w": pair[1]}
+    file = delta(new, base, transform=transform)
+    with kernels.use(kernel_set):
+        assert delta(new, base, transform=transform) == file
+        model = copied(base)
+        dcz.apply_delta(model, file)
+        assert same(model, new)
+        assert same(dcz.load_file(file, base=base), new)
+
+
+def checkpoint(seed: int = 0) -> dict[str, np.ndarray]:
+    """A small model with everything that changes in one."""
+    return {
+        "block.a": make_array(seed, "BF16", (300, 700), 1.0, 5000, "float"),
+        "block.b": make_array(seed + 1, "F32", (64, 64), 0.1, 16, "float"),
+        "head": make_array(seed + 2, "BF16", (100, 30), 1.0, 900, "float"),
+        "bias": make_array(seed + 3, "F32", (70,), 1.0, 70, "float"),
+        "count": np.array(7),
+        "gone": np.ones(5, "float32"),
+        "empty": np.zeros((0, 4), "float16"),
+    }
+
+
+def next_checkpoint(base: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Changed, renamed, reshaped, new, tied, untouched."""
+    moved = changed(base["head"], 5, 0.02, "near")
+    return {
+        "block.a": changed(base["block.a"], 1, 0.01, "near"),
+        "block.b": changed(base["block.b"].reshape(4096), 2, 0.1, "far"),
+        "lm_head": moved,
+        "bias": base["bias"],
+        "count": np.array(8),
+        "new": np.arange(6, dtype="int16"),
+        "tied": moved,
+        "empty": np.zeros((4, 0), "float16"),
+    }
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_a_whole_model(transform: str, threads: int) -> None:
+    base = checkpoint()
+    new = next_checkpoint(base)
+    out = io.BytesIO()
+    saved = dcz.save_delta(new, out, base=base, transform=transform, threads=threads)
+    file = out.getvalue()
+    assert saved.removed == ("gone",) and saved.copied == 1
+    loaded = dcz.load_file(file, base=base, threads=threads)
+    assert same(loaded, new) and loaded["tied"] is loaded["lm_head"]
+    with dcz.open(file, base=base) as reader:
+        assert reader.base_name("lm_head") == "head" and reader.transform("bias") == "copy"
+        assert reader.get_slice("bias")[3:5].tobytes() == new["bias"][3:5].tobytes()
+        assert reader.get_slice("bias")[::-2].tobytes() == new["bias"][::-2].tobytes()
+        assert len(reader.patch("bias").indices) == 0
+    model = copied(base)
+    head = model["head"]
+    dcz.apply_delta(model, file, threads=threads)
+    assert same(model, new)
+    assert model["tied"] is model["lm_head"] is head
+
+
+def test_only_some_names() -> None:
+    base = checkpoint()
+    new = next_checkpoint(base)
+    model = copied(base)
+    dcz.apply_delta(model, delta(new, base), names=["block.a"])
+    assert model.keys() == base.keys()
+    assert model["block.a"].tobytes() == new["block.a"].tobytes()
+    assert model["count"] == 7
+    with pytest.raises(KeyError, match="nowhere"):
+        dcz.apply_delta(model, delta(new, base), names=["nowhere"])
+
+
+def test_renames_that_are_given() -> None:
+    base = {"a": np.arange(9.0), "b": np.arange(9.0) + 1}
+    new = {"x": base["b"] * 2}
+    file = delta(new, base, renames={"x": "a"}, transform="step")
+    with dcz.open(file, base=base) as reader:
+        assert reader.base_name("x") == "a" and reader["x"].tolist() == new["x"].tolist()
+    with pytest.raises(DczError, match="'x' from 'nowhere': the base has no such tensor"):
+        delta(new, base, renames={"x": "nowhere"})
+
+
+def test_two_tensors_of_one() -> None:
+    """Untied: both are made of the one that the base has."""
+    base = {"embed": np.arange(5000.0)}
+    new = {"embed": base["embed"].copy(), "head": base["embed"].copy()}
+    new["embed"][7] = new["head"][9] = 1.5
+    file = delta(new, base, renames={"head": "embed"})
+    model = copied(base)
+    dcz.apply_delta(model, file)
+    assert same(model, new)
+
+
+def test_a_chain_by_its_record() -> None:
+    models = [checkpoint()]
+    for seed in range(3):
+        models.append({name: changed(array, seed, 0.01, "near") for name, array in models[-1].items()})
+    files = [delta(new, base) for base, new in zip(models, models[1:])]
+    model = copied(models[0])
+    state = dcz.apply_delta(model, files[0])
+    with pytest.raises(BaseError, match="in order"):
+        dcz.apply_delta(model, files[2], verify="recorded", state=state)
+    with pytest.raises(DczError, match="state="):
+        dcz.apply_delta(model, files[1], verify="recorded")
+    for file in files[1:]:
+        state = dcz.apply_delta(model, file, verify="recorded", state=state)
+    assert same(model, models[3])
+    out = io.BytesIO()
+    dcz.fold(files[0], files[1], out)
+    both = io.BytesIO()
+    dcz.fold(out.getvalue(), files[2], both)
+    assert same(dcz.load_file(both.getvalue(), base=models[0]), models[3])
+    with pytest.raises(BaseError, match="in order"):
+        dcz.fold(files[0], files[2], io.BytesIO())
+
+
+def test_replacing_needs_no_base_and_can_be_done_twice() -> None:
+    base = {"w": make_array(1, "F32", (3000,), 1.0, 900, "float")}
+    new = {"w": base["w"].copy()}
+    new["w"][5::700] = 0
+    file = delta(new, base, transform="replace")
+    indices, values, _ = dcz.open(file).patch("w")
+    assert indices.tolist() == list(range(5, 3000, 700)) and not values.any()
+    with pytest.raises(UnsupportedError, match="is replaced"):
+        dcz.invert(file, io.BytesIO())
+
+
+def test_rebase() -> None:
+    one, two = checkpoint(), checkpoint(50)
+    new = next_checkpoint(one)
+    out = io.BytesIO()
+    dcz.rebase(delta(new, one, metadata={"step": 3}), out, base=one, onto=two)
+    assert same(dcz.load_file(out.getvalue(), base=two), new)
+    assert dcz.open(out.getvalue()).metadata["step"] == 3
+
+
+def test_bases_of_every_kind(tmp_path) -> None:
+    from safetensors.numpy import save_file
+
+    base, new = {"w": np.float32(np.arange(70_000))}, {"w": np.float32(np.arange(70_000)) + 1}
+    dcz.save_file(base, tmp_path / "old.dcz")
+    save_file(base, tmp_path / "old.safetensors")
+    save_file(new, tmp_path / "new.safetensors")
+    for old in (tmp_path / "old.dcz", tmp_path / "old.safetensors", base, dcz.open(tmp_path / "old.dcz")):
+        dcz.save_delta(tmp_path / "new.safetensors", tmp_path / "step.dcz", base=old)
+        with dcz.open(tmp_path / "step.dcz", base=dcz.open(tmp_path / "old.dcz")) as reader:
+            assert reader.get_slice("w")[66_000:66_003].tolist() == [66_001, 66_002, 66_003]
+        assert same(dcz.load_file(tmp_path / "step.dcz", base=dcz.open(tmp_path / "old.dcz")), new)
