@@ -223,7 +223,7 @@ def test_other_models(tmp_path: Path) -> None:
     (tmp_path / "a.mlmodel").write_bytes(b"\xff no model")
     with pytest.raises(FormatError, match="no Core ML model, or one that is cut off"):
         open_model(tmp_path / "a.mlmodel")
-    (tmp_path / "b.mlmodel").write_bytes(b"")
+    (tmp_path / "b.mlmodel").write_bytes(b"\x08\x08")
     with pytest.raises(UnsupportedError, match="no Core ML model; weights of ML programs are read"):
         open_model(tmp_path / "b.mlmodel")
     with pytest.raises(FileNotFoundError):
@@ -240,5 +240,67 @@ def test_parameters_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(FormatError, match="its parameters do not fit each other .*values for .* places"):
         read(path)
     monkeypatch.setattr("dcz.limits.default_max_bytes", lambda size: 8000)
-    with pytest.raises(LimitError, match="its weights would take"):
+    with pytest.raises(LimitError, match="decoding needs 8192 bytes; the limit is 8000"):
         open_model(path)
+
+
+def changed(path: Path, change: object) -> Path:
+    """A package whose program is changed."""
+    from coremltools.proto.Model_pb2 import Model
+
+    program = path / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    model = Model()
+    model.ParseFromString(program.read_bytes())
+    (block,) = model.mlProgram.functions["main"].block_specializations.values()
+    change(block)
+    program.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("make", [lambda: table(64, 32), sparse18, lambda: np.ones((64, 32), np.float32)])
+def test_operations_without_outputs(tmp_path: Path, make: object) -> None:
+    path = package(tmp_path / "m.mlpackage", make)
+
+    def strip(block: object) -> None:
+        for op in block.operations:
+            if op.type.startswith("const"):
+                del op.outputs[:]
+
+    with pytest.raises(FormatError, match="an operation 'const.*' has no output, and so no name"):
+        read(changed(path, strip))
+
+
+def test_types_that_are_not_known_are_left_out(tmp_path: Path) -> None:
+    path = package(tmp_path / "m.mlpackage", lambda: np.ones((64, 32), np.float32))
+    names = list(read(path))
+
+    def rename(block: object) -> None:
+        (op,) = (op for op in block.operations if op.outputs[0].name == names[0])
+        op.outputs[0].type.tensorType.dataType = op.attributes["val"].type.tensorType.dataType = 9999
+
+    with open_model(changed(path, rename)) as model:
+        assert model.left_out == {names[0]: "elements of type 9999 cannot be stored"}
+        assert sorted(tensor.name for tensor in model.tensors()) == sorted(names[1:])
+
+
+def test_shapes_that_no_array_has(tmp_path: Path) -> None:
+    path = package(tmp_path / "m.mlpackage", lambda: np.ones((64, 32), np.float32))
+
+    def grow(block: object) -> None:
+        for op in block.operations:
+            if op.type == "const":
+                for dimension in op.attributes["val"].type.tensorType.dimensions:
+                    dimension.constant.size = 1 << 62
+
+    with pytest.raises(LimitError, match="takes more than"):
+        read(changed(path, grow))
+
+
+def test_a_pipe_as_weights(tmp_path: Path) -> None:
+    path = package(tmp_path / "m.mlpackage", lambda: table(64, 32))
+    program = path / "Data" / "com.apple.CoreML"
+    shutil.copy(program / "model.mlmodel", tmp_path / "m.mlmodel")
+    os.mkdir(tmp_path / "weights")
+    os.mkfifo(tmp_path / "weights" / "weight.bin")
+    with pytest.raises(UnsupportedError, match="weight.bin: is not a regular file but a pipe"):
+        read(tmp_path / "m.mlmodel")

@@ -12,7 +12,7 @@ import pytest
 import dcz
 from dcz.convert import open_model, open_target, transfer
 from dcz.convert.prototxt import weighted_layers
-from dcz.errors import DczError, FormatError, LimitError, TruncatedError
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from support.bits import assert_same_bits
 from support.net import PROTOTXT, SHAPES, decode, encode
 
@@ -129,8 +129,8 @@ def test_a_codebook_whose_first_entry_is_not_zero(net: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": [2, 2]', "no valid JSON"),
-        ("{" * 100_000, "no valid JSON"),
+        ('{"a": [2, 2]', "not valid JSON"),
+        ("{" * 100_000, "not valid JSON"),
         ('{"a": 4}', "'a': expected a shape such as"),
         ('{"a": []}', "expected a shape such as"),
         ('{"a": [0, 2]}', "expected a shape such as"),
@@ -139,7 +139,7 @@ def test_a_codebook_whose_first_entry_is_not_zero(net: Path) -> None:
         ('{"a": [true]}', "expected a shape such as"),
         ('{"a": [NaN]}', "expected a shape such as"),
         ('{"a": [2147483648]}', "expected a shape such as"),
-        ("", "no Convolution or InnerProduct layer; is this a Caffe deploy prototxt"),
+        (" ", "no Convolution or InnerProduct layer; is this a Caffe deploy prototxt"),
         ("[1, 2]", "Caffe|no value"),
     ],
 )
@@ -151,7 +151,7 @@ def test_shapes_that_are_none(net: Path, text: str, message: str) -> None:
 def test_shapes_that_are_no_text(net: Path) -> None:
     path = net.with_suffix(".bin")
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(FormatError, match="no text; expected a Caffe deploy prototxt or JSON"):
+    with pytest.raises(FormatError, match="not text; expected a Caffe deploy prototxt or JSON"):
         open_model(net, shapes=path)
     with open(path, "wb") as file:
         file.truncate(17 << 20)
@@ -182,3 +182,9 @@ def test_the_published_squeezenet(tmp_path: Path, profile: str, most: int) -> No
     assert sum(array.nbytes for array in found.values()) == 4_993_696
     for name, array in expected.items():
         assert_same_bits(found[name], array)
+
+
+def test_a_pipe_as_shapes(net: Path) -> None:
+    os.mkfifo(net.parent / "pipe.prototxt")
+    with pytest.raises(UnsupportedError, match="pipe.prototxt: is not a regular file but a pipe"):
+        open_model(net, shapes=net.parent / "pipe.prototxt")

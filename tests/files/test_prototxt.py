@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcz.convert.prototxt import weighted_layers
-from dcz.errors import FormatError
+from dcz.errors import FormatError, LimitError
 from support.net import PROTOTXT, SHAPES
 
 INPUT = 'input: "d" input_shape { dim: 1 dim: 3 dim: 12 dim: 10 } '
@@ -110,13 +110,23 @@ ERRORS = {
     "an input in braces": ("input { } input_shape { dim: 1 dim: 2 }", "input should be a name, found a message"),
     "a bottom in braces": (INPUT + layer("ReLU", "", "bottom { }"), "bottom should be a name, found a message"),
     "a top in braces": (INPUT + 'layer { type: "ReLU" bottom: "d" top { } }', "top should be a name, found a message"),
+    "layers that double": (INPUT + "".join(
+        f'layer {{ type: "Concat" bottom: "{i or "d"}" bottom: "{i or "d"}" top: "{i + 1}" }}'
+        for i in range(200)
+    ), "has more than 1099511627776 numbers"),
+    "weights beyond measure": (
+        'input: "d" input_shape { dim: 1 dim: 99999999 }' + layer("InnerProduct", "inner_product_param { num_output: 99999999 }"),
+        "layer 'L' has more than 1099511627776 weights",
+    ),
+    "a megabyte of braces": ("a { " * 270_000, "1080000 characters are more than 1048576"),
+    "a megabyte of one fault": ("a { " * 70 + "}" * 1_000_000, "nested deeper than 64"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error(name: str) -> None:
     text, message = ERRORS[name]
-    with pytest.raises(FormatError, match=message) as raised:
+    with pytest.raises((FormatError, LimitError), match=message) as raised:
         weighted_layers(text, "p")
     assert str(raised.value).startswith("p:")
 
@@ -126,7 +136,7 @@ TOKENS = re.findall(r'\w+|"[^"]*"|\S', PROTOTXT)
 
 @given(data=st.data())
 def test_garbled_text(data: st.DataObject) -> None:
-    """Tokens lost, doubled and exchanged: shapes or a FormatError, nothing else."""
+    """Tokens lost, doubled and exchanged: shapes or an error of dcz, nothing else."""
     tokens = list(TOKENS)
     more = st.sampled_from([*set(TOKENS), "{}", "-1", "0", "[", "]", "dim", "group", "x", "\u00b2", "1e9"])
     for _ in range(data.draw(st.integers(1, 4))):
@@ -134,6 +144,6 @@ def test_garbled_text(data: st.DataObject) -> None:
         tokens[at : at + data.draw(st.integers(0, 1))] = data.draw(st.lists(more, max_size=2))
     try:
         found = weighted_layers(" ".join(tokens), "p")
-    except FormatError:
+    except (FormatError, LimitError):
         return
     assert all(min(each.shape) > 0 for each in found)

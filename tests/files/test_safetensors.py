@@ -282,3 +282,10 @@ def test_a_header_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         target.begin([Tensor("x" * 99, DTYPES["F32"], (3,))], {}, {})
     target.abandon()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_beyond_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcz.limits.MAX_METADATA_BYTES", 1000)
+    save_file({"w": np.zeros(1)}, tmp_path / "w.safetensors", metadata={f"key{i}": "" for i in range(300)})
+    with pytest.raises(LimitError, match="w.safetensors: __metadata__ has 1690 characters; the limit is 1000"):
+        open_model(tmp_path / "w.safetensors")

@@ -17,7 +17,7 @@ from math import prod
 
 import numpy as np
 
-from dcz.convert.guard import Guard
+from dcz.convert.guard import Guard, check_file, check_shape
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
@@ -57,12 +57,17 @@ class CoremlModel:
         self._outputs: dict[str, object] = {}  # names of this program's values to operations
         self._entries: dict[str, tuple[str, object]] = {}
         self._tensors: dict[str, Tensor] = {}
+        self.left_out: dict[str, str] = {}
         kinds: dict[str, str] = {}
         try:
             for name, entry, kind in self._weights(self._program()):
                 if name in self._tensors:
                     raise FormatError(f"{self._path}: two weights have the name {name!r:.80}")
-                self._entries[name], self._tensors[name] = entry, self._describe(name, kind)
+                try:
+                    self._entries[name], self._tensors[name] = entry, self._describe(name, kind)
+                except UnsupportedError as error:
+                    self.left_out[name] = str(error).removeprefix(f"{self._path}: weight {name!r:.80}: ")
+                    continue
                 if self._kind(kind) in _PACKED:
                     kinds[name] = self._kind(kind)
         except BaseException:
@@ -96,16 +101,22 @@ class CoremlModel:
     def _block(self, block: object, prefix: str, depth: int) -> Iterator[tuple[str, tuple[str, object], object]]:
         if depth > _MAX_DEPTH:
             raise LimitError(f"{self._path}: blocks nested deeper than {_MAX_DEPTH}")
+        users: dict[str, list[object]] = {}  # of each value of this block
+        for op in block.operations:
+            for argument in (argument for each in op.inputs.values() for argument in each.arguments):
+                users.setdefault(argument.name, []).append(op)
         for op in block.operations:
             for output in op.outputs:
                 self._outputs[output.name] = op
+            if not op.outputs and op.type.startswith(("const", "constexpr_")):
+                raise FormatError(f"{self._path}: an operation {op.type!r:.80} has no output, and so no name")
             if op.type == "const":
                 value = op.attributes.get("val", None)
                 if value is not None and self._is_weight(value):
                     yield prefix + op.outputs[0].name, ("value", value), value.type
-            elif op.type in _DENSE and op.outputs and self._computable(op):
+            elif op.type in _DENSE and self._computable(op):
                 yield prefix + op.outputs[0].name, ("dense", op), op.outputs[0].type
-            elif op.type.startswith("constexpr_") and not (op.type == _SPARSE and self._used_by_dense(block, op)):
+            elif op.type.startswith("constexpr_") and not (op.type == _SPARSE and self._used_by_dense(users, op)):
                 for key, value in self._parameters(op).items():
                     if value.WhichOneof("value") == "blobFileValue" or self._is_weight(value):
                         yield f"{prefix}{op.outputs[0].name}/{key}", ("value", value), value.type
@@ -131,21 +142,22 @@ class CoremlModel:
         sources = [self._source_of(op, key) for key in op.inputs]
         return all(source is None or source.type in ("const", _SPARSE) for source in sources)
 
-    def _used_by_dense(self, block: object, op: object) -> bool:
-        names = {output.name for output in op.outputs}
-        users = [o for o in block.operations for i in o.inputs.values() for a in i.arguments if a.name in names]
-        return bool(users) and all(
-            user.type == "constexpr_sparse_to_dense" and self._computable(user) for user in users
-        )
+    def _used_by_dense(self, users: Mapping[str, list[object]], op: object) -> bool:
+        found = [user for output in op.outputs for user in users.get(output.name, [])]
+        return bool(found) and all(user.type == _DENSE[1] and self._computable(user) for user in found)
 
     def _kind(self, kind: object) -> str:
-        return self._types.DataType.Name(kind.tensorType.dataType)
+        number = kind.tensorType.dataType
+        try:
+            return self._types.DataType.Name(number)
+        except ValueError:  # of a later version
+            return str(number)
 
     def _shape(self, kind: object, where: str) -> tuple[int, ...]:
         sizes = [d.constant.size for d in kind.tensorType.dimensions if d.WhichOneof("dimension") == "constant"]
-        if len(sizes) != kind.tensorType.rank or any(n >= 1 << 48 for n in sizes) or prod(sizes) >= 1 << 48:
-            raise FormatError(f"{where}: its shape is not known, or beyond measure")
-        return tuple(sizes)
+        if len(sizes) != kind.tensorType.rank:
+            raise FormatError(f"{where}: its shape is not known")
+        return check_shape(sizes, where, 8)
 
     def _describe(self, name: str, kind: object) -> Tensor:
         where = f"{self._path}: weight {name!r:.80}"
@@ -258,6 +270,7 @@ class CoremlModel:
         if not name.startswith(_MODEL_PATH) or "\0" in name or not os.path.realpath(path).startswith(home):
             raise FormatError(f"{where}: its values are in {name!r:.80}, outside of the model's folder; refused")
         if name not in self._sources:
+            check_file(path)
             self._sources[name] = FileSource(path)
         return self._sources[name]
 

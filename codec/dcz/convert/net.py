@@ -15,7 +15,7 @@ from math import prod
 
 import numpy as np
 
-from dcz.convert.guard import Guard
+from dcz.convert.guard import Guard, check_file
 from dcz.convert.model import Tensor
 from dcz.convert.prototxt import WeightedLayer, weighted_layers
 from dcz.dtypes import DTYPES
@@ -122,19 +122,19 @@ def _nibbles(data: np.ndarray, count: int) -> np.ndarray:
 def read_shapes(path: str | os.PathLike[str]) -> list[WeightedLayer]:
     """Layers from a Caffe prototxt, or from JSON that maps names to shapes in the file's order."""
     name = os.fspath(path)
-    if os.path.getsize(path) > _MAX_SHAPES_BYTES:
+    if check_file(path) > _MAX_SHAPES_BYTES:
         raise FormatError(f"{name}: too large for a prototxt or a JSON of shapes")
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except UnicodeDecodeError:
-        raise FormatError(f"{name}: no text; expected a Caffe deploy prototxt or JSON") from None
+        raise FormatError(f"{name}: not text; expected a Caffe deploy prototxt or JSON") from None
     if not text.lstrip().startswith("{"):
         return weighted_layers(text, name)
     try:
         shapes = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{name}: no valid JSON ({error})") from None
+        raise FormatError(f"{name}: not valid JSON ({error})") from None
     out = []
     for key, shape in shapes.items():
         if not isinstance(shape, list) or not shape or any(type(n) is not int or not 0 < n < 1 << 31 for n in shape):

@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from math import prod
 
-from dcz.errors import FormatError
+from dcz.errors import FormatError, LimitError
 
 _TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<word>[-+\w.]+)|(?P<mark>[{}:;,<>\[\]])"""
 )
 _MAX_DEPTH = 64
+_MAX_TEXT = 1 << 20  # ResNet-152 takes a tenth
+_MAX_SIZE = 1 << 40  # numbers of a blob, or weights of a layer
 
 Message = dict[str, list]  # each field's values in order: strings, or messages
 
@@ -59,21 +61,47 @@ def weighted_layers(text: str, path: str) -> list[WeightedLayer]:
 
 def _parse(text: str, path: str) -> Message:
     """Protobuf's text format, without knowing the fields."""
-    tokens: list[str] = []
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            line = text.count("\n", 0, at) + 1
-            raise FormatError(f"{path}:{line}: unexpected {text[at]!r}; is this a Caffe prototxt?")
-        if match.lastgroup:
-            tokens.append(match.group())
-        at = match.end()
-    tokens.reverse()
-    return _message(tokens, path, 0)
+    if len(text) > _MAX_TEXT:
+        raise LimitError(f"{path}: {len(text)} characters are more than {_MAX_TEXT}; is this a Caffe deploy prototxt?")
+    return _message(_Tokens(text, path), path, 0)
 
 
-def _message(tokens: list[str], path: str, depth: int) -> Message:
+class _Tokens:
+    """The tokens of a text, read as they are asked for: one wrong in the front is found at once."""
+
+    def __init__(self, text: str, path: str) -> None:
+        self._text, self._path, self._at = text, path, 0
+        self._next = self._read()
+
+    def __bool__(self) -> bool:
+        return self._next is not None
+
+    @property
+    def next(self) -> str | None:
+        """What `pop` gives next."""
+        return self._next
+
+    def pop(self) -> str:
+        """The next token, which is there."""
+        token, self._next = self._next, self._read()
+        assert token is not None
+        return token
+
+    def _read(self) -> str | None:
+        while self._at < len(self._text):
+            match = _TOKEN.match(self._text, self._at)
+            if match is None:
+                line = self._text.count("\n", 0, self._at) + 1
+                raise FormatError(
+                    f"{self._path}:{line}: unexpected {self._text[self._at]!r}; is this a Caffe prototxt?"
+                )
+            self._at = match.end()
+            if match.lastgroup:
+                return match.group()
+        return None
+
+
+def _message(tokens: _Tokens, path: str, depth: int) -> Message:
     if depth > _MAX_DEPTH:
         raise FormatError(f"{path}: nested deeper than {_MAX_DEPTH}")
     out: Message = {}
@@ -85,7 +113,7 @@ def _message(tokens: list[str], path: str, depth: int) -> Message:
             return out
         if key in (";", ","):
             continue
-        colon = bool(tokens) and tokens[-1] == ":"
+        colon = tokens.next == ":"
         if colon:
             tokens.pop()
         if not tokens:
@@ -139,6 +167,8 @@ class _Network:
     def _blob(self, blob: str, size: tuple[int, ...], name: str) -> None:
         if not size or min(size) < 1:
             raise FormatError(f"{self.path}: layer {name!r} gives {blob!r} the size {size}, expected positive numbers")
+        if prod(size) > _MAX_SIZE:
+            raise LimitError(f"{self.path}: layer {name!r}: {blob!r} has more than {_MAX_SIZE} numbers")
         self.blobs[blob] = size
 
     def _add(self, layer: Message) -> None:
@@ -165,7 +195,7 @@ class _Network:
         if kind == "innerproduct":
             param = self._sub(layer, "inner_product_param")
             outputs = self._number(param, "num_output", name)
-            self.layers.append(WeightedLayer(name, (outputs, prod(first)), self._flag(param, "bias_term", True)))
+            self._weights(name, (outputs, prod(first)), param)
             return (outputs,)
         if kind == "pooling" and len(first) == 3:
             param = self._sub(layer, "pooling_param")
@@ -183,6 +213,11 @@ class _Network:
             'give the shapes as JSON instead: {"LAYER": [shape], ...}'
         )
 
+    def _weights(self, name: str, shape: tuple[int, ...], param: Message) -> None:
+        if prod(shape) > _MAX_SIZE:
+            raise LimitError(f"{self.path}: layer {name!r} has more than {_MAX_SIZE} weights")
+        self.layers.append(WeightedLayer(name, shape, self._flag(param, "bias_term", True)))
+
     def _convolution(self, name: str, layer: Message, size: tuple[int, ...]) -> tuple[int, ...]:
         if len(size) != 3:
             raise FormatError(f"{self.path}: layer {name!r} convolves an input of size {size}, expected 3 numbers")
@@ -193,7 +228,7 @@ class _Network:
         if group < 1 or size[0] % group or outputs % group:
             raise FormatError(f"{self.path}: layer {name!r}: {group} groups do not divide its channels")
         shape = (outputs, size[0] // group, height, width)
-        self.layers.append(WeightedLayer(name, shape, self._flag(param, "bias_term", True)))
+        self._weights(name, shape, param)
         return (outputs, *self._window(param, size[1:], name, round_up=False))
 
     def _window(self, param: Message, size: tuple[int, ...], name: str, *, round_up: bool) -> tuple[int, ...]:
@@ -243,7 +278,7 @@ class _Network:
 
     @staticmethod
     def _one(message: Message, field: str, default: str) -> str:
-        value = message.get(field, [default])[0]
+        value = next(iter(message.get(field, [])), default)
         return value if isinstance(value, str) else default
 
     @staticmethod

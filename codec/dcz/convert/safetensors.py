@@ -13,10 +13,10 @@ from math import prod
 
 import numpy as np
 
-from dcz import dtypes
+from dcz import dtypes, limits
 from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
-from dcz.errors import DczError, FormatError, TruncatedError
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError
 from dcz.io.sinks import PathSink
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words, to_words
@@ -116,6 +116,9 @@ def _metadata(value: object, name: str) -> dict[str, str]:
         return {}
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
         raise FormatError(f"{name}: __metadata__ must map strings to strings")
+    size = sum(len(key) + len(text) for key, text in value.items())
+    if size > limits.MAX_METADATA_BYTES:
+        raise LimitError(f"{name}: __metadata__ has {size} characters; the limit is {limits.MAX_METADATA_BYTES}")
     return value
 
 
