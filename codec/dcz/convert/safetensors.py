@@ -16,13 +16,18 @@ import numpy as np
 from dcz import dtypes, limits
 from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
-from dcz.errors import DczError, FormatError, LimitError, TruncatedError
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.io.sinks import PathSink
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words, to_words
 
 _METADATA = "__metadata__"
 _MAX_HEADER = 100_000_000  # the library's own cap
+# What the format has a name for, and the library reads.
+CODES = frozenset([
+    "BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
+    "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "C64", "F64", "I64", "U64",
+])  # fmt: skip
 # Types narrower than a byte lie packed in the file, lowest bits first, and one to a byte in memory.
 _PACKED_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
 
@@ -126,7 +131,10 @@ def _entry(name: str, value: object) -> tuple[Tensor, int, int]:
     where = f"tensor {name!r}"
     if not isinstance(value, dict) or not value.keys() >= {"dtype", "shape", "data_offsets"}:
         raise FormatError(f"{where}: expected dtype, shape and data_offsets")
-    dtype = dtypes.by_code(value["dtype"], where)
+    code = value["dtype"]
+    if not isinstance(code, str) or code not in CODES:
+        raise FormatError(f"{where}: unknown dtype {code!r:.40}; known are {', '.join(sorted(CODES))}")
+    dtype = dtypes.by_code(code, where)
     shape, offsets = value["shape"], value["data_offsets"]
     for numbers in (shape, offsets):
         if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
@@ -186,6 +194,11 @@ class SafetensorsTarget:
         for tensor in sorted(tensors, key=lambda tensor: -tensor.dtype.itemsize):  # wide types first, as aligned
             if tensor.name == _METADATA:
                 raise DczError(f"tensor {_METADATA!r}: safetensors keeps this name for metadata; write npz instead")
+            if tensor.dtype.code not in CODES:
+                raise UnsupportedError(
+                    f"{os.fspath(self._path)}: tensor {tensor.name!r:.80}: safetensors has no {tensor.dtype.code}; "
+                    "convert the tensor, or write a dcz file"
+                )
             end = at + _stored(tensor)
             header[tensor.name] = {"dtype": tensor.dtype.code, "shape": list(tensor.shape), "data_offsets": [at, end]}
             self._offsets[tensor.name] = at
