@@ -88,7 +88,8 @@ def load_file(
         out: arrays to decode into, by name, with exactly the tensors' shapes and dtypes: reusing memory
             is faster than fresh memory. Tensors that are not in it are allocated.
         base: for a file of differences, names to the arrays of its base, or a reader of it; see `dcz.save_delta`.
-        max_bytes: how much may be decoded; by default a generous multiple of the file's size.
+        max_bytes: how many bytes the tensors, and codebooks beyond 64 MiB, may take; by default 1,024 times the file's
+            size or 1 GiB, whichever is more, and no more than the machine has.
         progress: called with (bytes done, bytes in all) after each piece.
 
     Returns:

@@ -235,4 +235,3 @@ def coalesced(ranges: list[tuple[int, int]], gap: int, most: int) -> list[tuple[
                 continue
         groups.append((offset, size, [(offset, size)]))
     return groups
-
