@@ -20,7 +20,7 @@ from support.layouts import in_layout
 from support.memory import at_most
 
 MEGABYTE = 1 << 20
-CHUNKS = 1 << 18
+CHUNKS = 1 << 17
 
 READS: dict[str, Callable[[dcz.Reader], object]] = {
     "a tensor": lambda reader: reader["w"],
@@ -33,11 +33,12 @@ READS: dict[str, Callable[[dcz.Reader], object]] = {
 
 @pytest.fixture(scope="module")
 def endless() -> bytes:
-    """A matrix of a terabyte of zeros in a few kilobytes, with 262,144 chunks."""
+    """A matrix of half a terabyte of zeros in a few kilobytes, with 131,072 chunks."""
     zeros = in_layout(np.zeros((1, 1 << 20), "<f4"), "bitmap", "codebook")
 
     def edit(plain: dict) -> None:
-        plain["shapes"][0] = [CHUNKS, 1 << 20]
+        plain["dims"][:] = CHUNKS, 1 << 20
+        plain["words"][0], plain["rows"][0] = CHUNKS << 20, CHUNKS
         for key in ROW_KEYS:
             plain[key] *= CHUNKS
 
