@@ -188,7 +188,9 @@ def test_numbers_are_kept_exactly() -> None:
     stored = {name: str(array.dtype) for name, array in dcz.load(file.getvalue()).items()}
     assert stored == {"int": "int32", "large": "int64", "float": "float64", "half": "float32", "flag": "bool",
                       "array": "float32"}  # fmt: skip
-    found = dcz_jax.load_model({**tree, "int": 0, "large": 0, "float": 0.0, "half": 0.0, "flag": False}, file.getvalue())
+    found = dcz_jax.load_model(
+        {**tree, "int": 0, "large": 0, "float": 0.0, "half": 0.0, "flag": False}, file.getvalue()
+    )
     assert {name: found[name] for name in ("int", "large", "float", "half", "flag")} == {
         name: tree[name] for name in ("int", "large", "float", "half", "flag")
     }

@@ -158,33 +158,3 @@ def test_modules_are_imported_without_warnings() -> None:
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, env=environment
     )
     assert (run.returncode, run.stderr) == (0, "")
-
-
-# Each room, and those below it that it may import.
-ROOMS = {
-    "kernels": set(),
-    "entropy": {"kernels"},
-    "tensor": {"entropy", "kernels"},
-    "format": {"tensor", "entropy", "kernels"},
-    "io": {"kernels"},
-    "container": {"format", "io", "tensor", "entropy", "kernels"},
-    "report": {"convert", "container", "io", "format", "tensor", "entropy", "kernels"},
-    "lossy": set(),
-    "planning": {"container", "io", "lossy", "tensor"},
-    "torch": {"container", "io", "lossy"},
-    "convert": {"torch", "container", "io", "lossy", "tensor"},
-    "cli": {"planning", "lossy", "report", "convert", "container", "io", "format", "tensor", "entropy", "kernels"},
-}
-
-
-@pytest.mark.parametrize("room", ROOMS)
-def test_imports_point_down(room: str) -> None:
-    for path in (PACKAGE / room).rglob("*.py"):
-        for line in path.read_text().splitlines():
-            words = line.split()
-            if len(words) > 1 and words[0] in ("from", "import") and words[1].startswith("dcz."):
-                other = words[1].split(".")[1]
-                assert other not in ROOMS or other == room or other in ROOMS[room], f"{path}: {line}"
-            if words[:3] == ["from", "dcz", "import"]:
-                for other in line.partition("import")[2].replace(",", " ").split():
-                    assert other not in ROOMS or other in ROOMS[room], f"{path}: {line}"

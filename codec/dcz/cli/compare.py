@@ -56,9 +56,9 @@ def compare(
         raise typer.BadParameter("--json, --csv and --markdown exclude each other")
     for path in files:
         check_input(path)
-    for path in (html, png):
-        if path is not None:
-            check_output(path, force)
+    for output in (html, png):
+        if output is not None:
+            check_output(output, force)
     write = _writers(html, png)  # a missing library is found before the work, not after
     reports = []
     with progress("comparing", quiet or json) as bar:

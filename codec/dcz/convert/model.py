@@ -35,8 +35,11 @@ class Model(Protocol):
 
     A model whose file has entries that are no weights also has `left_out`, their names and the reasons."""
 
-    metadata: Mapping[str, object]
-    aliases: Mapping[str, str]
+    @property
+    def metadata(self) -> Mapping[str, object]: ...
+
+    @property
+    def aliases(self) -> Mapping[str, str]: ...
 
     def tensors(self) -> list[Tensor]: ...
 

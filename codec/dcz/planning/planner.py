@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from dcz.errors import DczError
-from dcz.lossy.compression import compress
+from dcz.lossy.compression import Compressed, compress
 from dcz.lossy.recipe import Recipe
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_number, select
 from dcz.planning import search
@@ -133,14 +133,15 @@ class _Planner:
         out: dict[str, Cost] = {}
         for name in self.curves:
             points = search.hull(self.curves[name], _squared)
-            lost, worst = {}, 0.0
+            lost: dict[int, float] = {}
+            worst = 0.0
             for point in points:
                 if point.rel_error:
                     score = self._score(self._compressed({name: point}))
                     worst = max(worst, self._drop(score))
                 lost[id(point)] = worst + _TIE * _squared(point)
             self.curves[name] = points
-            out[name] = lambda point, lost=lost: lost[id(point)]
+            out[name] = _looked_up(lost)
         return out
 
     def by_error(self, most: float) -> Choice:
@@ -199,7 +200,7 @@ class _Planner:
             name: dict(point.keys) for owner, point in choice.items() for name in self._names[owner]
         }}  # fmt: skip
 
-    def _compressed(self, choice: Choice):
+    def _compressed(self, choice: Choice) -> Compressed:
         return compress(self._tensors, self._recipe(choice), keep_nonfinite=self._keep_nonfinite)
 
     def _score(self, tensors: Mapping[str, np.ndarray]) -> float:
@@ -209,6 +210,10 @@ class _Planner:
     def _drop(self, score: float) -> float:
         assert self._baseline is not None
         return self._baseline - score
+
+
+def _looked_up(lost: Mapping[int, float]) -> Cost:
+    return lambda point: lost[id(point)]
 
 
 def _squared(point: Point) -> float:
