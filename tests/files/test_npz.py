@@ -19,7 +19,7 @@ from support.arrays import CODES, make_array
 from support.bits import assert_same_bits
 
 # What numpy's own files can name.
-STORABLE = ("BOOL", "U8", "I8", "I16", "U16", "F16", "I32", "U32", "F32", "C64", "F64", "I64", "U64")
+STORABLE = ("BOOL", "U8", "I8", "I16", "U16", "F16", "I32", "U32", "F32", "C64", "F64", "I64", "U64", "C128")
 TENSORS = {
     f"{code}.{i}": make_array(i, code, shape, 0.5, 30)
     for code in STORABLE

@@ -21,8 +21,9 @@ from support.bits import assert_same_bits
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'dcz[torch]')")
 
 # Those that archives from before PyTorch 1.6 can name.
-FIRST = ("BOOL", "U8", "I8", "I16", "F16", "BF16", "I32", "F32", "C64", "F64", "I64")
-HELD = [code for code in CODES if not code.startswith(("F4", "F6"))]
+FIRST = ("BOOL", "U8", "I8", "I16", "F16", "BF16", "I32", "F32", "C64", "F64", "I64", "C128")
+LACKED = ("F4", "F6", "I2", "U2", "I4", "U4", "F8_E4M3_IEEE", "F8_E3M4", "F8_E4M3B11")
+HELD = [code for code in CODES if not code.startswith(LACKED)]
 
 
 def bits(tensor: torch.Tensor) -> bytes:
@@ -341,9 +342,10 @@ def test_sparse_tensors(tmp_path: Path) -> None:
         open_model(tmp_path / "a.pt")
 
 
-def test_dtypes_that_it_lacks(tmp_path: Path) -> None:
-    dcz.save_file({"w": np.zeros(3, DTYPES["F4"].numpy())}, tmp_path / "a.dcz")
-    with pytest.raises(UnsupportedError, match="tensor 'w': PyTorch cannot hold F4; write safetensors instead"):
+@pytest.mark.parametrize("code", ["F4", "I4", "F8_E3M4"])
+def test_dtypes_that_it_lacks(tmp_path: Path, code: str) -> None:
+    dcz.save_file({"w": np.zeros(3, DTYPES[code].numpy())}, tmp_path / "a.dcz")
+    with pytest.raises(UnsupportedError, match=f"tensor 'w': PyTorch cannot hold {code}; write safetensors instead"):
         convert(tmp_path / "a.dcz", tmp_path / "b.pt")
     assert os.listdir(tmp_path) == ["a.dcz"]
 

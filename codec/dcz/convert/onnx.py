@@ -23,7 +23,6 @@ class OnnxModel:
         self._path = os.fspath(path)
         guard = guard or Guard(path, ".onnx")
         need("onnx", "onnx", path)
-        from dcz.onnx.elements import is_widened
         from dcz.onnx.initializers import Weights
         from dcz.onnx.models import read_model
 
@@ -37,8 +36,7 @@ class OnnxModel:
         self.left_out: Mapping[str, str] = self._weights.left_out
         for file in self._weights.files(self._path):
             guard.beside(file)
-        kinds = {name: weight.kind for name, weight in self._weights.items() if is_widened(weight.kind)}
-        self.metadata: Mapping[str, object] = {"onnx.types": kinds} if kinds else {}
+        self.metadata: Mapping[str, object] = {}
 
     def tensors(self) -> list[Tensor]:
         return [Tensor(name, weight.dtype, weight.shape) for name, weight in self._weights.items()]

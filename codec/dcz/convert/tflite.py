@@ -41,8 +41,7 @@ _ERRORS = (
 
 class TfliteModel:
     """The tensors of a TensorFlow Lite model that have values. Those of further subgraphs are called
-    `subgraph_1.NAME`. `tflite.quantization` in the metadata has scales and zero points by name, `tflite.types` the
-    types of tensors that are stored as wider ones."""
+    `subgraph_1.NAME`. `tflite.quantization` in the metadata has scales and zero points by name."""
 
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
@@ -56,7 +55,6 @@ class TfliteModel:
         self._tensors: dict[str, tuple[Tensor, str, tuple[int, int]]] = {}
         self._seconds: dict[str, str] = {}
         self._owners: dict[object, str] = {}
-        self._types: dict[str, str] = {}
         self._quantization: dict[str, dict[str, object]] = {}
         self._room = _LARGEST_QUANTIZATION
         try:
@@ -66,8 +64,7 @@ class TfliteModel:
                 raise
             raise FormatError(f"{self._path}: not a TensorFlow Lite model, or one that is damaged ({error})") from None
         self.aliases: Mapping[str, str] = self._seconds
-        found = {"tflite.quantization": self._quantization, "tflite.types": self._types}
-        self.metadata: Mapping[str, object] = {key: value for key, value in found.items() if value}
+        self.metadata: Mapping[str, object] = {"tflite.quantization": self._quantization} if self._quantization else {}
 
     def _walk(self, model: tflite.Model) -> None:
         kinds = {number: name for name, number in vars(self._tflite.TensorType).items() if isinstance(number, int)}
@@ -116,11 +113,10 @@ class TfliteModel:
         where = f"{self._path}: tensor {name!r:.80}"
         if tensor.Sparsity() is not None:
             raise UnsupportedError(f"{where}: is stored sparse; convert the model without sparsity, dcz packs zeros")
-        code = _CODES.get(kind, "")
-        dtype = DTYPES.get(code) or (DTYPES["I8"] if kind == "INT4" else None)
-        if dtype is None:
+        if kind not in _CODES:
             self.left_out[name] = f"elements of type {kind} cannot be stored"
             return
+        dtype = DTYPES[_CODES[kind]]
         if tensor.ShapeLength() > limits.MAX_DIMENSIONS:
             raise LimitError(f"{where}: {tensor.ShapeLength()} dimensions; the limit is {limits.MAX_DIMENSIONS}")
         lengths = [tensor.Shape(i) for i in range(tensor.ShapeLength())]
@@ -133,8 +129,6 @@ class TfliteModel:
         if owner != name:
             self._seconds[name] = owner
             return
-        if code != dtype.code:
-            self._types[name] = kind
         self._tensors[name] = Tensor(name, dtype, shape), kind, place
 
     def _quantized(self, name: str, tensor: tflite.Tensor) -> None:

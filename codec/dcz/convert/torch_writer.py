@@ -27,7 +27,7 @@ from dcz.tensor import to_words
 _STORAGES = {
     "BOOL": "BoolStorage", "U8": "ByteStorage", "I8": "CharStorage", "I16": "ShortStorage", "F16": "HalfStorage",
     "BF16": "BFloat16Storage", "I32": "IntStorage", "F32": "FloatStorage", "C64": "ComplexFloatStorage",
-    "F64": "DoubleStorage", "I64": "LongStorage",
+    "F64": "DoubleStorage", "I64": "LongStorage", "C128": "ComplexDoubleStorage",
 }  # fmt: skip
 _LATER = ("F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "U16", "U32", "U64")
 _ALIGN = 64

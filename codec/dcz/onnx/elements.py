@@ -23,7 +23,6 @@ _CODES = {
 }  # fmt: skip
 # Bits of an element that is less than a byte.
 _BITS = {"FLOAT4E2M1": 4, "INT4": 4, "UINT4": 4, "INT2": 2, "UINT2": 2}
-_WIDER = {"I4": "I8", "U4": "U8", "I2": "I8", "U2": "U8"}
 _KINDS = {code: kind for kind, code in _CODES.items()}
 _FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
@@ -38,16 +37,10 @@ def kind_of(number: int) -> str:
 
 def dtype_of(kind: str, where: str) -> Dtype:
     """The dtype that an element type is stored as."""
-    code = _CODES.get(kind, "")
-    dtype = DTYPES.get(code) or DTYPES.get(_WIDER.get(code, ""))
-    if dtype is None:
+    code = _CODES.get(kind)
+    if code is None:
         raise UnsupportedError(f"{where}: elements of type {kind} cannot be stored")
-    return dtype
-
-
-def is_widened(kind: str) -> bool:
-    """Whether elements of this type are stored as wider ones, which then do not tell the type."""
-    return _CODES.get(kind, "") not in DTYPES and _CODES.get(kind, "") in _WIDER
+    return DTYPES[code]
 
 
 def read_elements(tensor: TensorProto, shape: tuple[int, ...], where: str, folder: str | None) -> NDArray:
