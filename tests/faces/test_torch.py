@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import dcz
+from dcz.dtypes import DTYPES
 from dcz.errors import ChecksumError, DczError, UnsupportedError
 from support.frameworks import bits, face, framework
 
@@ -239,7 +240,7 @@ def test_views_of_one_memory_are_not_aliases() -> None:
         (lambda: torch.eye(3).to_sparse(), "layout"),
         (lambda: torch.empty(3, device="meta"), "meta device"),
         (lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8), "quantized"),
-        (lambda: torch.ones(3, dtype=torch.complex128), "dtype torch.complex128"),
+        (lambda: torch.empty(3, dtype=torch.bits8), "dtype torch.bits8"),
         (lambda: np.ones(3), "expected a torch.Tensor"),
     ],
 )
@@ -268,3 +269,10 @@ def test_casting_is_torchs(tmp_path: Path) -> None:
     assert model.weight.dtype == torch.float32
     dcz_torch.load_model(model, tmp_path / "m.dcz", assign=True)
     assert model.weight.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("code", ["I4", "U2"])
+def test_integers_of_which_torch_has_the_name_alone(code: str) -> None:
+    data = dcz.save({"w": np.zeros(3, DTYPES[code].numpy())})
+    with pytest.raises(UnsupportedError, match=f"tensor 'w': torch has no dtype {DTYPES[code].name}; read it with"):
+        dcz_torch.load(data)

@@ -22,8 +22,14 @@ from dcz.container.opening import open_file
 from dcz.dtypes import DTYPES, Dtype, by_numpy
 from dcz.errors import DczError, UnsupportedError
 
+# Of integers narrower than a byte torch has the names alone: no tensor of them can be made or converted.
+_NAMES_ONLY = ("I2", "U2", "I4", "U4")
 # Those of dcz's dtypes that this version of torch has; they are called the same.
-_TORCH = {code: getattr(torch, dtype.name) for code, dtype in DTYPES.items() if hasattr(torch, dtype.name)}
+_TORCH = {
+    code: getattr(torch, dtype.name)
+    for code, dtype in DTYPES.items()
+    if hasattr(torch, dtype.name) and code not in _NAMES_ONLY
+}
 CODES = {dtype: code for code, dtype in _TORCH.items()}
 # Two elements to a byte, the first in the low bits; in a file, as in numpy, each has a byte of its own.
 _PAIRS = getattr(torch, "float4_e2m1fn_x2", None)
