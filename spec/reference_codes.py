@@ -121,6 +121,7 @@ def huffman_row(code: bytes, n: int, data: bytes) -> bytes:
     if len(symbols) == 1:
         must(not data, "5.3", "rows of a single symbol take no bytes")
         return bytes(symbols.values()) * n
+    must(n <= 262_080, "5.4", "a row has at most 262,080 symbols")
     if n < 2048:
         return huffman_lane(symbols, n, data)
     must(len(data) >= 10, "5.4", "the row begins with the lengths of five lanes")

@@ -23,25 +23,21 @@ static Status sum_steps(const u8* planes, usize stride, usize books, usize entri
   return Status::ok;
 }
 
-// `lengths` are those of the byte planes in `data`, `tables` and `kinds` their codes; `planes` is scratch.
-static Status decode_codebook(usize word, bool rotate, usize books, usize entries, const Table* const* tables,
-                              const u8* kinds, const i64* lengths, const u8* data, const u8* end, u8* planes, u8* out) {
-  const usize n = books * entries, stride = aligned(n + kSlack);
-  for (usize j = 0; j < word; ++j) {
-    const usize size = static_cast<usize>(lengths[j]);
-    u8* const plane = planes + j * stride;
-    Status s = Status::ok;
-    if (kinds[j] == kRaw) {
-      if (size != n) return Status::length;
-      std::memcpy(plane, data, n);
-    } else if (kinds[j] < kHuffman) {
-      s = packed_decode(kinds[j], data, size, plane, n);
-    } else {
-      s = huffman_decode(*tables[j], data, size, end, plane, n, Nothing{});
-    }
-    if (s != Status::ok) return s;
-    data += size;
+// One row of symbols of a byte plane; `table` is the code's, if it has one.
+static Status decode_book_row(u8 kind, const Table& table, const u8* data, usize size, const u8* end, u8* out,
+                              usize n) {
+  if (kind == kRaw) {
+    if (size != n) return Status::length;
+    std::memcpy(out, data, n);
+    return Status::ok;
   }
+  if (kind < kHuffman) return packed_decode(kind, data, size, out, n);
+  return huffman_decode(table, data, size, end, out, n, Nothing{});
+}
+
+// Codebooks from their byte planes, `stride` apart.
+static Status join_planes(usize word, bool rotate, usize books, usize entries, const u8* planes, usize stride,
+                          u8* out) {
   switch (word) {
     case 2:
       return sum_steps<u16>(planes, stride, books, entries, rotate, out);

@@ -149,6 +149,7 @@ static Status huffman_decode(const Table& table, const u8* data, usize size, con
     std::memset(out, static_cast<int>(table.code.alphabet - 1), n);
     return size == 0 ? Status::ok : Status::length;
   }
+  if (n > kMaxRow) return Status::length;
   if (n < kLaneThreshold) {
     const u8* const start[1] = {data};
     u8* const begin[1] = {out};

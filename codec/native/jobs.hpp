@@ -82,7 +82,7 @@ static Status job_scratch(const Columns& c, const Job& job, usize* size) {
   DecodePlan p{};
   if (const Status s = make_plan(c, job, p); s != Status::ok) return s;
   const usize weights = most<usize>(p.weights, 1);
-  if (has_book(p, job) && p.entries > 0 && book_count(p) > (2 * weights + 65536) / p.entries) return Status::argument;
+  if (has_book(p, job) && p.entries > 0 && book_count(p) > weights / p.entries) return Status::argument;
   *size = lay_out(c, job, p).size;
   return Status::ok;
 }
@@ -102,30 +102,34 @@ static u32 used_codes(const Columns& c, const Job& job, usize columns, usize str
   return used;
 }
 
-// `books` codebooks of `entries` words from the head of `data`, of which `used` bytes are theirs.
+// `books` codebooks of `entries` words from the head of `data`, of which `used` bytes are theirs. Their record has a
+// code and a length for each row of each byte plane. `table` is scratch, `planes` too.
 static Status read_codebook(const Columns& c, i64 where, usize word, bool rotate, usize books, usize entries,
-                            const u8* data, usize size, Table* tables, u8* planes, u8* words, usize* used) {
-  const usize at = static_cast<usize>(where);
-  if (at > c.book_count || 1 + 2 * word > c.book_count - at) return Status::argument;
+                            const u8* data, usize size, Table* table, u8* planes, u8* words, usize* used) {
+  const usize at = static_cast<usize>(where), n = books * entries, pieces = ceil_div(n, kMaxRow);
+  if (at > c.book_count || 1 + 2 * word * pieces > c.book_count - at) return Status::argument;
   const i64* const book = c.books + at;
-  const Table* table[8];
-  u8 kinds[8];
-  i64 lengths[8];
   usize total = 0;
-  for (usize j = 0; j < word; ++j) {
-    const i64 number = book[1 + 2 * j];
-    lengths[j] = book[2 + 2 * j];
-    if (number < 0 || number >= static_cast<i64>(c.code_count) || lengths[j] < 0) return Status::argument;
-    if (static_cast<usize>(lengths[j]) > size - total) return Status::length;
-    total += static_cast<usize>(lengths[j]);
-    table[j] = tables + j;
-    if (const Status s = ready_code(c, number, books * entries, tables + j, &kinds[j]); s != Status::ok) return s;
+  for (usize r = 0; r < word * pieces; ++r) {
+    const i64 number = book[1 + 2 * r], length = book[2 + 2 * r];
+    if (number < 0 || number >= static_cast<i64>(c.code_count) || length < 0) return Status::argument;
+    if (static_cast<usize>(length) > size - total) return Status::length;
+    total += static_cast<usize>(length);
   }
   if (static_cast<i64>(crc32c(data, total, 0)) != book[0]) return Status::book_checksum;
   *used = total;
-  const Status s =
-      decode_codebook(word, rotate, books, entries, table, kinds, lengths, data, data + size, planes, words);
-  return s == Status::ok || s == Status::order ? s : Status::book;
+  const usize stride = aligned(n + kSlack);
+  const u8* from = data;
+  for (usize r = 0; r < word * pieces; ++r) {
+    const usize first = r % pieces * kMaxRow, m = least(kMaxRow, n - first);
+    const usize length = static_cast<usize>(book[2 + 2 * r]);
+    u8 kind = 0;
+    if (const Status s = ready_code(c, book[1 + 2 * r], m, table, &kind); s != Status::ok) return s;
+    u8* const out = planes + r / pieces * stride + first;
+    if (decode_book_row(kind, *table, from, length, data + size, out, m) != Status::ok) return Status::book;
+    from += length;
+  }
+  return join_planes(word, rotate, books, entries, planes, stride, words);
 }
 
 // The codebook of a job: decoded from the head of its bytes, or handed in decoded.

@@ -25,6 +25,7 @@ constexpr usize kSymbols = 256;             // an alphabet is at most a byte
 constexpr int kMaxCodeLength = 12;          // SPEC 5.3
 constexpr usize kLanes = 6;                 // independent bit streams of a long Huffman stream
 constexpr usize kLaneThreshold = 2048;      // below it a stream has one lane
+constexpr usize kMaxRow = 262080;            // symbols of a Huffman row, and of a row of a codebook plane
 constexpr usize kMaxStreams = 9;            // positions and up to eight value planes
 constexpr usize kMaxCodes = 16;             // codes of one stream
 constexpr usize kCodeRecord = 129;          // kind, then 256 code lengths, two a byte, low nibble first

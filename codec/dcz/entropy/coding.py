@@ -9,12 +9,11 @@ from dcz import kernels
 from dcz.entropy import tables, zstd
 from dcz.entropy.code import MAX_CODES, PACKED_CODES, RAW_CODE, ZSTD_CODE, Code, huffman_cost
 from dcz.entropy.symbols import Symbols
-from dcz.kernels.interface import I64, LANE_THRESHOLD, LANES, SYMBOLS, U8
+from dcz.kernels.interface import I64, LANE_THRESHOLD, LANES, MAX_ROW, SYMBOLS, U8
 
 # Head of a long Huffman row, and on average half a byte at the end of each lane.
 _LANE_HEAD = 2 * (LANES - 1)
 _LANE_OVERHEAD = _LANE_HEAD + LANES // 2
-_MAX_LANE = 0xFFFF
 
 
 class Coding:
@@ -138,12 +137,13 @@ def choose(symbols: Symbols) -> Coding:
     simple = len(codes)
     codes += [Code.huffman(lengths) for lengths in tables.search(symbols.histograms, total)]
     sizes = _estimates(symbols, codes, [code.code_lengths() for code in codes])
-    best = _settle(symbols, codes[:simple], np.argmin(sizes[:, :simple], axis=1).astype(np.uint8))
+    plainest = np.argmin(sizes[:, :simple], axis=1).astype(np.uint8)
+    best = _settle(symbols, codes[:simple], plainest)
     use = np.argmin(sizes, axis=1).astype(np.uint8)
     rich = _settle(symbols, codes, use)
-    too_long = rich.lanes[:, :-1].max(axis=1) > _MAX_LANE  # for the lanes' sizes in the row's head
+    too_long = (symbols.counts > MAX_ROW) & rich.lanes.any(axis=1)  # for the lanes' sizes in the row's head
     if too_long.any():
-        rich = _settle(symbols, codes, np.where(too_long, np.uint8(0), use))
+        rich = _settle(symbols, codes, np.where(too_long, plainest, use))
     return min(best, rich, key=lambda coding: coding.cost)
 
 
@@ -163,7 +163,7 @@ def _single(symbols: Symbols) -> Coding:
         lengths = tables.lengths_of(histogram)
         bytes_, lanes = _huffman_size(symbols, histogram, lengths, constant)
         huffman = Code.huffman(lengths)
-        if bytes_ + huffman.cost < cost and int(lanes[0, :-1].max()) <= _MAX_LANE:
+        if bytes_ + huffman.cost < cost and (constant or n <= MAX_ROW):
             code, size, ends = huffman, bytes_, lanes
     return Coding(symbols, [code], _FIRST, np.array([size]), ends)
 

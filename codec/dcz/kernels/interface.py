@@ -16,6 +16,7 @@ SYMBOLS = 256
 LANES = 6
 LANE_THRESHOLD = 2048
 MAX_CODE_LENGTH = 12
+MAX_ROW = 262_080  # symbols of a Huffman row, and of a row of a codebook plane (SPEC 5.4)
 CODE_RECORD = 129
 # What a word's change against a base is stored as.
 STEP, XOR, REPLACE = 2, 3, 4
@@ -55,7 +56,7 @@ class Columns:
     """What decoding reads of a file's index. `records` are the file's code records. `counts` is how many codes
     each stream has, `numbers` which these are, stream after stream. `rows` is the directory: for each chunk its
     nonzeros, fillers and CRC-32C, then for each stream which of its codes it uses and its length. `books` holds
-    for each codebook its CRC-32C, then a code and a length for each byte plane."""
+    for each tensor's codebooks their CRC-32C, then a code and a length for each row of each byte plane."""
 
     records: U8
     counts: I64

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dcz import kernels
 from dcz.dtypes import Dtype
 from dcz.entropy import Coding, Symbols, coding
+from dcz.kernels.interface import MAX_ROW, U8
 from dcz.tensor.layout import CodebookRecord
 
 # Its numbers in the index, about.
@@ -37,19 +38,15 @@ class StoredCodebook:
     def encode(self) -> tuple[CodebookRecord, bytes]:
         if not self.entries:  # of a tensor that stores no word
             return CodebookRecord(0, self.group, (), (), 0), b""
-        parts = []
+        parts, codes, lengths = [], [], []
         for plane in self.planes:
             out = np.empty(plane.stored, np.uint8)
-            plane.write(0, 1, out, np.zeros(1, np.int64))
+            plane.write(0, plane.symbols.rows, out, np.cumsum(plane.sizes) - plane.sizes)
             parts.append(out)
+            codes += [plane.codes[use] for use in plane.use.tolist()]
+            lengths += plane.sizes.tolist()
         data = np.concatenate(parts)
-        record = CodebookRecord(
-            self.entries,
-            self.group,
-            tuple(plane.codes[0] for plane in self.planes),
-            tuple(len(part) for part in parts),
-            kernels.active().crc32c(data),
-        )
+        record = CodebookRecord(self.entries, self.group, tuple(codes), tuple(lengths), kernels.active().crc32c(data))
         return record, data.tobytes()
 
 
@@ -58,5 +55,10 @@ def store(words: NDArray, entries: int, group: int, dtype: Dtype) -> StoredCodeb
     ordered = rotate_left(words, dtype).reshape(-1, max(entries, 1))
     steps = np.diff(ordered, axis=1, prepend=ordered.dtype.type(0)).reshape(-1)
     planes = kernels.active().split(np.ascontiguousarray(steps).view(np.uint8), dtype.word, False)
-    coded = tuple([coding.choose(Symbols.one_row(plane)) for plane in planes])
+    coded = tuple([coding.choose(_rows(plane)) for plane in planes])
     return StoredCodebook(words, entries, group, coded, sum([plane.cost for plane in coded]) + _INDEX_COST)
+
+
+def _rows(plane: U8) -> Symbols:
+    """A byte plane of all codebooks, cut where a row would have too many symbols."""
+    return Symbols.one_row(plane) if len(plane) <= MAX_ROW else Symbols.even(plane, MAX_ROW)

@@ -160,7 +160,11 @@ class Analysis:
     def groups(self) -> Groups | None:
         """Groups with codebooks of their own, where a single codebook would need wide indices or is too large."""
         narrow = self.scan is not None and len(self.scan.keys) <= SYMBOLS
-        return None if narrow or self.dtype.word == 1 or self.count == 0 else groups.find(self.words)
+        if narrow or self.dtype.word == 1 or self.count == 0:
+            return None
+        found = groups.find(self.words)
+        # Codebooks, which may need an entry for zero too, have no more entries than the tensor has words.
+        return found if found and len(found.keys) * (found.entries + 1) <= self.count else None
 
     def grouped(self, sparse: bool) -> tuple[StoredCodebook, list[Symbols]]:
         """Codebooks of all groups, and the cluster indices in them."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.kernels.interface import CODE_RECORD, JOB_FIELDS, U8, Columns, KernelError, Status
+from dcz.kernels.interface import CODE_RECORD, JOB_FIELDS, MAX_ROW, U8, Columns, KernelError, Status
 from dcz.kernels.pure.checksum import crc32c
 from dcz.kernels.pure.chunks import CODEBOOK, ROW_HEAD, Chunk, Plan, decode_chunk
 from dcz.kernels.pure.streams import decode_row
@@ -25,20 +25,23 @@ def _read_codebook(
     columns: Columns, book: int, word: int, rotate: bool, count: int, entries: int, data: U8
 ) -> tuple[NDArray, int]:
     """The words, and how many bytes they took."""
-    crc, *rest = columns.books[book : book + 1 + 2 * word].tolist()
+    n = count * entries
+    pieces = -(-n // MAX_ROW)
+    crc, *rest = columns.books[book : book + 1 + 2 * word * pieces].tolist()
     size = sum(rest[1::2])
-    if len(rest) != 2 * word or min(rest) < 0 or size > len(data):
+    if len(rest) != 2 * word * pieces or min(rest, default=0) < 0 or size > len(data):
         raise KernelError(Status.LENGTH)
     if crc32c(data[:size]) != crc:
         raise KernelError(Status.BOOK_CHECKSUM)
-    planes, at = [], 0
-    for number, length in zip(rest[0::2], rest[1::2]):
+    planes, at = np.empty((word, n), np.uint8), 0
+    for row, (number, length) in enumerate(zip(rest[0::2], rest[1::2])):
+        out = planes[row // pieces, row % pieces * MAX_ROW :][:MAX_ROW]
         try:
-            planes.append(decode_row(_record(columns, number), data[at : at + length], count * entries))
+            out[:] = decode_row(_record(columns, number), data[at : at + length], len(out))
         except KernelError:
             raise KernelError(Status.BOOK) from None
         at += length
-    steps = merge(np.stack(planes), False).view(f"<u{word}").reshape(count, entries)
+    steps = merge(planes, False).view(f"<u{word}").reshape(count, entries)
     ordered = np.cumsum(steps, axis=1, dtype=steps.dtype)
     if (ordered[:, 1:] < ordered[:, :-1]).any():
         raise KernelError(Status.ORDER)

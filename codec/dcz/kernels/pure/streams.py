@@ -15,6 +15,7 @@ from dcz.kernels.interface import (
     I64,
     LANE_THRESHOLD,
     LANES,
+    MAX_ROW,
     RAW,
     SYMBOLS,
     U8,
@@ -159,7 +160,10 @@ def decode_row(record: U8, data: U8, n: int) -> U8:
         return data
     if record[0] < HUFFMAN:
         return _unpack(data, int(record[0]), n)
-    return _decode_huffman(read_code(record), data, n)
+    code = read_code(record)
+    if n > MAX_ROW and len(code.symbols) > 1:
+        raise KernelError(Status.LENGTH)
+    return _decode_huffman(code, data, n)
 
 
 def decode(record: U8, data: U8, out: U8) -> None:
