@@ -120,8 +120,24 @@ def apply_delta(
     >>> model["w"]
     array([0., 0., 7., 0., 0.], dtype=float32)
     """
+    return apply_in_place(tensors, file, verify=verify, names=names, threads=threads, state=state)
+
+
+def apply_in_place(
+    tensors: Mapping[str, NDArray],
+    file: File,
+    *,
+    verify: str,
+    names: Iterable[str] | None,
+    threads: int | None,
+    state: Applied | None,
+    fixed: bool = False,
+) -> Applied:
+    """The same for integrations: `fixed` says that tensors can neither get another name nor other memory."""
     with _opened(file) as stores:
-        return _apply.apply_delta(tensors, stores, verify=verify, names=names, threads=threads, state=state)
+        return _apply.apply_delta(
+            tensors, stores, verify=verify, names=names, threads=threads, state=state, fixed=fixed
+        )
 
 
 @contextmanager

@@ -87,7 +87,7 @@ class _Application:
                 result[name] = result[target]
         if self._fixed:
             for name, array in result.items():
-                if name in self._tensors and self._tensors[name] is not array:
+                if name in self._tensors and not same_memory(self._tensors[name], array):
                     self._journal.copy(self._tensors[name], array)
         return result
 
@@ -141,6 +141,11 @@ def apply_delta(
         raise
     crcs = {name: link.content_crc for file in files for name, link in file.wanted.items()}
     return Applied(sum(len(file.targets.changed) for file in files), sum(file.words() for file in files), crcs)
+
+
+def same_memory(a: NDArray, b: NDArray) -> bool:
+    """Whether two arrays of as many bytes are the same ones."""
+    return a.nbytes == b.nbytes and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
 
 
 def _groups(stores: Sequence[OpenFile], names: Iterable[str] | None) -> list[tuple[OpenFile, list[str] | None]]:

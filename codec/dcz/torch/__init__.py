@@ -8,6 +8,7 @@ from dcz.extras import require
 
 require("torch", "torch", "dcz.torch")
 
+from dcz.torch.deltas import apply_delta, save_delta, undo_delta
 from dcz.torch.models import load_model, save_model
 from dcz.torch.sparse import get_csr
 from dcz.torch.state_dicts import fuse
@@ -15,6 +16,7 @@ from dcz.torch.tensors import load, load_file, save, save_file
 from dcz.torch.training import cluster_, finalize_, prune_, resume_
 
 __all__ = [
+    "apply_delta",
     "cluster_",
     "finalize_",
     "fuse",
@@ -25,6 +27,8 @@ __all__ = [
     "prune_",
     "resume_",
     "save",
+    "save_delta",
     "save_file",
     "save_model",
+    "undo_delta",
 ]

@@ -263,12 +263,17 @@ def identity(tensor: torch.Tensor) -> Hashable:
 
 def _memory(tensor: object, name: str) -> NDArray:
     """The array over the memory of a tensor to decode into."""
-    nbytes(tensor, f"out: {name}")
+    return memory(tensor, name, "out: ")
+
+
+def memory(tensor: object, name: str, where: str = "") -> NDArray:
+    """The array over the memory of a tensor that is written to; `where` begins the error for one without."""
+    nbytes(tensor, f"{where}{name}")
     assert isinstance(tensor, torch.Tensor)
     if tensor.device.type != "cpu" or not tensor.is_contiguous() or tensor.is_conj() or tensor.is_neg():
-        raise DczError(f"out: tensor {name!r} must be contiguous and on the CPU")
+        raise DczError(f"{where}tensor {name!r} must be contiguous and on the CPU")
     if tensor.dtype == _PAIRS:
-        raise UnsupportedError(f"out: tensor {name!r}: {_PAIRS} is packed after decoding; load it without out")
+        raise UnsupportedError(f"{where}tensor {name!r}: {_PAIRS} is packed after decoding; load it as a new tensor")
     return to_array(tensor)
 
 
