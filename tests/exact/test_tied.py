@@ -94,9 +94,9 @@ def test_aliases_of_the_writer() -> None:
         writer.alias("c", "b")  # a second name of a second name is a second name of the tensor
         with pytest.raises(DczError, match="there is no tensor 'z' yet; add it first"):
             writer.alias("d", "z")
-        with pytest.raises(DczError, match="'b' is already there; names are unique"):
+        with pytest.raises(DczError, match="duplicate tensor 'b': names are unique"):
             writer.alias("b", "a")
-        with pytest.raises(DczError, match="'c' is already there"):
+        with pytest.raises(DczError, match="duplicate tensor 'c'"):
             writer.add("c", np.arange(3))
     with dcz.open(file.getvalue()) as reader:
         assert dict(reader.aliases) == {"b": "a", "c": "a"}

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +175,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    with pytest.raises(DczError, match="is no regular file; open it and pass the file object"):
+    with pytest.raises(DczError, match="not a regular file; open it and pass the file object"):
         dcz.save_file(GOOD, path)
     assert stat.S_ISFIFO(path.stat().st_mode) and os.listdir(tmp_path) == ["pipe"]
 
@@ -190,3 +191,225 @@ def test_two_writers_of_one_path(tmp_path: Path) -> None:
     first.close()
     assert list(dcz.load_file(path)) == ["first"]
     assert os.listdir(tmp_path) == ["model.dcz"]
+
+
+PROGRAM = """
+import os, signal, sys, numpy, dcz
+path, how = sys.argv[1:]
+writer = dcz.Writer(path)
+writer.add("a", numpy.arange(100_000))
+if how == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
+if how == "term":
+    from dcz.io.temporary import remove_temporary_files
+    signal.signal(signal.SIGTERM, lambda *_: (remove_temporary_files(), os._exit(143)))
+    os.kill(os.getpid(), signal.SIGTERM)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def run_writer(path: Path, how: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(path), how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_killed_process_leaves_nothing_for_long(tmp_path: Path) -> None:
+    path, other = tmp_path / "model.dcz", tmp_path / "other.dcz"
+    for target in (path, other):
+        with run_writer(target, "kill") as process:
+            process.communicate()
+    assert len(os.listdir(tmp_path)) == 2
+    dcz.save_file(GOOD, path)
+    left = sorted(os.listdir(tmp_path))
+    assert len(left) == 2 and left[1] == "model.dcz" and "other" in left[0]  # another target's is not ours to judge
+    dcz.save_file(GOOD, other)
+    assert sorted(os.listdir(tmp_path)) == ["model.dcz", "other.dcz"]
+
+
+def test_the_temporary_file_of_a_living_process_stays(tmp_path: Path) -> None:
+    path = tmp_path / "model.dcz"
+    with run_writer(path, "wait") as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        dcz.save_file(GOOD, path)
+        assert len(os.listdir(tmp_path)) == 2
+        process.communicate("")
+    assert os.listdir(tmp_path) == ["model.dcz"]  # it ended without closing its writer
+
+
+def test_a_number_that_another_process_has_now(tmp_path: Path) -> None:
+    """The process of the name lives, and began at another time."""
+    path = tmp_path / "model.dcz"
+    writer = dcz.Writer(path)
+    (name,) = os.listdir(tmp_path)
+    parts = name.split(".")
+    parts[-3] = str(int(parts[-3]) + 1)
+    (tmp_path / ".".join(parts)).write_bytes(b"left by an earlier process of this number")
+    dcz.save_file(GOOD, path)
+    assert sorted(os.listdir(tmp_path)) == [name, "model.dcz"]
+    writer.abandon()
+
+
+def test_termination_removes_the_temporary_file(tmp_path: Path) -> None:
+    with run_writer(tmp_path / "model.dcz", "term") as process:
+        process.communicate()
+    assert process.returncode == 143 and os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_leaves_the_file_of_its_parent(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, numpy, dcz\n"
+        "writer = dcz.Writer(sys.argv[1])\n"
+        "writer.add('a', numpy.arange(100))\n"
+        "child = os.fork()\n"
+        "if child == 0:\n    del writer\n    sys.exit()\n"
+        "os.waitpid(child, 0)\n"
+        "writer.close()\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "m.dcz")], check=True)
+    assert list(dcz.load_file(tmp_path / "m.dcz")) == ["a"]
+
+
+def test_a_private_file_is_private_while_it_is_written(old: Path) -> None:
+    os.chmod(old, 0o600)
+    writer = dcz.Writer(old)
+    (name,) = set(os.listdir(old.parent)) - {old.name}
+    assert stat.S_IMODE(os.stat(old.parent / name).st_mode) == 0o600
+    writer.close()
+    assert stat.S_IMODE(old.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_owner_and_group_are_kept(old: Path) -> None:
+    os.chown(old, 12345, 23456)
+    dcz.save_file(GOOD, old)
+    assert (old.stat().st_uid, old.stat().st_gid) == (12345, 23456)
+
+
+def test_a_group_that_cannot_be_kept_gains_nothing(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file was for one group; the group of this process is another."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root makes a file of another group")
+    os.chown(old, -1, 23456)
+    os.chmod(old, 0o664)
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    dcz.save_file(GOOD, old)
+    assert stat.S_IMODE(old.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_target_of_a_link_is_replaced(tmp_path: Path, there: bool) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    if there:
+        (folder / "real.dcz").write_bytes(b"old")
+    link = tmp_path / "link.dcz"
+    link.symlink_to(folder / "real.dcz")
+    dcz.save_file(GOOD, link)
+    assert link.is_symlink() and len(dcz.load_file(folder / "real.dcz")) == 2
+    assert os.listdir(folder) == ["real.dcz"]
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "link.dcz"]
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
+def test_errors_name_the_target(old: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    real = os.open
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device", *(arguments[:1] if call == "replace" else ()))
+
+    def fail_to_open(name: str, flags: int, *rest: object, **options: object) -> int:
+        if str(name).endswith(".tmp"):
+            raise OSError(28, "No space left on device", name)
+        return real(name, flags, *rest, **options)
+
+    if call == "write":
+        writer = dcz.Writer(old)
+        writer._sink.file = _Full(writer._sink.file)
+        with pytest.raises(OSError) as raised:
+            writer.add("a", np.arange(10))
+    else:
+        monkeypatch.setattr(os, call, fail_to_open if call == "open" else fail)
+        with pytest.raises(OSError) as raised:
+            dcz.save_file(GOOD, old)
+        monkeypatch.undo()
+    assert raised.value.errno == 28 and raised.value.filename == str(old) and ".tmp" not in str(raised.value)
+    assert_untouched(old)
+
+
+class _Full:
+    """A file on a full disk."""
+
+    def __init__(self, file: object) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+
+@pytest.mark.parametrize("moment", ["made", "opened"])
+def test_an_interrupt_while_the_temporary_file_is_opened(
+    old: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    real = os.open
+
+    def interrupted(name: str, flags: int, *rest: object, **options: object) -> int:
+        fd = real(name, flags, *rest, **options)
+        if str(name).endswith(".tmp"):
+            os.close(fd)
+            raise KeyboardInterrupt
+        return fd
+
+    def interrupted_later(file: object) -> None:
+        sinks.PathSink(old)
+        raise KeyboardInterrupt
+
+    if moment == "made":
+        monkeypatch.setattr(os, "open", interrupted)
+    else:
+        monkeypatch.setattr("dcz.container.writer.open_sink", interrupted_later)
+    with pytest.raises(KeyboardInterrupt):
+        dcz.save_file(GOOD, old)
+    monkeypatch.undo()
+    assert_untouched(old)
+
+
+def test_more_tensors_than_a_reader_opens(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcz.limits.MAX_TENSORS", 5)
+    with pytest.raises(dcz.LimitError, match="'5': more than 5 tensors; split the model into shards"):
+        dcz.save_file({str(n): np.arange(n + 3) for n in range(6)}, old)
+    assert_untouched(old)
+    array = np.arange(9)
+    with pytest.raises(dcz.LimitError, match="'6': more than 5 aliases; split the model into shards"):
+        dcz.save_file({str(n): array for n in range(7)}, old)
+    assert_untouched(old)
+
+
+@pytest.mark.parametrize(
+    "limit", ["MAX_INDEX_BYTES", "MAX_INDEX_STORED", "MAX_INDEX_CONTAINERS", "MAX_DIRECTORY", "MAX_METADATA_BYTES"]
+)
+def test_what_the_reader_refuses_is_not_published(old: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(f"dcz.limits.{limit}", 10)
+    with pytest.raises(dcz.LimitError):
+        dcz.save_file({f"layer.{n}": np.arange(n + 1000) for n in range(20)}, old, metadata={"about": "x" * 50})
+    assert_untouched(old)
+
+
+def test_an_interrupt_does_not_wait_for_what_has_not_begun(old: Path) -> None:
+    writer = dcz.Writer(old, threads=2)
+    assert writer._pool is not None
+    done: list[int] = []
+    for number in range(500):
+        writer._pool.submit(lambda number: (time.sleep(0.002), done.append(number)), number)
+    writer.abandon()
+    assert len(done) < 500
+    assert_untouched(old)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import dcz
+from dcz import kernels
 from dcz.errors import DczError, UnsupportedError
 from dcz.tensor import PROFILES
 from support.arrays import large
@@ -62,6 +65,120 @@ def test_an_object_that_takes_nothing(said: int) -> None:
 
     with pytest.raises(OSError, match="took nothing"):
         dcz.save_file(TENSORS, Stuck())
+
+
+@pytest.mark.parametrize("extra", [1, 1000])
+def test_an_object_that_claims_more_than_it_was_given(extra: int) -> None:
+    class Boaster(Pipe):
+        def write(self, data: bytes) -> int:
+            return super().write(data) + extra
+
+    with pytest.raises(OSError, match=r"write\(\) of 64 bytes returned .*; at most that many can be written"):
+        dcz.save_file(TENSORS, Boaster())
+
+
+@pytest.mark.parametrize("taken", [-1, 1])
+def test_an_object_that_stands_elsewhere_than_its_writes_say(taken: int) -> None:
+    """It claims to take all and takes less, or claims too little and gets bytes twice."""
+
+    class Liar(io.BytesIO):
+        def write(self, data: bytes) -> int:
+            if taken < 0:
+                return super().write(data[:taken]) - taken
+            return super().write(data) if len(data) < 2 else super().write(data) - taken
+
+    with pytest.raises(OSError, match=r"the file object took \d+ bytes, but its write\(\) accounted for \d+"):
+        dcz.save_file(TENSORS, Liar())
+
+
+def test_a_file_object_that_has_bytes_already() -> None:
+    file = io.BytesIO()
+    file.write(b"before")
+    dcz.save_file(TENSORS, file)
+    assert file.getvalue() == b"before" + dcz.save(TENSORS)
+
+
+def changing(monkeypatch: pytest.MonkeyPatch, array: np.ndarray, kernel: str, change: object) -> None:
+    """Another thread changes the array right after the first call of a kernel."""
+    kernel_set = kernels.active()
+    real = getattr(kernel_set, kernel)
+    calls = []
+
+    def call(*arguments: object) -> object:
+        result = real(*arguments)
+        if not calls:
+            calls.append(1)
+            change(array)
+        return result
+
+    monkeypatch.setattr(kernel_set, kernel, call)
+
+
+def fill(array: np.ndarray) -> None:
+    array.reshape(-1).view(np.uint8)[:] = np.random.Generator(np.random.PCG64(2)).integers(0, 256, array.nbytes, "u1")
+
+
+@pytest.mark.parametrize("change", [fill, lambda array: array.fill(0), lambda array: array.fill(1)])
+@pytest.mark.parametrize(
+    "kernel", ["scan", "bitmap", "split", "nonzeros", "histograms", "lane_sizes", "gaps", "crc32c", "crc32c_rows"]
+)
+@pytest.mark.parametrize("profile", ["auto", "raw"])
+@pytest.mark.parametrize("name", ["pruned and clustered float32", "sparse bfloat16", "sparse bytes", "dense bfloat16"])
+def test_an_array_that_changes_while_it_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, profile: str, kernel: str, change: object
+) -> None:
+    """It is refused, or what is published opens: never a file with wrong checksums."""
+    array = large(name).copy()
+    path = tmp_path / "w.dcz"
+    with monkeypatch.context() as patch:
+        changing(patch, array, kernel, change)
+        try:
+            dcz.save_file({"w": array}, path, profile=profile, threads=1)
+        except DczError as error:
+            assert "tensor 'w': the array changed while it was being saved" in str(error)
+            assert os.listdir(tmp_path) == []
+            return
+    assert dcz.load_file(path)["w"].shape == array.shape
+
+
+def test_a_raw_tensor_that_changes_between_checksum_and_write() -> None:
+    """Its checksum is that of the bytes that are written, not of what the array has become."""
+    array = np.random.Generator(np.random.PCG64(3)).integers(0, 256, 3 << 20, "u1")
+
+    class Changing(io.BytesIO):
+        def write(self, data: bytes) -> int:
+            array[:] = 7
+            return super().write(data)
+
+    file = Changing()
+    dcz.save_file({"w": array}, file, profile="raw")
+    assert len(dcz.load(file.getvalue())["w"]) == len(array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(24, dtype=">f4").reshape(4, 6),
+        np.arange(24, dtype="<f8").reshape(4, 6)[::-1, ::2],
+        np.asfortranarray(np.arange(24).reshape(4, 6)),
+        np.float32(1.5),
+        np.array(2.5, ">f8"),
+        np.arange(4).reshape(2, 2).view(np.matrix),
+        np.broadcast_to(np.float32([1, 2]), (3, 2)),
+    ],
+    ids=["big-endian", "strided", "fortran", "scalar", "0-d", "matrix", "read-only"],
+)
+def test_arrays_of_every_kind(array: np.ndarray) -> None:
+    before = np.array(array)
+    found = dcz.load(dcz.save({"w": array}))["w"]
+    assert type(found) is np.ndarray and found.shape == np.shape(array)
+    assert np.array_equal(found, np.asarray(array)) and np.array_equal(before, array)
+
+
+@pytest.mark.parametrize("dtype", ["O", "f4,i4", [("a", "f4"), ("b", "f4", 2)]])
+def test_dtypes_are_refused_by_name(dtype: object) -> None:
+    with pytest.raises(UnsupportedError, match=r"tensor 'layer\.w': dtype .*(object|float32|f4)"):
+        dcz.save({"layer.w": np.zeros(3, np.dtype(dtype))})
 
 
 def test_a_raw_file_that_would_block() -> None:

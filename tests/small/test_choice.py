@@ -28,7 +28,7 @@ def least(array: np.ndarray, profile: str) -> int:
 
 
 def least_with_zstd(array: np.ndarray, profile: str) -> int:
-    """By trying them all, with zstd wherever SPEC 6.4's rule says that it is tried."""
+    """By trying them all, with zstd on those within `with_slack` of the smallest without it."""
     analysis = Analysis(to_words(array, "w"))
     whole = choose.as_it_is(analysis)
     every = [whole, *choose.candidates(analysis, PROFILES[profile])]

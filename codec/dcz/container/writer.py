@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 
-from dcz import kernels
+from dcz import kernels, limits
 from dcz.container.threads import pool, thread_count
-from dcz.errors import DczError
+from dcz.errors import DczError, LimitError
 from dcz.format import index, prelude
 from dcz.format import metadata as typed
 from dcz.format.trailer import HAS_BASE
 from dcz.io.sinks import open_sink
 from dcz.io.targets import check_target
-from dcz.kernels.interface import U8
+from dcz.kernels.interface import U8, KernelError
 from dcz.tensor import Layout, encode, to_words
 from dcz.tensor.choose import check_profile
 from dcz.tensor.encode import Encoded
 
 
 class Writer:
-    """Writes a dcz file tensor by tensor.
+    """Write a dcz file tensor by tensor.
 
     Args:
         file: a path, which is replaced only once the file is complete, or a writable binary file object.
@@ -33,8 +33,7 @@ class Writer:
         profile: "auto", "csr", "bitmap", "dense", "paper" or "raw".
         threads: how many to use; by default the cores this process may use.
 
-    Used as a context manager it finishes the file on leaving, and leaves an old file alone when an
-    exception passes through.
+    As a context manager it closes the file on leaving. If an exception passes through, an old file stays as it was.
 
     >>> import io, numpy, dcz
     >>> file = io.BytesIO()
@@ -54,78 +53,84 @@ class Writer:
         profile: str = "auto",
         threads: int | None = None,
     ) -> None:
+        self._open = False  # nothing to abandon until the file is open
         check_target(file)
         check_profile(profile)
+        count = thread_count(threads)
         self._metadata = typed.normalize(metadata)
         self._profile = profile
-        self._stack = ExitStack()
-        count = thread_count(threads)
-        self._pool = self._stack.enter_context(pool(count)) if count > 1 else None
         self._tensors: dict[str, index.Record] = {}
         self._aliases: dict[str, str] = {}
-        self._done = True  # nothing to give up as long as nothing is open
-        self._sink = open_sink(file)
-        self._done = False
         self._offset = 0
-        self._guarded(lambda: self._write(prelude.MAGIC))
+        self._pool = pool(count) if count > 1 else None
+        self._sink = open_sink(file)
+        self._open = True
+        with self._abandoned_on_error():
+            self._write(prelude.MAGIC)
 
     def add(self, name: str, array: np.ndarray | np.generic) -> Layout:
-        """Stores one tensor, bit for bit, and returns how.
+        """Store one tensor, bit for bit, and return its layout.
 
-        Raises `UnsupportedError` for a dtype that has no code, `DczError` for a name that is taken."""
+        Raises `UnsupportedError` for a dtype without a code, `DczError` for a name that is taken, `LimitError` for
+        more tensors than a reader accepts."""
         self._check_open()
-        self._check_name(name)
+        self._check_name(name, self._tensors)
         words = to_words(array, name)
         index.check_shape(list(words.shape), words.dtype, name)
-        encoded = encode(words, self._profile, self._pool)
-        layout = self._segment(encoded, len(words.data))
+        with _changes_refused(name):
+            encoded = encode(words, self._profile, self._pool)
+        layout = self._segment(name, encoded, len(words.data))
+        crc = kernels.active().crc32c(words.data)
         self._tensors[name] = index.Record.of(
-            name, words.dtype, words.shape, words.count, encoded.nonzeros, kernels.active().crc32c(words.data), layout
+            name, words.dtype, words.shape, words.count, encoded.nonzeros, crc, layout
         )
         return layout
 
-    def _segment(self, encoded: Encoded, nbytes: int) -> Layout:
-        """Writes a tensor's segment; `nbytes` are those of its array."""
+    def _segment(self, name: str, encoded: Encoded, nbytes: int) -> Layout:
+        """Write the segment of a tensor whose array has `nbytes` bytes."""
         offset = index.aligned(self._offset, encoded.stored, nbytes)
-
-        def write() -> None:
+        with self._abandoned_on_error():
             self._write(bytes(offset - self._offset))
-            for part in encoded.parts():
+            parts = encoded.parts()
+            while True:
+                with _changes_refused(name):
+                    part = next(parts, None)
+                if part is None:
+                    break
                 self._write(part)
-
-        self._guarded(write)
-        return encoded.layout()
+            return encoded.layout()
 
     def alias(self, name: str, target: str) -> None:
-        """Gives the tensor `target`, which is already there, a second name: tied weights."""
+        """Give the tensor `target`, which has been added, a second name: tied weights."""
         self._check_open()
-        self._check_name(name)
+        self._check_name(name, self._aliases)
         target = self._aliases.get(target, target)
         if target not in self._tensors:
             raise DczError(f"alias {name!r}: there is no tensor {target!r} yet; add it first")
         self._aliases[name] = target
 
     def close(self) -> None:
-        """Writes index and trailer and publishes the file. Does nothing the second time."""
-        if self._done:
-            return
+        """Write index and trailer and publish the file. Does nothing the second time.
 
-        def finish() -> None:
+        `index.pack` runs the reader's own checks: a file that no reader opens is never published."""
+        if not self._open:
+            return
+        with self._abandoned_on_error():
             has_base = bool(self._features & HAS_BASE)
             plain = index.flatten(list(self._tensors.values()), self._aliases, self._metadata, has_base=has_base)
             stored, trailer = index.pack(plain, self._offset, self._features)
             self._write(stored)
             self._write(trailer.pack())
             self._sink.publish()
-
-        self._guarded(finish)
         self._finish()
 
     def abandon(self) -> None:
-        """Gives up: a path keeps what it had before."""
-        if not self._done:
-            self._sink.abandon()
-            self._finish()
+        """Give up: a path keeps what it had before."""
+        if self._open:
+            try:
+                self._sink.abandon()
+            finally:
+                self._finish()
 
     def __enter__(self) -> Writer:
         return self
@@ -139,31 +144,47 @@ class Writer:
             self.abandon()
 
     def __del__(self) -> None:
-        if not getattr(self, "_done", True):
+        if getattr(self, "_open", False):
             self.abandon()
 
     def _finish(self) -> None:
-        self._done = True
-        self._stack.close()
+        self._open = False
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)  # of an interrupted tensor, what has not begun never will
 
     def _write(self, data: bytes | U8) -> None:
         if len(data):
             self._sink.write(data)
             self._offset += len(data)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        """Half a segment cannot be taken back: whatever goes wrong in writing ends the file."""
+    @contextmanager
+    def _abandoned_on_error(self) -> Iterator[None]:
+        """Half a segment cannot be taken back: any error in writing ends the file."""
         try:
-            work()
+            yield
         except BaseException:
             self.abandon()
             raise
 
     def _check_open(self) -> None:
-        if self._done:
+        if not self._open:
             raise DczError("the writer is closed; open another")
 
-    def _check_name(self, name: str) -> None:
+    def _check_name(self, name: str, among: Mapping[str, object]) -> None:
         index.check_name(name, "name", DczError)
         if name in self._tensors or name in self._aliases:
-            raise DczError(f"tensor {name!r} is already there; names are unique in a file")
+            raise DczError(f"duplicate tensor {name!r}: names are unique in a file")
+        if len(among) >= limits.MAX_TENSORS:
+            kind = "aliases" if among is self._aliases else "tensors"
+            raise LimitError(f"{name!r}: more than {limits.MAX_TENSORS} {kind}; split the model into shards")
+
+
+@contextmanager
+def _changes_refused(name: str) -> Iterator[None]:
+    """Kernels check what they are told of the words, which is true unless the words have changed since."""
+    try:
+        yield
+    except DczError:
+        raise
+    except (KernelError, ValueError, IndexError) as error:
+        raise DczError(f"tensor {name!r}: the array changed while it was being saved; save a copy of it") from error

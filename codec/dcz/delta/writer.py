@@ -102,7 +102,7 @@ class Writer(PlainWriter):
                 raise DczError(f"tensor {name!r}: a base goes with Writer(file, base=...)")
             return super().add(name, array, **options)
         self._check_open()
-        self._check_name(name)
+        self._check_name(name, self._tensors)
         words = to_words(array, name)
         base_name = name if base_name is None else base_name
         old = self._old(base_name, words, base)
@@ -142,10 +142,10 @@ class Writer(PlainWriter):
     ) -> Layout:
         """Stores a tensor whose difference is known; `content_crc` is the CRC-32C of its words."""
         self._check_open()
-        self._check_name(name)
+        self._check_name(name, self._tensors)
         layout, nonzeros = EMPTY, 0
         if found.encoded is not None:
-            layout, nonzeros = self._segment(found.encoded, words * dtype.word), found.encoded.nonzeros
+            layout, nonzeros = self._segment(name, found.encoded, words * dtype.word), found.encoded.nonzeros
         record = index.Record.of(name, dtype, shape, words, nonzeros, content_crc, layout)
         self._tensors[name] = replace(
             record,

@@ -139,8 +139,8 @@ class Analysis:
             return [self._rows(plane, True) for plane in self._sparse_planes()]
         if sparse:
             data = kernels.active().nonzeros(data, dtype.word, self.nonzeros)
-        if dtype.word == 1:
-            return [self._rows(data, sparse)]
+        if dtype.word == 1:  # a private copy, as the planes of wider words are: the array may change meanwhile
+            return [self._rows(data if sparse else data.copy(), sparse)]
         return [self._rows(plane, sparse) for plane in kernels.active().split(data, dtype.word, dtype.rotate)]
 
     def _sparse_planes(self) -> list[U8]:

@@ -1,0 +1,97 @@
+"""Temporary files beside their targets: named by the process that writes them, so that none outlives it for long.
+
+A name is `.TARGET.HASH.PLACE.PID.START.RANDOM.tmp`: the target's name and a checksum of it, the machine and process
+namespace, and the process with the time it started, because numbers of processes are used again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import platform
+import zlib
+
+# Temporary files of this process that are neither published nor removed, with the process that made them: a forked
+# child must leave those of its parent alone.
+_open: dict[str, int] = {}
+
+
+def new_name(target: str) -> str:
+    """A name for a temporary file beside `target` that no other file has, noted for `remove_temporary_files`."""
+    pid = os.getpid()
+    name = f"{_prefix(target)}{pid}.{_started(pid) or 0}.{os.urandom(8).hex()}.tmp"
+    path = os.path.join(os.path.dirname(target), name)
+    _open[path] = pid
+    return path
+
+
+def forget(path: str) -> None:
+    """Note that a temporary file is published."""
+    _open.pop(path, None)
+
+
+def remove(path: str) -> None:
+    """Remove a temporary file, if this process made it."""
+    if _open.pop(path, None) == os.getpid():
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def remove_temporary_files() -> None:
+    """Remove all temporary files of this process. For handlers of signals that end it, such as SIGTERM; it runs at
+    exit by itself."""
+    for path in list(_open):
+        with contextlib.suppress(OSError):
+            remove(path)
+
+
+atexit.register(remove_temporary_files)
+
+
+def remove_leftovers(target: str) -> None:
+    """Remove the temporary files for the same target whose processes were killed. Those of other targets, of living
+    processes and of other machines that share the folder stay."""
+    folder, prefix = os.path.dirname(target), _prefix(target)
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(prefix) and name.endswith(".tmp") and _is_dead(name[len(prefix) :]):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, name))
+
+
+def _prefix(target: str) -> str:
+    name = os.path.basename(target)
+    return f".{name[:32]}.{zlib.crc32(os.fsencode(name)):08x}.{_place():08x}."
+
+
+def _place() -> int:
+    """A number for this machine and namespace of processes, within which a process has one number."""
+    namespace = ""
+    with contextlib.suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+    return zlib.crc32(f"{platform.node()} {namespace}".encode())
+
+
+def _is_dead(rest: str) -> bool:
+    pid, _, rest = rest.partition(".")
+    started = rest.partition(".")[0]
+    if not pid.isdecimal() or not started.isdecimal() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        pass  # it lives and belongs to somebody else
+    now = _started(int(pid))
+    return now is not None and now != int(started)
+
+
+def _started(pid: int) -> int | None:
+    """When a process started, in ticks since the machine did. None where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
