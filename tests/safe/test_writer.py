@@ -73,7 +73,7 @@ def test_an_object_that_claims_more_than_it_was_given(extra: int) -> None:
         def write(self, data: bytes) -> int:
             return super().write(data) + extra
 
-    with pytest.raises(OSError, match=r"write\(\) of 64 bytes returned .*; at most that many can be written"):
+    with pytest.raises(OSError, match=r"write\(\) of \d+ bytes returned .*; at most that many can be written"):
         dcz.save_file(TENSORS, Boaster())
 
 
