@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import shutil
 import warnings
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 import dcz
 from dcz.convert import open_model, open_target, transfer
-from dcz.errors import FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from support.bits import assert_same_bits
 
 logging.getLogger("coremltools").setLevel(logging.CRITICAL)
@@ -30,6 +31,7 @@ with warnings.catch_warnings():
     except Exception as error:  # whatever it cannot do on this system
         pytest.skip(f"coremltools does not run here: {error}", allow_module_level=True)
 
+COUNT = 100
 pytestmark = pytest.mark.filterwarnings("ignore")
 IOS = {16: ct.target.iOS16, 18: ct.target.iOS18}
 UINT = {
@@ -304,3 +306,22 @@ def test_a_pipe_as_weights(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "weights" / "weight.bin")
     with pytest.raises(UnsupportedError, match="weight.bin: is not a regular file but a pipe"):
         read(tmp_path / "m.mlmodel")
+
+
+@pytest.mark.parametrize("make", [lambda: table(64, 32), sparse18])
+def test_mutated_programs(tmp_path: Path, make: object) -> None:
+    """Bytes of the program changed: the right weights or one error of dcz."""
+    path = package(tmp_path / "m.mlpackage", make)
+    program = path / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    data, rng, refused = program.read_bytes(), random.Random(1), 0
+    for _ in range(COUNT):
+        changed = bytearray(data)
+        for _ in range(rng.randint(1, 3)):
+            changed[rng.randrange(len(changed))] = rng.choice((0, 1, 2, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        program.write_bytes(changed)
+        try:
+            read(path)
+        except (DczError, OSError) as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert 0 < refused < COUNT
