@@ -17,6 +17,7 @@ import pytest
 
 import dcz
 from dcz.errors import ChecksumError, DczError
+from dcz.format.trailer import SIZE
 from dcz.io.sources import FileSource
 from support.arrays import make_array
 from support.bits import assert_same_bits
@@ -232,7 +233,7 @@ def test_errors_name_the_file_first(tmp_path: Path, where: str) -> None:
                 work()
             assert str(error.value).startswith(f"{name}: tensor 't'") and error.value.file == name
     index = bytearray(data)
-    index[-40] ^= 1
+    index[-SIZE - 4] ^= 1
     path.write_bytes(index)
     with pytest.raises(ChecksumError) as error:
         dcz.open(path)
