@@ -6,7 +6,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dcz.errors import BaseError, ChecksumError, DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.errors import (
+    BaseError,
+    ChecksumError,
+    DczError,
+    FormatError,
+    LimitError,
+    MissingLibraryError,
+    TruncatedError,
+    UnsupportedError,
+)
 from dcz.version import __version__
 
 if TYPE_CHECKING:
@@ -82,6 +91,7 @@ __all__ = [
     "DeltaReader",
     "FormatError",
     "LimitError",
+    "MissingLibraryError",
     "Reader",
     "ShardedReader",
     "StorageReport",

@@ -65,6 +65,14 @@ class UnsupportedError(DczError):
     """Something valid that this version does not do: a newer format, a dtype. Reaction: update or convert."""
 
 
+class MissingLibraryError(UnsupportedError, ImportError):
+    """A library of an extra is missing or broken. Reaction: install the extra that the message names."""
+
+    def __init__(self, message: str, *, name: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class LimitError(DczError):
     """A size beyond a cap. Reaction: raise the cap (`max_bytes=`) if the file is trusted."""
 

@@ -36,13 +36,13 @@ SKELETON = ["load", "load_file", "save", "save_file"]
 def test_a_missing_framework_is_named_with_its_extra(name: str, action: str) -> None:
     module = FACES[name]
     text = run_program(MISSING.format(module=module, action=action.format(name=name)))
-    assert text == f"ImportError dcz.{name} needs {module}, which is not installed: pip install 'dcz[{name}]'\n"
+    assert text == f"MissingLibraryError dcz.{name} needs {module.partition('.')[0]}, which is not installed: pip install 'dcz[{name}]'\n"
 
 
 def test_missing_scipy_is_named() -> None:
     action = "import numpy; dcz.open(dcz.save({'w': numpy.eye(3)})).get_csr('w')"
     text = run_program(MISSING.format(module="scipy.sparse", action=action))
-    assert text == "ImportError get_csr needs scipy.sparse, which is not installed: pip install 'dcz[scipy]'\n"
+    assert text == "MissingLibraryError get_csr needs scipy, which is not installed: pip install 'dcz[scipy]'\n"
 
 
 @pytest.mark.parametrize("name", FACES)
@@ -66,3 +66,16 @@ def test_one_skeleton(name: str) -> None:
 def test_examples_run(name: str) -> None:
     face(name)
     assert int(run_program(EXAMPLES.format(name=name))) > 2
+
+
+def test_a_library_that_is_broken_is_named_with_what_is_wrong(tmp_path, monkeypatch) -> None:
+    """One error for every kind of library: it is an `ImportError`, and an `UnsupportedError` of dcz."""
+    from dcz.extras import require
+
+    (tmp_path / "broken_library.py").write_text("import not_there_at_all")
+    monkeypatch.syspath_prepend(tmp_path)
+    message = r"a plot needs broken_library, which cannot be imported \(No module named 'not_there_at_all'\): pip install"
+    for kind in (ImportError, dcz.UnsupportedError, dcz.MissingLibraryError):
+        with pytest.raises(kind, match=message):
+            require("broken_library", "plot", "a plot")
+    assert require("json", "none", "nothing").dumps({}) == "{}"

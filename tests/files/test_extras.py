@@ -46,7 +46,7 @@ def test_reading(tmp_path: Path, without, extension: str) -> None:
     library, extra = READ[extension]
     without(library)
     (tmp_path / f"w{extension}").write_bytes(b"\x08\x07")
-    with pytest.raises(UnsupportedError, match=rf"w{extension}: needs {library}, .* pip install 'dcz\[{extra}\]'"):
+    with pytest.raises(UnsupportedError, match=rf"w{extension} needs {library}, .*: pip install 'dcz\[{extra}\]'"):
         open_model(tmp_path / f"w{extension}")
 
 

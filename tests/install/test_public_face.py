@@ -91,7 +91,9 @@ def test_the_error_tree() -> None:
     found = {
         name: each for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, Exception)
     }
-    assert set(found) == leaves | {"DczError"}
+    assert set(found) == leaves | {"DczError", "MissingLibraryError"}
+    # Whoever imports an integration expects an ImportError, whoever opens a file an error of dcz.
+    assert errors.MissingLibraryError.__bases__ == (errors.UnsupportedError, ImportError)
     assert issubclass(errors.DczError, ValueError)
     assert all(found[name].__bases__ == (errors.DczError,) and "Reaction: " in found[name].__doc__ for name in leaves)
     assert set(found) <= set(dcz.__all__)

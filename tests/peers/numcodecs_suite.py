@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 from pathlib import Path
+from textwrap import indent
 
 from outcomes import outcomes
 from sdist import unpacked
@@ -22,6 +23,10 @@ _THEIR_OWN = (
     "test_backwards_compatibility", "test_checksum", "test_native_functions", "test_streaming", "test_multi_frame",
     "test_repr", "test_max_buffer_size", "test_alias", "test_eq", "test_err_classes",
 )  # fmt: skip
+# Tests that fail, and why.
+REASONS = {
+    "gzip: test_out_too_large": "decodes into the first bytes of a larger array; dcz takes that for a chunk too short",
+}
 _SHIM = """
 from dcz.numcodecs import Dcz as _Dcz
 def {name}(*ignored, **options):
@@ -32,7 +37,12 @@ def {name}(*ignored, **options):
 
 def substituted(source: str, name: str) -> str:
     """The tests of a compressor with Dcz in its place."""
-    return re.sub(rf"^[ \t]*from numcodecs\.\w+ import {name}\b[^\n]*", _SHIM.format(name=name), source, flags=re.M)
+
+    def shim(match: re.Match[str]) -> str:
+        others = f"from {match[2]} import {match[3]}" if match[3] else ""
+        return indent(_SHIM.format(name=name) + others, match[1])
+
+    return re.sub(rf"^([ \t]*)from (numcodecs\.\w+) import {name}\b(?:, (\w+))?", shim, source, flags=re.M)
 
 
 def main() -> int:
@@ -54,15 +64,17 @@ def main() -> int:
 
 
 def report(found: dict[str, str]) -> int:
-    """Prints counts; returns 1 where a test fails that is not a compressor's own."""
+    """Prints counts; returns 1 where they are not as `REASONS` says."""
     own = [name for name in found if name.partition(": ")[2].startswith(_THEIR_OWN)]
     runs = {name: result for name, result in found.items() if name not in own and result != "skipped"}
     passed = sum(result == "passed" for result in runs.values())
     print(f"{passed} of {len(runs)} pass with dcz; {len(own)} are about a compressor's own bytes and options")
+    wrong = not runs
     for name, result in runs.items():
         if result != "passed":
-            print(f"  {name}: {result}")
-    return int(not runs or passed < len(runs))
+            print(f"  {name}: {REASONS.get(name, f'UNEXPECTED: {result}')}")
+        wrong = wrong or (result == "passed") == (name in REASONS)
+    return int(wrong)
 
 
 if __name__ == "__main__":

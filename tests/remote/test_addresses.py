@@ -105,7 +105,7 @@ def test_what_cannot_be_written() -> None:
         (
             "fsspec",
             "s3://bucket/model.dcz",
-            "URLs need fsspec, which is not installed; install it: pip install 'dcz[remote]'",
+            "s3://bucket/model.dcz needs fsspec, which is not installed: pip install 'dcz[remote]'",
         ),
         ("s3fs", "s3://bucket/model.dcz", "s3://bucket/model.dcz: Install s3fs to access S3"),
         ("gcsfs", "gs://bucket/model.dcz", "gs://bucket/model.dcz: Please install gcsfs"),

@@ -21,7 +21,7 @@ from dcz.convert.guard import Guard, check_file, check_shape
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
-from dcz.extras import need
+from dcz.extras import require
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words
 
@@ -290,7 +290,7 @@ def _protos(path: str | os.PathLike[str]):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return need("coremltools.proto.Model_pb2", "coreml", path), need(
+            return require("coremltools.proto.Model_pb2", "coreml", path), require(
                 "coremltools.proto.MIL_pb2", "coreml", path
             )
     finally:

@@ -22,7 +22,7 @@ from dcz.convert.hdf5_heaps import check_heaps
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
-from dcz.extras import need
+from dcz.extras import require
 
 if TYPE_CHECKING:
     import h5py
@@ -40,7 +40,7 @@ class Hdf5Model:
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
         self._guard = guard or Guard(path)
-        self._h5py = need("h5py", "hdf5", path)
+        self._h5py = require("h5py", "hdf5", path)
         self.aliases: Mapping[str, str] = {}
         self.left_out: dict[str, str] = {}
         self._datasets: dict[str, tuple[h5py.Dataset, Dtype]] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from dcz.convert.hdf5 import DTYPE, GROUPS, TYPES, VALUES
 from dcz.convert.model import Tensor
 from dcz.errors import DczError, UnsupportedError
-from dcz.extras import need
+from dcz.extras import require
 from dcz.io.sinks import PathSink
 from dcz.tensor import to_words
 
@@ -26,7 +26,7 @@ class Hdf5Target:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
-        self._h5py = need("h5py", "hdf5", path)
+        self._h5py = require("h5py", "hdf5", path)
         self._sink: PathSink | None = None
         self._root: h5py.File | None = None
 

@@ -10,7 +10,7 @@ import numpy as np
 from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.errors import DczError, FormatError
-from dcz.extras import need
+from dcz.extras import require
 
 
 class OnnxModel:
@@ -22,7 +22,7 @@ class OnnxModel:
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
         guard = guard or Guard(path, ".onnx")
-        need("onnx", "onnx", path)
+        require("onnx", "onnx", path)
         from dcz.onnx.initializers import Weights
         from dcz.onnx.models import read_model
 

@@ -20,7 +20,7 @@ from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
-from dcz.extras import need
+from dcz.extras import require
 from dcz.tensor import from_words
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class TfliteModel:
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
         self._guard = guard or Guard(path, ".tflite")
-        self._tflite = need("tflite", "tflite", path)
+        self._tflite = require("tflite", "tflite", path)
         with open(path, "rb") as file:
             self._data = file.read(self._guard.stored + 1)
         if self._data[4:8] != _MAGIC:

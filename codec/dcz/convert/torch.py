@@ -23,7 +23,7 @@ from dcz.convert.model import Tensor
 from dcz.convert.torch_structure import MAX_DEPTH, Structure
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
-from dcz.extras import need
+from dcz.extras import require
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class TorchModel:
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
         self._guard = guard or Guard(path)
-        self._torch = need("torch", "torch", path)
+        self._torch = require("torch", "torch", path)
         from dcz.torch.tensors import CODES, identity, nbytes, stored_shape, to_array
 
         self._codes, self._nbytes, self._identity, self._to_array = CODES, nbytes, identity, to_array

@@ -19,7 +19,7 @@ import numpy as np
 from dcz.convert.model import Tensor
 from dcz.convert.torch_structure import rebuild
 from dcz.errors import DczError, UnsupportedError
-from dcz.extras import need
+from dcz.extras import require
 from dcz.io.sinks import PathSink
 from dcz.tensor import to_words
 
@@ -54,7 +54,7 @@ class TorchTarget:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
-        self._torch = need("torch", "torch", path)
+        self._torch = require("torch", "torch", path)
         self._sink: PathSink | None = None
         self._keys: dict[str, str] = {}
 

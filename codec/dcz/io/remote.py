@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import numpy as np
 
 from dcz.errors import DczError, TruncatedError, UnsupportedError
+from dcz.extras import require
 from dcz.io.http import fetch_range, set_timeouts, timeout_seconds
 from dcz.io.sources import FileSource, ObjectSource, Source, read, short
 from dcz.kernels.interface import U8
@@ -33,12 +34,7 @@ _DENIED = (401, 403)
 
 def file_system(url: str) -> tuple[AbstractFileSystem, str]:
     """The file system of a URL, and the path on it."""
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError:
-        raise UnsupportedError(
-            f"{url}: URLs need fsspec, which is not installed; install it: pip install 'dcz[remote]'"
-        ) from None
+    url_to_fs = require("fsspec.core", "remote", url).url_to_fs
     try:
         fs, path = guarded(url, lambda: url_to_fs(url))
     except ImportError as error:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from dcz.errors import DczError, FormatError, UnsupportedError
+from dcz.extras import require
 from dcz.lossy.config import ClusterConfig, PruneConfig
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_patterns, matches, names_one
 
@@ -120,17 +123,9 @@ def dumps(plain: Mapping[str, object], suffix: str) -> str:
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
-def _toml():
-    try:
-        import tomllib
-    except ModuleNotFoundError:
-        try:
-            import tomli as tomllib
-        except ModuleNotFoundError:
-            raise UnsupportedError(
-                "TOML recipes need Python 3.11 or tomli: pip install 'dcz[recipe]', or write the recipe as JSON"
-            ) from None
-    return tomllib
+def _toml() -> ModuleType:
+    """Python's own reader of TOML, or before 3.11 the library that it came from."""
+    return require("tomllib" if sys.version_info >= (3, 11) else "tomli", "recipe", "a TOML recipe")
 
 
 def _check_keys(keys: Mapping[str, object], field: str) -> None:

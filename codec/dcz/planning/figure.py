@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dcz.errors import UnsupportedError
+from dcz.extras import require
 
 if TYPE_CHECKING:
     from dcz.planning.sweep import Sensitivity
@@ -20,8 +20,7 @@ def check_plot(path: str | os.PathLike[str]) -> None:
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _SUFFIXES:
         raise UnsupportedError(f"{os.fspath(path)}: a plot is a {', '.join(_SUFFIXES)} file")
-    if find_spec("matplotlib") is None:
-        raise UnsupportedError("plots need matplotlib: pip install 'dcz[plot]'")
+    require("matplotlib", "plot", path)
 
 
 def draw(found: Sensitivity, path: str | os.PathLike[str]) -> None:

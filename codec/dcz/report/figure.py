@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from dcz.errors import UnsupportedError
+from dcz.extras import require
 from dcz.report import crossover
 from dcz.report.storage import LAYOUTS, StorageReport
 
@@ -20,10 +21,7 @@ def check_library(path: str) -> None:
     """Raises `UnsupportedError` without matplotlib, or where `path` names no kind of figure."""
     if os.path.splitext(path)[1].lower() not in _FORMATS:
         raise UnsupportedError(f"{path}: the name of a figure ends in one of {', '.join(_FORMATS)}")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UnsupportedError("figures need matplotlib; install it with: pip install 'dcz[plot]'") from None
+    require("matplotlib", "plot", path)
 
 
 def write(report: StorageReport, path: str) -> None:

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcz.errors import UnsupportedError
+from dcz.extras import require
 from dcz.report.page import charts, data
 from dcz.report.storage import StorageReport
 from dcz.text import printable
@@ -26,13 +26,8 @@ _HERE = Path(__file__).parent
 
 
 def check_library() -> None:
-    """Raises `UnsupportedError` without the library, naming the extra that brings it."""
-    try:
-        import vl_convert  # noqa: F401
-    except ImportError:
-        raise UnsupportedError(
-            "HTML pages need vl-convert-python (Vega); install it with: pip install 'dcz[plot]'"
-        ) from None
+    """Raises `MissingLibraryError` without the library, naming the extra that brings it."""
+    require("vl_convert", "plot", "an HTML page")
 
 
 def write(report: StorageReport, path: str, reader: Reader | ShardedReader | None = None) -> None:
