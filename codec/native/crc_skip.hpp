@@ -54,15 +54,11 @@ static DCZ_INLINE u32 crc_times(u32 crc, u32 power) {
 #endif
 }
 
-// The register behind n zero bytes.
+// The register behind n zero bytes. What it is multiplied with does not wait for it, and no branch depends on n.
 static DCZ_INLINE u32 crc_skip(u32 crc, usize n) {
-  crc = crc_times(crc, kCrcPowers.near[n & 1023]);
-  for (usize far = n >> 10; DCZ_UNLIKELY(far > 0);) {
-    const usize step = least<usize>(far, 1023);
-    crc = crc_times(crc, kCrcPowers.far[step]);
-    far -= step;
-  }
-  return crc;
+  usize far = n >> 10;
+  for (; DCZ_UNLIKELY(far > 1023); far -= 1023) crc = crc_times(crc, kCrcPowers.far[1023]);
+  return crc_times(crc, crc_times(kCrcPowers.near[n & 1023], kCrcPowers.far[far]));
 }
 
 // The register behind one word more.

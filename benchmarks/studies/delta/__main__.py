@@ -42,7 +42,8 @@ def page(rows: list[sizes.Row], fast: list[speeds.Speeds], opened: dict[str, flo
     lines += [f"{name} did not run here ({reason})." for name, reason in missing.items()]
     lines += [
         "", "## Speed", "",
-        f"GB/s of model, one thread, processor time, a bfloat16 tensor of {speeds.SHAPE[0]} x {speeds.SHAPE[1]}, the best "
+        f"GB/s of model, one thread, processor time, {speeds.TENSORS} bfloat16 tensors of "
+        f"{speeds.SHAPE[0]} x {speeds.SHAPE[1]}, the best "
         f"of {speeds.TURNS} runs in turns. `apply_delta` changes the model where it is, \"full\" with the CRC-32C of base "
         "and result of every chunk, \"base\" with that of the base alone; the others make another array.", "",
     ]  # fmt: skip

@@ -66,7 +66,11 @@ def openzl(base: Words, new: Words) -> bytes:
     context = zl.CCtx()
     context.ref_compressor(compressor)
     context.set_parameter(zl.CParam.FormatVersion, zl.MAX_FORMAT_VERSION)
-    return bytes(context.compress([zl.Input(zl.Type.Numeric, _steps(base, new))]))
+    steps = _steps(base, new)  # which the input does not keep alive
+    stored = bytes(context.compress([zl.Input(zl.Type.Numeric, steps)]))
+    if zl.DCtx().decompress(stored)[0].content.as_nparray().tobytes() != steps.tobytes():
+        raise ValueError("OpenZL does not give back what it was given")
+    return stored
 
 
 def z4ai(base: Words, new: Words) -> bytes:

@@ -14,7 +14,7 @@ import zstandard
 
 import dcz
 
-SHAPE = (2048, 8192)
+SHAPE, TENSORS = (2048, 8192), 4
 SHARES = (0.002, 0.01, 0.03)
 TURNS = 7
 
@@ -56,18 +56,19 @@ def measured(ways: dict[str, Callable[[], object]], nbytes: int) -> dict[str, fl
 
 
 def speeds(share: float) -> Speeds:
-    """One model."""
-    base, new = model(share)
-    x, y = base.view(np.uint16), new.view(np.uint16)
-    file = io.BytesIO()
-    dcz.save_delta({"w": new}, file, base={"w": base}, threads=1)
+    """One model of several equal tensors."""
+    one, other = model(share)
+    base, new = ({f"layers.{i}.weight": each.copy() for i in range(TENSORS)} for each in (one, other))
+    words = {name: (base[name].view(np.uint16), new[name].view(np.uint16)) for name in base}
+    file, back = io.BytesIO(), io.BytesIO()
+    dcz.save_delta(new, file, base=base, threads=1)
     delta = file.getvalue()
-    xor = dcz.save({"w": x ^ y}, threads=1)
-    frame = zstandard.ZstdCompressor(level=3).compress((x ^ y).tobytes())
-    back = io.BytesIO()
     dcz.invert(delta, back)
-    there, inverse = {"w": base.copy()}, back.getvalue()
-    out = np.empty_like(x)
+    there, inverse = {name: array.copy() for name, array in base.items()}, back.getvalue()
+    xor = dcz.save({name: a ^ b for name, (a, b) in words.items()}, threads=1)
+    frames = {name: zstandard.ZstdCompressor(level=3).compress((a ^ b).tobytes()) for name, (a, b) in words.items()}
+    out = {name: np.empty_like(a) for name, (a, _) in words.items()}
+    typed = {name: array.view(base[name].dtype) for name, array in out.items()}
 
     def to_and_fro(verify: str) -> Callable[[], object]:
         def work() -> None:
@@ -77,29 +78,29 @@ def speeds(share: float) -> Speeds:
         return work
 
     def by_xor() -> None:
-        np.bitwise_xor(x, dcz.load(xor, threads=1, out={"w": out})["w"], out=out)
+        for name, array in dcz.load(xor, threads=1, out=out).items():
+            np.bitwise_xor(words[name][0], array, out=array)
 
     def by_zstd() -> None:
-        np.bitwise_xor(
-            x, np.frombuffer(zstandard.ZstdDecompressor().decompress(frame), np.uint16).reshape(SHAPE), out=out
-        )
+        for name, frame in frames.items():
+            bits = np.frombuffer(zstandard.ZstdDecompressor().decompress(frame), np.uint16).reshape(SHAPE)
+            np.bitwise_xor(words[name][0], bits, out=out[name])
 
-    def save() -> None:
-        dcz.save_delta({"w": new}, io.BytesIO(), base={"w": base}, threads=1)
+    def save_by_zstd() -> None:
+        for a, b in words.values():
+            zstandard.ZstdCompressor(level=3).compress((a ^ b).tobytes())
 
     found = measured(
         {
-            "save_delta": save,
-            "zstd -3 of XOR, saving": lambda: zstandard.ZstdCompressor(level=3).compress((x ^ y).tobytes()),
+            "save_delta": lambda: dcz.save_delta(new, io.BytesIO(), base=base, threads=1),
+            "zstd -3 of XOR, saving": save_by_zstd,
             "apply_delta, full": to_and_fro("full"),
             "apply_delta, base": to_and_fro("base"),
-            "load_file with base": lambda: dcz.load_file(
-                delta, base={"w": base}, threads=1, out={"w": out.view(base.dtype)}
-            ),
+            "load_file with base": lambda: dcz.load_file(delta, base=base, threads=1, out=typed),
             "dcz.load of XOR, numpy XOR": by_xor,
             "zstd -d of XOR, numpy XOR": by_zstd,
         },
-        base.nbytes,
+        TENSORS * one.nbytes,
     )
     for name in ("apply_delta, full", "apply_delta, base"):
         found[name] *= 2  # there and back
