@@ -14,7 +14,8 @@ from dcz.api import load_file
 from dcz.container.reader import Reader
 from dcz.container.sharded import ShardedReader
 from dcz.dtypes import DTYPES
-from dcz.errors import DczError
+from dcz.errors import DczError, locating
+from dcz.io.sources import name_of
 from dcz.saving import Adapter, Progress, save_bytes, save_tensors
 
 __all__ = [
@@ -54,10 +55,11 @@ def load_tensors(
     backend: str = "mmap",
 ) -> dict[str, T]:
     """`dcz.load_file` with every array converted. Names of one tensor get one object, and an array that the
-    framework copies is let go before the next."""
+    framework copies is let go before the next. Errors name the file."""
     check_backend(backend)
-    arrays = load_file(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
-    return convert_all(convert, arrays)
+    with locating(name_of(filename)):
+        arrays = load_file(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
+        return convert_all(convert, arrays)
 
 
 def convert_all(convert: Callable[[NDArray, str], T], arrays: dict[str, NDArray]) -> dict[str, T]:

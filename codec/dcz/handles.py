@@ -14,7 +14,7 @@ from dcz.adapters import check_backend, convert_all
 from dcz.container import Reader, ShardedReader
 from dcz.container.opening import open_file
 from dcz.container.slices import TensorSlice
-from dcz.errors import DczError
+from dcz.errors import DczError, locating
 
 Convert = Callable[[NDArray, str, Any], Any]
 
@@ -88,12 +88,14 @@ class safe_open:
 
     def get_tensor(self, name: str) -> Any:
         """One tensor, decoded and verified. Raises `DczError` for a name that is not in the file."""
-        return self._convert(self._open().get_tensor(self._known(name)), name, self._device)
+        with locating(self._open().source):
+            return self._convert(self._open().get_tensor(self._known(name)), name, self._device)
 
     def get_tensors(self) -> dict[str, Any]:
         """All tensors by name, decoded with all threads; names of one tensor give one object."""
         names = self.offset_keys()
-        found = convert_all(lambda array, name: self._convert(array, name, self._device), self._open().load())
+        with locating(self._open().source):
+            found = convert_all(lambda array, name: self._convert(array, name, self._device), self._open().load())
         return {name: found[name] for name in names}
 
     def get_slice(self, name: str) -> SafeSlice:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dcz
+from dcz.dtypes import DTYPES
 from dcz.errors import DczError, UnsupportedError
 from support.frameworks import FACES, bits, face, make
 
@@ -98,3 +99,15 @@ def test_arguments_have_the_names_of_safetensors(name: str, tmp_path) -> None:
     if options:
         with pytest.raises(DczError, match="backend: expected one of mmap, pread"):
             own.load_file(path, backend="nfs")
+
+
+def test_a_dtype_that_is_lacking_names_the_file(name: str, tmp_path) -> None:
+    """A program that loads many files is told which of them a framework cannot hold."""
+    own, path = face(name), tmp_path / "model.dcz"
+    array = np.zeros((3, 3), DTYPES["F6_E2M3"].numpy())
+    dcz.save_file({"w": array}, path)
+    with pytest.raises(UnsupportedError) as caught:
+        own.load_file(path)
+    assert str(caught.value).startswith(f"{path}: tensor 'w': ") and caught.value.file == str(path)
+    with pytest.raises(UnsupportedError, match="^<bytes>: tensor 'w': "):
+        own.load(path.read_bytes())

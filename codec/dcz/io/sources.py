@@ -145,7 +145,7 @@ class BytesSource:
     remote = False
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        self.name = "<bytes>"
+        self.name = name_of(data)
         self._data = np.frombuffer(data, np.uint8)
         self.size = len(self._data)
 
@@ -165,7 +165,7 @@ class ObjectSource:
     remote = False
 
     def __init__(self, file: BinaryIO) -> None:
-        self.name = str(getattr(file, "name", f"<{type(file).__name__}>"))
+        self.name = name_of(file)
         self._file = file
         self._lock = threading.RLock()
         self._reads = 0
@@ -196,6 +196,19 @@ class ObjectSource:
         return part if self._reads == own else None
 
     def close(self) -> None: ...
+
+
+def name_of(file: object) -> str:
+    """What messages call the file that a user hands in, as its source does.
+
+    >>> name_of(b""), name_of("model.dcz")
+    ('<bytes>', 'model.dcz')
+    """
+    if isinstance(file, (str, os.PathLike)):
+        return os.fspath(file)
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return "<bytes>"
+    return str(getattr(file, "name", f"<{type(file).__name__}>"))
 
 
 def origin(file: object) -> object:

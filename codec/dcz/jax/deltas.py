@@ -13,6 +13,8 @@ from dcz import deltas
 from dcz.adapters import Progress, convert_all
 from dcz.delta.opening import open_file
 from dcz.delta.writer import Saved
+from dcz.errors import locating
+from dcz.io.sources import name_of
 from dcz.jax.paths import flatten, nest
 from dcz.jax.tensors import from_array
 
@@ -69,7 +71,8 @@ def apply_delta(
     """
     with open_file(filename, base=_arrays(base)) as reader:
         arrays = reader.load(threads=threads)
-    found = convert_all(lambda array, name: from_array(array, name, device), arrays)
+    with locating(name_of(filename)):
+        found = convert_all(lambda array, name: from_array(array, name, device), arrays)
     return nest(found) if nested else found
 
 

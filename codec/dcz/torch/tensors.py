@@ -20,7 +20,8 @@ from dcz.adapters import Adapter, Progress, check_backend, convert_all, save_byt
 from dcz.api import load_file as load_arrays
 from dcz.container.opening import open_file
 from dcz.dtypes import DTYPES, Dtype, by_numpy
-from dcz.errors import DczError, UnsupportedError
+from dcz.errors import DczError, UnsupportedError, locating
+from dcz.io.sources import name_of
 
 # Of integers narrower than a byte torch has the names alone: no tensor of them can be made or converted.
 _NAMES_ONLY = ("I2", "U2", "I4", "U4")
@@ -114,19 +115,21 @@ def load_file(
     if device.type == "meta":
         if out:
             raise DczError("out: the meta device has no memory to decode into")
-        return _load_meta(filename, names)
+        with locating(name_of(filename)):
+            return _load_meta(filename, names)
     targets = {name: _memory(tensor, name) for name, tensor in (out or {}).items()}
-    found = load_arrays(filename, names=names, threads=threads, out=targets, max_bytes=max_bytes, progress=progress)
-    made = {id(array): out[name] for name, array in targets.items()} if out else {}
-    if device.type != "cpu":
-        return convert_all(lambda array, name: made.get(id(array), from_array(array, name)).to(device), found)
-    tensors: dict[str, torch.Tensor] = {}
-    for name, array in found.items():
-        tensor = made.get(id(array))
-        if tensor is None:
-            tensor = made[id(array)] = from_array(array, name)
-        tensors[name] = tensor
-    return tensors
+    with locating(name_of(filename)):
+        found = load_arrays(filename, names=names, threads=threads, out=targets, max_bytes=max_bytes, progress=progress)
+        made = {id(array): out[name] for name, array in targets.items()} if out else {}
+        if device.type != "cpu":
+            return convert_all(lambda array, name: made.get(id(array), from_array(array, name)).to(device), found)
+        tensors: dict[str, torch.Tensor] = {}
+        for name, array in found.items():
+            tensor = made.get(id(array))
+            if tensor is None:
+                tensor = made[id(array)] = from_array(array, name)
+            tensors[name] = tensor
+        return tensors
 
 
 def load(
