@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import astuple
 from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
 from dcz.container.file import OpenFile
-from dcz.container.opening import in_folder
-from dcz.container.shards import ShardIndex, is_shard_index
 from dcz.container.threads import thread_count
 from dcz.container.verify import Verified, verify_open
 from dcz.container.verify import verify as _verify_whole
@@ -21,6 +19,7 @@ from dcz.delta import apply as _apply
 from dcz.delta import fold as _fold
 from dcz.delta import save as _save
 from dcz.delta.apply import Applied
+from dcz.delta.opening import open_stores
 from dcz.delta.reader import DeltaReader
 from dcz.delta.writer import Saved
 from dcz.models import tensors_of
@@ -120,37 +119,8 @@ def apply_delta(
     >>> model["w"]
     array([0., 0., 7., 0., 0.], dtype=float32)
     """
-    return apply_in_place(tensors, file, verify=verify, names=names, threads=threads, state=state)
-
-
-def apply_in_place(
-    tensors: Mapping[str, NDArray],
-    file: File,
-    *,
-    verify: str,
-    names: Iterable[str] | None,
-    threads: int | None,
-    state: Applied | None,
-    fixed: bool = False,
-) -> Applied:
-    """The same for integrations: `fixed` says that tensors can neither get another name nor other memory."""
-    with _opened(file) as stores:
-        return _apply.apply_delta(
-            tensors, stores, verify=verify, names=names, threads=threads, state=state, fixed=fixed
-        )
-
-
-@contextmanager
-def _opened(file: File) -> Iterator[list[OpenFile]]:
-    """A file, or all that an index of shards names."""
-    with ExitStack() as stack:
-        if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):
-            file = in_folder(file)
-        if is_shard_index(file):
-            index = ShardIndex.read(file)
-            yield [stack.enter_context(closing(OpenFile(index.locate(part)))) for part in index.files()]
-        else:
-            yield [stack.enter_context(closing(OpenFile(file)))]
+    with open_stores(file) as stores:
+        return _apply.apply_delta(tensors, stores, verify=verify, names=names, threads=threads, state=state)
 
 
 def undo_delta(tensors: Mapping[str, NDArray], file: File, *, threads: int | None = None) -> int:
@@ -170,7 +140,7 @@ def undo_delta(tensors: Mapping[str, NDArray], file: File, *, threads: int | Non
     >>> dcz.undo_delta(model, file.getvalue()), float(model["w"].sum())
     (1, 0.0)
     """
-    with _opened(file) as stores:
+    with open_stores(file) as stores:
         return sum(_apply.undo_delta(tensors, store, threads=threads) for store in stores)
 
 
@@ -260,7 +230,7 @@ def verify(
     if base is None:
         return _verify_whole(file, threads=threads, max_bytes=max_bytes, progress=progress)
     found = Verified(0, 0, 0, 0)
-    with tensors_of(base) as tensors, _opened(file) as stores:
+    with tensors_of(base) as tensors, open_stores(file) as stores:
         for store in stores:
             attach(store, Base(tensors))
             one = verify_open(store, thread_count(threads), progress)

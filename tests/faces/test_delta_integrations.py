@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dcz
 from dcz.errors import BaseError, DczError
 from support.pairs import delta
 
@@ -87,8 +88,8 @@ def test_bases_in_files(torch, tmp_path: Path) -> None:
 
     old, new = {"w": torch.zeros(3000)}, {"w": torch.zeros(3000)}
     new["w"][5] = 2
-    torch.save(old, tmp_path / "old.pt")
-    face.save_delta(new, tmp_path / "step.dcz", base=tmp_path / "old.pt")
+    face.save_file(old, tmp_path / "old.dcz")
+    face.save_delta(new, tmp_path / "step.dcz", base=dcz.open(tmp_path / "old.dcz"))
     face.apply_delta(old, tmp_path / "step.dcz")
     assert torch.equal(old["w"], new["w"])
 

@@ -74,7 +74,7 @@ def target(
         return
     check_base(base, None)
     with tensors_of(base) as tensors:
-        options = {"hints": hints(base), "transform": transform, "profile": profile, "threads": threads}
+        options: dict[str, Any] = {"hints": hints(base), "transform": transform, "profile": profile, "threads": threads}
 
         def one(path: str) -> Target:
             return DeltaTarget(path, tensors, **options)

@@ -53,7 +53,7 @@ class DeltaTarget:
         threads: int | None = None,
     ) -> None:
         self._path, self._base, self._hints = path, base, hints
-        self._options = {"transform": transform, "profile": profile, "threads": threads}
+        self._options: dict[str, Any] = {"transform": transform, "profile": profile, "threads": threads}
         self._writer: Writer | None = None
         self._aliases: Mapping[str, str] = {}
         self._renames: Renames | None = None

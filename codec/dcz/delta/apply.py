@@ -94,8 +94,9 @@ class _Application:
     def _placed(self, name: str, array: NDArray) -> NDArray:
         """A whole tensor in the memory that has its name, if it fits and nothing else is made of it."""
         old = self._tensors.get(name)
-        fits = isinstance(old, np.ndarray) and (old.dtype, old.shape) == (array.dtype, array.shape)
-        if not fits or not old.flags.writeable or self.targets.uses(old):
+        if not isinstance(old, np.ndarray) or (old.dtype, old.shape) != (array.dtype, array.shape):
+            return array
+        if not old.flags.writeable or self.targets.uses(old):
             return array
         self._journal.copy(old, array)
         return old

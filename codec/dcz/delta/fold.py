@@ -206,7 +206,7 @@ def _write(writer: Writer, name: str, made: _Made) -> None:
         array = from_words(made.words, entry.dtype, entry.shape)
         writer.add(name, array, base_name="")
         return
-    if made.transform == COPY or not len(made.places):
+    if made.places is None or made.stored is None or not len(made.places):
         found = Difference(COPY, None, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
     else:
         bitmap = np.zeros(entry.words, np.bool_)
@@ -217,6 +217,7 @@ def _write(writer: Writer, name: str, made: _Made) -> None:
         crcs = (
             checksums.coarser(rows, entry.words, made.chunk, entry.dtype.word, known.chunk)
             for rows in (made.base_crcs, made.result_crcs)
+            if rows is not None
         )
         found = Difference(made.transform, encode_changes(known), known.count, *crcs)
     writer.put(name, made.base_name, entry.dtype, entry.shape, entry.words, found, made.content_crc)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, BinaryIO
 
+from dcz.container.file import OpenFile
 from dcz.container.opening import in_folder
 from dcz.container.reader import Reader
 from dcz.container.sharded import ShardedReader
-from dcz.container.shards import is_shard_index
+from dcz.container.shards import ShardIndex, is_shard_index
 from dcz.delta.links import has_base
 from dcz.delta.reader import DeltaReader, ShardedDeltaReader
 
@@ -50,3 +52,16 @@ def open_file(
         return DeltaReader(file, base=base, sequential=sequential, max_bytes=max_bytes)
     reader = Reader(file, sequential=sequential, max_bytes=max_bytes)
     return DeltaReader.of(reader) if has_base(reader._store) else reader
+
+
+@contextmanager
+def open_stores(file: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[list[OpenFile]]:
+    """A file, or all that an index of shards names, as they are stored."""
+    with ExitStack() as stack:
+        if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):
+            file = in_folder(file)
+        if isinstance(file, (str, os.PathLike)) and is_shard_index(file):
+            index = ShardIndex.read(file)
+            yield [stack.enter_context(closing(OpenFile(index.locate(part)))) for part in index.files()]
+        else:
+            yield [stack.enter_context(closing(OpenFile(file)))]

@@ -122,7 +122,10 @@ class DeltaReader(Reader):
             writer.add(name, self.get_tensor(name))
         return Reader(buffer.getvalue())
 
-    def __reduce__(self) -> tuple[Callable[..., DeltaReader], tuple[object, ...]]:
+    def __enter__(self) -> DeltaReader:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., DeltaReader], tuple[object, ...]]:  # type: ignore[override]
         base = None if self._base is None else self._base.tensors
         return _reopen, (DeltaReader, origin(self._file), base, self._sequential, self._max_bytes)
 
@@ -165,7 +168,7 @@ class ShardedDeltaReader(ShardedReader):
         assert isinstance(reader, DeltaReader)
         return reader
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:  # type: ignore[override]
         where = origin(self._index.path)
         return _reopen, (ShardedDeltaReader, where, self._base, self._sequential, self._max_bytes)
 

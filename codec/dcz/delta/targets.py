@@ -57,7 +57,9 @@ def find_targets(
     for name, link in based.items():  # the tensor that keeps its name keeps its memory
         if name == link.base_name or link.base_name not in taken:
             taken[link.base_name] = name
-    changed, copied, moved = [], [], {}
+    changed: list[Target] = []
+    copied: list[Target] = []
+    moved: dict[str, NDArray] = {}
     for name, link in based.items():
         array = tensors[link.base_name]
         if link.changed and taken[link.base_name] == name:

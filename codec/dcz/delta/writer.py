@@ -157,6 +157,9 @@ class Writer(PlainWriter):
         )
         return layout
 
+    def __enter__(self) -> Writer:
+        return self
+
     def saved(self, removed: tuple[str, ...] = ()) -> Saved:
         """What was added so far; `removed` are names of the base that were not."""
         kinds = [record.transform for record in self._tensors.values()]

@@ -9,8 +9,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz import deltas
 from dcz.adapters import Progress, convert_all
+from dcz.container.reader import Reader
+from dcz.container.sharded import ShardedReader
+from dcz.delta import save as saving
 from dcz.delta.opening import open_file
 from dcz.delta.writer import Saved
 from dcz.errors import locating
@@ -33,15 +35,15 @@ def save_delta(
 ) -> Saved:
     """Writes a pytree of arrays as its differences to another; options as in `dcz.save_delta`.
 
-    `base` is a pytree, or the path of a file of any format that `dcz pack` reads.
+    `base` is a pytree, or what `dcz.open` gives.
 
     >>> import io, jax.numpy as jnp, dcz.jax
     >>> old, file = {"w": jnp.zeros(1000)}, io.BytesIO()
     >>> dcz.jax.save_delta({"w": old["w"].at[3].set(1)}, file, base=old).changes
     1
     """
-    return deltas.save_delta(
-        _arrays(new), filename, base=base if isinstance(base, (str, os.PathLike)) else _arrays(base),
+    return saving.save_delta(
+        _arrays(new), filename, base=base if isinstance(base, (Reader, ShardedReader)) else _arrays(base),
         transform=transform, renames=renames, metadata=metadata, profile=profile, threads=threads, progress=progress,
     )  # fmt: skip
 

@@ -9,9 +9,11 @@ from typing import Any, BinaryIO
 import torch
 from numpy.typing import NDArray
 
-from dcz import deltas
 from dcz.adapters import Progress
+from dcz.delta import apply as applying
+from dcz.delta import save as saving
 from dcz.delta.apply import Applied
+from dcz.delta.opening import open_stores
 from dcz.delta.writer import Saved
 from dcz.errors import DczError
 from dcz.ties import Ties
@@ -22,7 +24,7 @@ def save_delta(
     new: Mapping[str, torch.Tensor],
     filename: str | os.PathLike[str] | BinaryIO,
     *,
-    base: Mapping[str, Any] | str | os.PathLike[str],
+    base: Mapping[str, Any],
     transform: str = "auto",
     renames: Mapping[str, str] | None = None,
     metadata: Mapping[str, object] | None = None,
@@ -32,7 +34,7 @@ def save_delta(
 ) -> Saved:
     """Writes tensors as their differences to others; options as in `dcz.save_delta`.
 
-    `base` has tensors or arrays, or is the path of a file of any format that `dcz pack` reads.
+    `base` has tensors or arrays: a dictionary, or what `dcz.open` gives.
 
     >>> import io, torch, dcz.torch
     >>> old, file = {"w": torch.zeros(1000, dtype=torch.bfloat16)}, io.BytesIO()
@@ -41,8 +43,8 @@ def save_delta(
     >>> dcz.torch.save_delta(new, file, base=old).changes
     1
     """
-    return deltas.save_delta(
-        _Arrays(new), filename, base=_Arrays(base) if isinstance(base, Mapping) else base, transform=transform,
+    return saving.save_delta(
+        _Arrays(new), filename, base=_Arrays(base), transform=transform,
         renames=renames, metadata=metadata, profile=profile, threads=threads, progress=progress,
     )  # fmt: skip
 
@@ -75,15 +77,17 @@ def apply_delta(
     3
     """
     if isinstance(model, torch.nn.Module):
-        arrays: Mapping[str, NDArray] = _Memory(model.state_dict(keep_vars=True))
-        return deltas.apply_in_place(
-            arrays, filename, verify=verify, names=names, threads=threads, state=state, fixed=True
-        )
+        with open_stores(filename) as stores:
+            return applying.apply_delta(
+                _Memory(model.state_dict(keep_vars=True)), stores, verify=verify, names=names, threads=threads,
+                state=state, fixed=True,
+            )  # fmt: skip
     if not isinstance(model, MutableMapping):
         raise DczError(f"model: expected a module or a dictionary of tensors, found {type(model).__name__}")
     arrays = {name: memory(tensor, name) for name, tensor in model.items()}
     owners = {_address(array): model[name] for name, array in arrays.items()}
-    applied = deltas.apply_delta(arrays, filename, verify=verify, names=names, threads=threads, state=state)
+    with open_stores(filename) as stores:
+        applied = applying.apply_delta(arrays, stores, verify=verify, names=names, threads=threads, state=state)
     made: dict[int, torch.Tensor] = {}
     result = {}
     for name, array in arrays.items():
@@ -114,7 +118,8 @@ def undo_delta(
     2
     """
     tensors = model.state_dict(keep_vars=True) if isinstance(model, torch.nn.Module) else model
-    return deltas.undo_delta(_Memory(tensors), filename, threads=threads)
+    with open_stores(filename) as stores:
+        return sum(applying.undo_delta(_Memory(tensors), store, threads=threads) for store in stores)
 
 
 class _Arrays(Mapping[str, NDArray]):
