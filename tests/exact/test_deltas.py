@@ -254,3 +254,83 @@ def test_bases_of_every_kind(tmp_path) -> None:
         with dcz.open(tmp_path / "step.dcz", base=dcz.open(tmp_path / "old.dcz")) as reader:
             assert reader.get_slice("w")[66_000:66_003].tolist() == [66_001, 66_002, 66_003]
         assert same(dcz.load_file(tmp_path / "step.dcz", base=dcz.open(tmp_path / "old.dcz")), new)
+
+
+def test_streaming_against_a_base() -> None:
+    """Tensors come one by one: from the writer's base, with one of their own, under another name, without any."""
+    base = {"a": np.arange(3000.0), "b": np.ones(50, "float32")}
+    new = {"a": base["a"] + (base["a"] == 9), "x": base["b"] * 1, "own": np.arange(3000) + 1, "new": np.zeros(3)}
+    with dcz.Writer(file := io.BytesIO(), base=base, transform="step") as writer:
+        writer.add("a", new["a"])
+        writer.add("x", new["x"], base_name="b")
+        writer.add("own", new["own"], base=np.arange(3000), base_name="mine")
+        writer.add("new", new["new"])
+    with dcz.open(file.getvalue(), base={**base, "mine": np.arange(3000)}) as reader:
+        assert same(dict(reader), new)
+        assert [reader.transform(name) for name in new] == ["step", "copy", "step", "whole"]
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """A base, what became of it, and the index of two files of differences."""
+    import json
+
+    base = {"a": np.arange(3000.0), "b": np.zeros((40, 50), "float32"), "c": np.ones(9)}
+    new = {"a": base["a"] + (base["a"] == 9), "b": base["b"] + np.eye(40, 50, dtype="float32"), "c": base["c"]}
+    for file, names in (("1.dcz", "ac"), ("2.dcz", "b")):
+        part = {name: new[name] for name in names}
+        dcz.save_delta(part, tmp_path / file, base={name: base[name] for name in names}, transform="step")
+    where = {"a": "1.dcz", "c": "1.dcz", "b": "2.dcz"}
+    (tmp_path / "m.dcz.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return base, new, tmp_path / "m.dcz.index.json"
+
+
+def test_shards(shards) -> None:
+    base, new, index = shards
+    with dcz.open(index, base=base) as reader:
+        assert same(dict(reader), new)
+        assert reader.transform("c") == "copy" and reader.base_name("a") == "a"
+        assert reader.patch("a").indices.tolist() == [9]
+        assert reader.get_slice("b")[3, 1:5].tolist() == [0, 0, 1, 0]
+    assert dcz.verify(index, base=base).tensors == 3
+    model = copied(base)
+    assert dcz.apply_delta(model, index, names=["b"]).tensors == 1
+    assert model["a"].tobytes() == base["a"].tobytes() and model["b"].tobytes() == new["b"].tobytes()
+    model = copied(base)
+    dcz.apply_delta(model, index)
+    assert same(model, new)
+    dcz.undo_delta(model, index)
+    assert same(model, base)
+
+
+def test_shards_are_applied_together_or_not_at_all(shards) -> None:
+    base, _, index = shards
+    model = copied(base)
+    model["b"][0, 0] = 5
+    before = copied(model)
+    with pytest.raises(BaseError, match="tensor 'b', chunk 0"):
+        dcz.apply_delta(model, index)
+    assert same(model, before)
+
+
+def test_sparse_views_are_of_the_result() -> None:
+    """What is stored are the changes: a view of those would be wrong."""
+    pytest.importorskip("scipy", reason="needs SciPy")
+    base = {"w": np.zeros((300, 40), "float32")}
+    base["w"][::7] = 3
+    new = {"w": base["w"].copy()}
+    new["w"][0, 0] = 0
+    with dcz.open(delta(new, base, transform="step"), base=base) as reader:
+        assert (reader.get_csr("w").toarray() == new["w"]).all()
+        assert reader.get_clusters("w").codebook.tolist() == [3]
+
+
+def test_readers_travel(tmp_path) -> None:
+    """To other processes, with their base."""
+    import pickle
+
+    base = {"w": np.arange(3000.0)}
+    new = {"w": base["w"] + (base["w"] == 9)}
+    (tmp_path / "step.dcz").write_bytes(delta(new, base))
+    with dcz.open(tmp_path / "step.dcz", base=base) as reader, pickle.loads(pickle.dumps(reader)) as other:
+        assert same(dict(other), new)
