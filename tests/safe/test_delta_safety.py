@@ -19,8 +19,9 @@ from dcz import kernels
 from dcz.container.file import OpenFile
 from dcz.delta import apply as applying
 from dcz.delta import decode, journal
-from dcz.errors import BaseError, ChecksumError, DczError, FormatError
+from dcz.errors import BaseError, ChecksumError, DczError, FormatError, LimitError
 from support.arrays import make_array
+from support.forging import reindexed
 from support.pairs import changed, copied, delta, same
 
 BASE = {
@@ -245,7 +246,6 @@ def test_a_killed_process(tmp_path: Path) -> None:
 
 def test_checksums_of_results_are_checked() -> None:
     """A file whose stored bytes are right and whose result is not: of a wrong encoder."""
-    from support.forging import reindexed
 
     store = OpenFile(FILE)
     column = int(store.index.columns.directory.base_at[0]) + 2
@@ -295,3 +295,10 @@ def test_writing_keeps_the_old_file(tmp_path: Path) -> None:
 def test_a_base_of_its_own_goes_with_a_base() -> None:
     with dcz.Writer(io.BytesIO()) as writer, pytest.raises(DczError, match="a base goes with Writer"):
         writer.add("w", np.ones(3), base=np.ones(3))
+
+
+def test_a_patch_is_bounded_as_everything_that_is_read() -> None:
+    with dcz.open(FILE, max_bytes=10_000) as reader, pytest.raises(LimitError, match="max_bytes="):
+        reader.patch("a")
+    with dcz.open(FILE, base=BASE, max_bytes=10_000) as reader, pytest.raises(LimitError, match="max_bytes="):
+        reader["a"]

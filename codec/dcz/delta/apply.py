@@ -234,6 +234,7 @@ def _whole(store: OpenFile, wanted: Mapping[str, Link]) -> dict[str, NDArray]:
     """The tensors that are stored as they are, decoded: before anything is changed."""
     c = store.index.columns
     plain = [link.entry for link in wanted.values() if not link.based and not c.transforms[c.source[link.number]]]
+    store.check_bound(plain, sum(entry.nbytes for entry in plain), work=sum(entry.nbytes for entry in plain), threads=1)
     made = allocate(plain)
     run_all(store, plan(store, plain, [flat for _, flat in made]), 1)
     return {entry.name: array for entry, (array, _) in zip(plain, made)}

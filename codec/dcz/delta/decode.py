@@ -99,6 +99,7 @@ class BasedDecoder(Decoder):
         sparse = bool(self.columns.positions[t])
         last = min((first + count) * link.chunk, link.entry.words)
         size = int(self.columns.rows(t)[first : first + count, 0].sum()) if sparse else last - first * link.chunk
+        self._store.bound.check_memory(size * (8 + link.entry.dtype.word))
         try:
             jobs, columns, data = self._ready(job, t, data)
             places, stored = kernels.active().list_job(jobs[0], columns, words, data, size)

@@ -41,11 +41,14 @@ class _Delta:
         return self.links.get(self.store.index.aliases.get(name, name))
 
     def changes(self, link: Link) -> tuple[I64, NDArray]:
+        self.store.bound.check_memory(link.entry.words)  # a byte for each while they are coded again
         return changes(self.store, self._decoder, link)
 
     def whole(self, link: Link) -> NDArray[np.uint8]:
         """The bytes of a tensor that is stored as it is."""
-        out = np.empty(link.entry.nbytes, np.uint8)
+        nbytes = link.entry.nbytes
+        self.store.check_bound([link.entry], nbytes, work=nbytes, threads=1)
+        out = np.empty(nbytes, np.uint8)
         run_all(self.store, plan(self.store, [link.entry], [out]), 1)
         return out
 
