@@ -2,7 +2,8 @@
 
 It is slow (seconds for a million symbols), keeps no limits (SPEC 9) and shares no code with the library: two readers
 that agree say more about SPEC.md than one. This file has the sections 2, 7 and 10, `reference_codes.py` 1 and 5,
-`reference_tensors.py` 3, 4 and 6, `reference_deltas.py` 8. Needs numpy, msgpack, zstandard and, for the dtypes that numpy lacks, ml_dtypes.
+`reference_tensors.py` 3, 4 and 6, `reference_deltas.py` 8. Needs numpy, msgpack, zstandard and, for the dtypes that
+numpy lacks, ml_dtypes.
 
     python spec/reference_decoder.py model.dcz
     python spec/reference_decoder.py step.dcz base.dcz
@@ -119,7 +120,11 @@ def tensors(columns: dict) -> Iterator[Tensor]:
         if "transforms" in column:
             (t.transform,) = take("transforms")
             t.base_name = columns["base_names"][number]
-            must(not t.base_name or (t.transform and t.base_name != name), "8.1", "a base's name is there if it is needed")
+            must(
+                not t.base_name or (t.transform and t.base_name != name),
+                "8.1",
+                "a base's name is there if it is needed",
+            )
         if t.book_rows:
             (t.book_crc,) = take("book_crcs")
             t.book = [

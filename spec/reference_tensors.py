@@ -237,9 +237,7 @@ def codebooks(t: Tensor, head: bytes) -> list[list[int]]:
     return out
 
 
-def stored_words(
-    t: Tensor, number: int, data: bytes, books: list[list[int]]
-) -> tuple[list[int] | range, list[int]]:
+def stored_words(t: Tensor, number: int, data: bytes, books: list[list[int]]) -> tuple[list[int] | range, list[int]]:
     """Of one chunk, from its stored bytes: which of its weights are stored, and their words."""
     row, first = t.directory[number], number * t.chunks
     n = min(t.chunks, t.words - first)

@@ -95,7 +95,8 @@ def write(folder: Path, data: digits.Digits) -> None:
     page = [
         "# Table 6 and Figure 7: bits of CONV and FC layers\n",
         f"LeNet-5 at the paper's densities, {data.source}; means over {len({r['seed'] for r in rows})} seed(s)."
-        f"\n`n_bits` of CONV down, of FC across, {WIDE} is unclustered: {reference:.2f}% accurate. Linear initialisation. Made by"
+        f"\n`n_bits` of CONV down, of FC across, {WIDE} is unclustered: {reference:.2f}% accurate. Linear "
+        "initialisation. Made by"
         " `python -m benchmarks.paper.bitwidths`.\n",
         "## Accuracy without fine-tuning, %\n",
         square("accuracy", ".2f"),

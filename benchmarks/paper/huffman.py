@@ -134,7 +134,8 @@ def write(folder: Path) -> None:
     ]
     page = [
         "# What Huffman coding contributes\n",
-        "Weights only. *Saved* is against codes of fixed width in the very layout that `auto` chose; the last column is the"
+        "Weights only. *Saved* is against codes of fixed width in the very layout that `auto` chose; the last column "
+        "is the"
         "\npaper's arithmetic: relative indices of 4 or 5 bits, P+Q against P+Q+H. The paper says 20% to 30%. Made by"
         " `python -m benchmarks.paper.huffman`.\n",
         results.table(["model", *head], [line(r["model"], r) for r in rows if r["layer"] == "total"]),

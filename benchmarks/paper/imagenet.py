@@ -43,8 +43,8 @@ def main() -> None:
 
 _INTRODUCTION = """The weights are synthetic: shapes, densities, cluster bits and Huffman bits a weight are the paper's,
 positions are independent of each other. `P+Q` and `P+Q+H` are the paper's arithmetic on them, fillers and codebooks
-counted; `paper`, `csr`, `bitmap` and `auto` are bytes stored in a `.dcz` file, in % of the dense float32 layer. Totals are
-whole files, with index, code tables and checksums. Made by `python -m benchmarks.paper.imagenet`.
+counted; `paper`, `csr`, `bitmap` and `auto` are bytes stored in a `.dcz` file, in % of the dense float32 layer. Totals
+are whole files, with index, code tables and checksums. Made by `python -m benchmarks.paper.imagenet`.
 """
 
 

@@ -1,5 +1,5 @@
-"""Figure 8: where centroids begin, against accuracy and the within-cluster sum of squares (WCSS), at 2 to 8 bits, with and
-without fine-tuning: LeNet-300-100 at the paper's densities.
+"""Figure 8: where centroids begin, against accuracy and the within-cluster sum of squares (WCSS), at 2 to 8 bits, with
+and without fine-tuning: LeNet-300-100 at the paper's densities.
 
     DCZ_DATA=FOLDER python -m benchmarks.paper.initialisation
 """
@@ -77,8 +77,10 @@ def write(folder: Path, data: digits.Digits) -> None:
     seeds = len({row["seed"] for row in rows})
     page = [
         "# Figure 8: initialisations\n",
-        f"LeNet-300-100 at the paper's densities, {data.source}; means of {seeds} seeds, whose networks before clustering are"
-        f"\n{mean(float(row['pruned_accuracy']) for row in rows):.2f}% accurate. {_EPOCHS} epoch of fine-tuning. Best in bold."
+        f"LeNet-300-100 at the paper's densities, {data.source}; means of {seeds} seeds, whose networks before "
+        "clustering are"
+        f"\n{mean(float(row['pruned_accuracy']) for row in rows):.2f}% accurate. {_EPOCHS} epoch of fine-tuning. Best "
+        "in bold."
         " Made by `python -m benchmarks.paper.initialisation`.\n",
     ]
     for title, field, digit, low in (

@@ -46,7 +46,8 @@ def write(folder: Path, data: digits.Digits) -> None:
     seeds = ", ".join(f"{len(of(rows, DENSE, 'accuracy'))} of {title}" for title, rows in networks.items())
     page = [
         "# Tables 1 to 3\n",
-        f"{data.source}: {len(data.labels):,} to train on, {len(data.held_out_labels):,} held out. Mean ± standard deviation"
+        f"{data.source}: {len(data.labels):,} to train on, {len(data.held_out_labels):,} held out. Mean ± standard "
+        "deviation"
         f"\nover seeds: {seeds}. Made by `python -m benchmarks.paper.lenet`.\n",
         "## Table 1\n",
         _table_1(networks),
@@ -71,9 +72,9 @@ def write(folder: Path, data: digits.Digits) -> None:
     _plot(folder / "tables_1_2_3.png", networks)
 
 
-_NOTE = """Errors are of the held-out digits, in %. The paper trains on 60,000 digits and tests on 10,000 others, so compare changes,
-not errors. *Paper's arithmetic* counts weights, fillers and codebooks; *file* is everything in the `.dcz` file against all
-parameters in float32: biases, code tables, index and checksums too.
+_NOTE = """Errors are of the held-out digits, in %. The paper trains on 60,000 digits and tests on 10,000 others, so
+compare changes, not errors. *Paper's arithmetic* counts weights, fillers and codebooks; *file* is everything in the
+`.dcz` file against all parameters in float32: biases, code tables, index and checksums too.
 """
 
 
@@ -134,7 +135,8 @@ def _layers(title: str, layers: Rows, rows: Rows, stage: str) -> str:
         ])  # fmt: skip
     pq, pqh = published.TOTAL_RATES[title]
     lines.append([
-        "total", f"{sum(row.weights for row in _ROWS[title]):,}", f"{mean(of(rows, stage, 'kept')):.1f} (8)", "", "", "", "",
+        "total", f"{sum(row.weights for row in _ROWS[title]):,}",
+        f"{mean(of(rows, stage, 'kept')):.1f} (8)", "", "", "", "",
         f"{mean(of(rows, stage, 'rate_pq')):.2f} ({pq})", f"{mean(of(rows, stage, 'rate_pqh')):.2f} ({pqh})",
         f"{mean([100 / times for times in of(rows, stage, 'times')]):.2f} (file)",
     ])  # fmt: skip

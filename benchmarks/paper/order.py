@@ -147,8 +147,10 @@ def write(folder: Path, data: digits.Digits) -> None:
         f"LeNet-300-100 ({whole:,.0f} bytes in float32), {data.source}; mean ± standard deviation of"
         f" {len({r['seed'] for r in rows})} seed(s). P is to the paper's densities, Q to {_BITS} bits.\nMade by"
         " `python -m benchmarks.paper.order`.\n",
-        "*Fixed width* is the file's layout with codes of fixed width, without biases' entropy coding, index and checksums;"
-        "\n*file* is the whole `.dcz` file; *one symbol a value* is a Huffman code over the distinct weights, with a table"
+        "*Fixed width* is the file's layout with codes of fixed width, without biases' entropy coding, index and "
+        "checksums;"
+        "\n*file* is the whole `.dcz` file; *one symbol a value* is a Huffman code over the distinct weights, with a "
+        "table"
         " of their values.\n",
     ]
     head = [

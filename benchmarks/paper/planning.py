@@ -131,7 +131,8 @@ def write(folder: Path, data: digits.Digits) -> None:
     targets = list(dict.fromkeys(r["target"] for r in after))
     page = [
         "# Plans\n",
-        f"{data.source}; mean ± standard deviation of {len({r['seed'] for r in rows})} seed(s). Scores are losses on {_SCORED:,}"
+        f"{data.source}; mean ± standard deviation of {len({r['seed'] for r in rows})} seed(s). Scores are losses on "
+        f"{_SCORED:,}"
         " images of those trained on. Made by `python -m benchmarks.paper.planning`.\n",
         f"## {title} after training, without any fine-tuning: held-out accuracy, %\n",
         results.table(

@@ -84,7 +84,8 @@ def child(verb: str, shape: tuple[int, int]) -> None:
 
 
 def peak() -> int:
-    """Most bytes this process has had in memory. Linux' ru_maxrss begins with those of the parent, so ask the kernel."""
+    """Most bytes this process has had in memory. Linux' ru_maxrss begins with those of the parent, so ask the
+    kernel."""
     try:
         with open("/proc/self/status", encoding="ascii") as status:
             return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM:"))

@@ -144,7 +144,8 @@ def figure(found: list[dict], path: Path) -> None:
     from matplotlib.figure import Figure
 
     lines = (
-        ("csr32", "#868e96", ":"), ("relative5", "#b07d00", ":"), ("relative8", "#0b7285", ":"), ("bitmap", "#c2410c", ":"),
+        ("csr32", "#868e96", ":"), ("relative5", "#b07d00", ":"), ("relative8", "#0b7285", ":"),
+        ("bitmap", "#c2410c", ":"),
         ("relative8+huffman", "#0b7285", "-"), ("bitmap+huffman", "#c2410c", "-"), ("entropy", "black", "--"),
     )  # fmt: skip
     panels = Figure(figsize=(10, 7), layout="constrained")

@@ -1,4 +1,5 @@
-"""When the product of a pruned matrix is faster sparse than dense: Han et al. 2016, section 6.3 and Table 8, on this machine.
+"""When the product of a pruned matrix is faster sparse than dense: Han et al. 2016, section 6.3 and Table 8, on this
+machine.
 
     python benchmarks/studies/sparse_product.py [--repeats N] [--batches 1 64]
 

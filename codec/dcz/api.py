@@ -109,9 +109,7 @@ def load_file(
         return reader.load(names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress)
 
 
-def _opened(
-    file: str | os.PathLike[str] | bytes | BinaryIO, base: Mapping[str, Any] | None
-) -> Reader | ShardedReader:
+def _opened(file: str | os.PathLike[str] | bytes | BinaryIO, base: Mapping[str, Any] | None) -> Reader | ShardedReader:
     if base is None:
         return open_file(file)
     from dcz.delta.opening import open_file as open_with_base
@@ -130,6 +128,4 @@ def load(
     progress: Progress | None = None,
 ) -> dict[str, NDArray]:
     """The tensors of a dcz file held in memory; see `load_file`."""
-    return load_file(
-        data, names=names, threads=threads, out=out, base=base, max_bytes=max_bytes, progress=progress
-    )
+    return load_file(data, names=names, threads=threads, out=out, base=base, max_bytes=max_bytes, progress=progress)

@@ -1,4 +1,5 @@
-"""The Keras integration, Keras 3 on any backend: variables and tensors, and the weights of models. `pip install 'dcz[keras]'`.
+"""The Keras integration, Keras 3 on any backend: variables and tensors, and the weights of models.
+`pip install 'dcz[keras]'`.
 
 The options of `dcz.save_file` and `dcz.load_file` carry over.
 """

@@ -78,7 +78,8 @@ def load_file(
 ) -> dict[str, paddle.Tensor]:
     """Reads tensors from a dcz file; options as in `dcz.load_file`.
 
-    `device` is a place for `paddle.to_tensor`. `backend` is "mmap" or "pread", as in safetensors; both read alike here. Raises `UnsupportedError` for a dtype that Paddle lacks."""
+    `device` is a place for `paddle.to_tensor`. `backend` is "mmap" or "pread", as in safetensors; both read alike here.
+    Raises `UnsupportedError` for a dtype that Paddle lacks."""
 
     def convert(array: NDArray, name: str) -> paddle.Tensor:
         return from_array(array, name, device)

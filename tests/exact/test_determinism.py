@@ -63,7 +63,8 @@ def test_repetition(expected: bytes) -> None:
 def test_another_process_with_another_hash_seed() -> None:
     program = (
         "import hashlib, numpy, dcz\n"
-        "data = dcz.save({n: numpy.arange(5000) % len(n) for n in ('a', 'bbb', 'cc')}, metadata={'x': 1, 'a': {'q': 2}})\n"
+        "data = dcz.save({n: numpy.arange(5000) % len(n) for n in ('a', 'bbb', 'cc')}, metadata={'x': 1, 'a': {'q': "
+        "2}})\n"
         "print(hashlib.sha256(data).hexdigest())"
     )
     digests = {

@@ -193,7 +193,12 @@ def test_every_flipped_bit_is_refused() -> None:
 
 def test_it_shares_nothing_with_the_library() -> None:
     sources = sorted(FOLDER.glob("reference_*.py"))
-    assert [path.stem for path in sources] == ["reference_codes", "reference_decoder", "reference_deltas", "reference_tensors"]
+    assert [path.stem for path in sources] == [
+        "reference_codes",
+        "reference_decoder",
+        "reference_deltas",
+        "reference_tensors",
+    ]
     for path in sources:
         words = [line.split() for line in path.read_text().splitlines() if line.startswith(("import ", "from "))]
         assert words and not any(name.split(".")[0] == "dcz" for _, name, *_ in words), path

@@ -1,4 +1,5 @@
-"""Matrices as sparse rows and tensors as clusters: what they hold is what the dense tensor has, and they stay sparse."""
+"""Matrices as sparse rows and tensors as clusters: what they hold is what the dense tensor has, and they stay
+sparse."""
 
 from __future__ import annotations
 

@@ -36,7 +36,10 @@ SKELETON = ["load", "load_file", "save", "save_file"]
 def test_a_missing_framework_is_named_with_its_extra(name: str, action: str) -> None:
     module = FACES[name]
     text = run_program(MISSING.format(module=module, action=action.format(name=name)))
-    assert text == f"MissingLibraryError dcz.{name} needs {module.partition('.')[0]}, which is not installed: pip install 'dcz[{name}]'\n"
+    library = module.partition(".")[0]
+    assert text == (
+        f"MissingLibraryError dcz.{name} needs {library}, which is not installed: pip install 'dcz[{name}]'\n"
+    )
 
 
 def test_missing_scipy_is_named() -> None:
@@ -74,7 +77,9 @@ def test_a_library_that_is_broken_is_named_with_what_is_wrong(tmp_path, monkeypa
 
     (tmp_path / "broken_library.py").write_text("import not_there_at_all")
     monkeypatch.syspath_prepend(tmp_path)
-    message = r"a plot needs broken_library, which cannot be imported \(No module named 'not_there_at_all'\): pip install"
+    message = (
+        r"a plot needs broken_library, which cannot be imported \(No module named 'not_there_at_all'\): pip install"
+    )
     for kind in (ImportError, dcz.UnsupportedError, dcz.MissingLibraryError):
         with pytest.raises(kind, match=message):
             require("broken_library", "plot", "a plot")

@@ -1,4 +1,5 @@
-"""ONNX: a model in two files that onnxruntime runs as before, external data, subgraphs, and models that would escape."""
+"""ONNX: a model in two files that onnxruntime runs as before, external data, subgraphs, and models that would
+escape."""
 
 from __future__ import annotations
 

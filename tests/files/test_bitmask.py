@@ -1,4 +1,5 @@
-"""compressed-tensors' sparse-bitmask files: read as the dense tensors that the library (0.13, the last that could) made."""
+"""compressed-tensors' sparse-bitmask files: read as the dense tensors that the library (0.13, the last that could)
+made."""
 
 from __future__ import annotations
 

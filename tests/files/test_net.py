@@ -1,4 +1,5 @@
-"""The `.net` files of Deep Compression's first author: values as an independent decoder finds them, sizes as promised."""
+"""The `.net` files of Deep Compression's first author: values as an independent decoder finds them, sizes as
+promised."""
 
 from __future__ import annotations
 

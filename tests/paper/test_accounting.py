@@ -85,7 +85,8 @@ def test_the_published_rates_are_what_this_arithmetic_gives(name: str) -> None:
 
 
 def test_the_published_rows_do_not_add_up_to_all_totals() -> None:
-    """What the module says of the paper: LeNet-5's rows make 36.6 times, VGG-16's 52.7, where the totals say 39 and 49."""
+    """What the module says of the paper: LeNet-5's rows make 36.6 times, VGG-16's 52.7, where the totals say 39 and
+    49."""
     for rows, times in ((published.LENET_5, 36.6), (published.VGG_16, 52.7), (published.ALEXNET, 34.5)):
         rate = sum(row.weights * row.rate_pqh for row in rows) / sum(row.weights for row in rows)
         assert 100 / rate == pytest.approx(times, abs=0.1)

@@ -2,8 +2,8 @@
 
     python tests/peers/gguf_types.py
 
-The library writes a file of each type and of two shapes; dcz packs it, reads the blocks, and unpacks it again. Types that
-dcz does not know by name are carried as bytes, and counted apart. The run fails if a file does not come back."""
+The library writes a file of each type and of two shapes; dcz packs it, reads the blocks, and unpacks it again. Types
+that dcz does not know by name are carried as bytes, and counted apart. The run fails if a file does not come back."""
 
 from __future__ import annotations
 

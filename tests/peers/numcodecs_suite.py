@@ -3,8 +3,8 @@
     python tests/peers/numcodecs_suite.py
 
 The tests come from the source distribution of the installed version; nothing of it is kept. Options of the compressors
-(levels, block sizes) are ignored. Tests of what is a compressor's own are not run: fixtures of its bytes, its functions,
-its repr, its checksum, its levels."""
+(levels, block sizes) are ignored. Tests of what is a compressor's own are not run: fixtures of its bytes, its
+functions, its repr, its checksum, its levels."""
 
 from __future__ import annotations
 

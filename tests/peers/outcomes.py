@@ -12,8 +12,8 @@ _TIMEOUT = 600  # seconds, of one file
 
 
 def outcomes(file: str, folder: Path, options: tuple[str, ...] = ()) -> dict[str, str]:
-    """Names of tests to "passed", "skipped", or the first line of what went wrong. A process that dies takes the rest of
-    its tests with it, so each is then run alone."""
+    """Names of tests to "passed", "skipped", or the first line of what went wrong. A process that dies takes the rest
+    of its tests with it, so each is then run alone."""
     found, code = _run(file, folder, options)
     if code in (0, 1):
         return found

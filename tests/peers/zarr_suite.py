@@ -2,8 +2,8 @@
 
     python tests/peers/zarr_suite.py
 
-The tests come from the source distribution of the installed version; nothing of it is kept. `zarr_plugin.py` makes dcz the
-default serializer of arrays of format 3; arrays that name their codecs keep them."""
+The tests come from the source distribution of the installed version; nothing of it is kept. `zarr_plugin.py` makes dcz
+the default serializer of arrays of format 3; arrays that name their codecs keep them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from pathlib import Path
 from outcomes import outcomes
 from sdist import unpacked
 
-_FILES = ("test_indexing.py", "test_codecs/test_codecs.py", "test_codecs/test_transpose.py", "test_codecs/test_sharding.py")
+_FILES = (
+    "test_indexing.py",
+    "test_codecs/test_codecs.py",
+    "test_codecs/test_transpose.py",
+    "test_codecs/test_sharding.py",
+)
 # Without the options of zarr's own pyproject.toml, which need further plugins.
 _PLAIN = ("-o", "addopts=", "-o", "filterwarnings=ignore")
 # Parts of names of tests that fail, and why.
@@ -31,7 +36,8 @@ def main() -> int:
         tests = unpacked("zarr", Path(temporary)) / "tests"
         plugins = str(Path(temporary) / "plugins")  # beside the environment, whose own tests would be told of it
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", plugins, "pytest-asyncio"], check=True
+            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", plugins, "pytest-asyncio"],
+            check=True,
         )
         here = str(Path(__file__).parent)
         os.environ["PYTHONPATH"] = os.pathsep.join([here, plugins, os.environ.get("PYTHONPATH", "")])

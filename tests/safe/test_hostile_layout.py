@@ -15,6 +15,7 @@ from dcz.entropy import zstd
 from dcz.entropy.code import RAW_CODE
 from dcz.errors import ChecksumError, FormatError, UnsupportedError
 from dcz.kernels import Kernels
+from dcz.report import stored_file
 from support.arrays import make_array
 from support.forging import crc, forge, zoo
 from support.layouts import Stored, encodings, in_layout, stored, with_frames
@@ -236,6 +237,10 @@ def test_what_is_unknown_stops_one_tensor_and_no_other(name: str) -> None:
         info = reader.info("rel")
         assert (info.shape, info.words, info.stored) == ((50, 20), 1000, len(TENSORS["rel"].segment))
         assert info.unsupported is not None and reason in info.unsupported and info.layout is None
+        listed = {each.name: each for each in stored_file(reader).tensors}
+        assert (listed["rel"].unsupported, listed["rel"].stored) == (info.unsupported, info.stored)
+        assert listed["bit"].unsupported is None
+        assert "unsupported" in reader._repr_html_()
     assert sorted(dcz.load(data, names=["bit", "wide"])) == ["bit", "wide"]
     with pytest.raises(UnsupportedError, match=message):
         dcz.load(data)

@@ -58,7 +58,9 @@ def test_a_tensor_that_expands_a_lot() -> None:
     data = forge({"w": zeros}, edit)
     assert len(data) < 20_000
     with at_most(128 * MEGABYTE):
-        with pytest.raises(LimitError, match="decoding needs 549755813888 bytes; the limit is .*max_bytes=549755813888"):
+        with pytest.raises(
+            LimitError, match="decoding needs 549755813888 bytes; the limit is .*max_bytes=549755813888"
+        ):
             dcz.load(data)
         reader = dcz.open(data)
         with pytest.raises(LimitError, match="decoding needs"):

@@ -25,8 +25,9 @@ def page(rows: list[sizes.Row], fast: list[speeds.Speeds], opened: dict[str, flo
         "# Differences to a base", "",
         "Made by `python -m benchmarks.studies.delta`. " + _machine(), "",
         "## Bits for each changed weight", "",
-        "Pairs: a language model of 18.3 million weights, trained by `benchmarks/studies/delta/pairs.py`, before and after one step "
-        "and ten of AdamW at the learning rate given, cast to bfloat16. dcz: whole files, with index, names and the "
+        "Pairs: a language model of 18.3 million weights, trained by `benchmarks/studies/delta/pairs.py`, before and "
+        "after one step and ten of AdamW at the learning rate given, cast to bfloat16. dcz: whole files, with index, "
+        "names and the "
         "checksums of base and result. Peers: what they store of each tensor, without names or checksums.", "",
     ]  # fmt: skip
     names = [name for name in PEERS if any(row.peers.get(name) is not None for row in rows)]
@@ -44,8 +45,8 @@ def page(rows: list[sizes.Row], fast: list[speeds.Speeds], opened: dict[str, flo
         "", "## Speed", "",
         f"GB/s of model, one thread, processor time, {speeds.TENSORS} bfloat16 tensors of "
         f"{speeds.SHAPE[0]} x {speeds.SHAPE[1]}, the best "
-        f"of {speeds.TURNS} runs in turns. `apply_delta` changes the model where it is, \"full\" with the CRC-32C of base "
-        "and result of every chunk, \"base\" with that of the base alone; the others make another array.", "",
+        f"of {speeds.TURNS} runs in turns. `apply_delta` changes the model where it is, \"full\" with the CRC-32C of "
+        "base and result of every chunk, \"base\" with that of the base alone; the others make another array.", "",
     ]  # fmt: skip
     ways = list(fast[0].ways)
     lines += ["| changed | " + " | ".join(ways) + " |", "|" + "---|" * (len(ways) + 1)]

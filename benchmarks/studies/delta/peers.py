@@ -1,5 +1,6 @@
-"""What others store of the difference of two checkpoints. Each peer turns (base, new), a tensor's words as 16-bit integers
-of the tensor's shape, into the bytes it would store, tensor by tensor; None: it takes too long for a tensor of this size.
+"""What others store of the difference of two checkpoints. Each peer turns (base, new), a tensor's words as 16-bit
+integers of the tensor's shape, into the bytes it would store, tensor by tensor; None: it takes too long for a tensor of
+this size.
 
 Ours is a whole file with everything that reading it safely takes; of the others only the payload is counted.
 """

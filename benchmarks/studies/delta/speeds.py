@@ -1,5 +1,5 @@
-"""How fast a difference is saved, applied and opened, against what a program without dcz does: one thread, and processor
-time, the best of several runs in turns."""
+"""How fast a difference is saved, applied and opened, against what a program without dcz does: one thread, and
+processor time, the best of several runs in turns."""
 
 from __future__ import annotations
 

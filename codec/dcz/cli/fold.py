@@ -38,6 +38,6 @@ def fold(
         })  # fmt: skip
     elif not quiet:
         streams.say_printable(
-            f"{output}: {saved.changes} of {saved.tensors} tensors changed, {size(sizes[2])} ({sizes[2]} bytes); the two "
-            f"files have {size(sizes[0] + sizes[1])}"
+            f"{output}: {saved.changes} of {saved.tensors} tensors changed, {size(sizes[2])} ({sizes[2]} bytes); the "
+            f"two files have {size(sizes[0] + sizes[1])}"
         )

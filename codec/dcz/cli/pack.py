@@ -102,9 +102,17 @@ def pack(
     if not to_file:
         raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC -o DST")
     check_output(dst, force)
-    options = {"profile": profile, "threads": threads, "shard_size": limit, "replace": force, "source": source}
     with (
-        delta.target(dst, base, transform=transform, **options) as target,
+        delta.target(
+            dst,
+            base,
+            transform=transform,
+            profile=profile,
+            threads=threads,
+            shard_size=limit,
+            replace=force,
+            source=source,
+        ) as target,
         open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
         progress("packing", quiet or json) as report,
     ):

@@ -1,7 +1,7 @@
 """One bound on what reading a file may take, checked on every path before anything is allocated.
 
-Two things are counted. *Memory*: the bytes that a call returns, and the codebooks and kernel scratch that decoding needs
-beside them; `limits.WORKING_BYTES` of the latter are free. *Work*: the bytes that are decoded, kept or not.
+Two things are counted. *Memory*: the bytes that a call returns, and the codebooks and kernel scratch that decoding
+needs beside them; `limits.WORKING_BYTES` of the latter are free. *Work*: the bytes that are decoded, kept or not.
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ class Decoder:
                 )
 
     def _run_inflated(self, job: NDArray[np.int64], t: int, words: U8, data: U8, out: U8) -> None:
-        """A job of a tensor with zstd streams, chunk by chunk, so that no more than a chunk is decompressed at a time."""
+        """A job of a tensor with zstd streams, chunk by chunk, so that no more than a chunk is decompressed at a
+        time."""
         c, kernel = self.columns, kernels.active()
         first, count, start, size = (int(job[_FIELD[f]]) for f in ("first", "count", "data", "size"))
         data = data[start : start + size]

@@ -141,8 +141,8 @@ class OpenFile:
     def check_bound(
         self, entries: list[Entry], result: int, *, work: int, threads: int = 1, max_bytes: int | None = None
     ) -> None:
-        """Refuses a call that returns `result` bytes and decodes `work` bytes of these tensors, if that or the memory it
-        takes is beyond the bound."""
+        """Refuses a call that returns `result` bytes and decodes `work` bytes of these tensors, if that or the memory
+        it takes is beyond the bound."""
         bound = self.bound.replaced(max_bytes)
         bound.check_work(work)
         bound.check_memory(result, self.decoder.codebook_memory([entry.number for entry in entries], threads))

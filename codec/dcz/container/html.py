@@ -28,17 +28,27 @@ def table(caption: str, head: Iterable[str], rows: list[tuple[object, ...]]) -> 
         for row in rows[:_MOST]
     )
     more = f"<p>and {len(rows) - _MOST} more</p>" if len(rows) > _MOST else ""
-    return f"<table><caption>{html.escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>{more}"
+    caption = html.escape(caption)
+    return f"<table><caption>{caption}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def reader_table(file: Reader | ShardedReader) -> str:
     """The tensors of an open file."""
     found = stored_file(file)
     rows = [
-        (printable(t.name, _LONGEST), t.dtype, "x".join(map(str, t.shape)) or "scalar", f"{100 * t.density:.2f}%", t.layout if t.alias_of is None
-         else f"= {printable(t.alias_of, _LONGEST)}", t.codes, f"{t.stored:,}", f"{t.bits_per_weight:.2f}", t.chunks)
+        (
+            printable(t.name, _LONGEST),
+            t.dtype,
+            "x".join(map(str, t.shape)) or "scalar",
+            f"{100 * t.density:.2f}%",
+            t.layout if t.alias_of is None else f"= {printable(t.alias_of, _LONGEST)}",
+            t.codes,
+            f"{t.stored:,}",
+            f"{t.bits_per_weight:.2f}",
+            t.chunks,
+        )
         for t in found.tensors
-    ]  # fmt: skip
+    ]
     head = ("tensor", "dtype", "shape", "nonzero", "layout", "coders", "bytes", "bits a weight", "chunks")
     caption = f"{len(found.tensors)} tensors in {found.size:,} bytes, {found.ratio:.2f} times smaller than dense"
     return f"<div>{table(caption, head, rows)}</div>"

@@ -17,7 +17,8 @@ class StoredTensor:
     """One tensor. `positions`, `indices` and `codebook` are stored bytes and add up to `stored` (`indices`
     are the values' streams, cluster indices or byte planes); `fixed_width` is what codes of fixed width
     would take for the same layout, so the difference is the entropy coder's. `layout` is what users call it, with its
-    coders; `codes` are the coders as the file names them."""
+    coders; `codes` are the coders as the file names them. `unsupported` says why this version cannot decode the tensor;
+    nothing is known of what its bytes are spent on then, and all of them count as `indices`."""
 
     name: str
     dtype: str
@@ -35,6 +36,7 @@ class StoredTensor:
     codebook: int
     fixed_width: int
     alias_of: str | None = None
+    unsupported: str | None = None
 
     @property
     def bits_per_weight(self) -> float:
@@ -92,6 +94,8 @@ def stored_file(reader: Reader | ShardedReader) -> StoredFile:
 def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
     """One tensor of it, under one of its names."""
     layout = info.layout
+    if layout is None:
+        return _unsupported(info, name)
     streams = [sum(stream.lengths) for stream in layout.streams]
     positions = streams[0] if layout.sparse and streams else 0
     book = layout.codebook
@@ -115,10 +119,33 @@ def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
     )
 
 
+def _unsupported(info: TensorInfo, name: str) -> StoredTensor:
+    """A tensor of which the index alone is understood."""
+    return StoredTensor(
+        name=name,
+        dtype=info.dtype,
+        shape=info.shape,
+        weights=info.words,
+        density=info.nonzeros / info.words if info.words else 0.0,
+        layout="unsupported",
+        codes="",
+        clusters=None,
+        chunks=0,
+        dense=info.nbytes,
+        stored=info.stored,
+        positions=0,
+        indices=info.stored,
+        codebook=0,
+        fixed_width=info.stored,
+        alias_of=info.name if info.name != name else None,
+        unsupported=info.unsupported,
+    )
+
+
 def fixed_width(info: TensorInfo) -> int:
     """Bytes of the same layout with codes of fixed width; see `dcz.tensor.fixed_width`."""
     layout = info.layout
-    if not layout.streams:
+    if layout is None or not layout.streams:
         return 0
     book = layout.codebook
     books = -(-info.words // book.group) if book and book.group else 1

@@ -68,7 +68,8 @@ class BitmaskModel:
         kept = int(np.count_nonzero(mask))
         if kept != len(values) or rest.any():
             raise FormatError(
-                f"{self._path}: tensor {name!r:.80}: {len(values)} weights for {kept + int(rest.sum())} bits of its bitmask"
+                f"{self._path}: tensor {name!r:.80}: {len(values)} weights for {kept + int(rest.sum())} bits of its "
+                "bitmask"
             )
         out = np.zeros(prod(tensor.shape), values.dtype)
         out[mask] = values

@@ -51,7 +51,8 @@ def find_weights(folder: str) -> str:
                 return os.path.join(folder, (usual or found)[0])
             if found:
                 raise DczError(
-                    f"{folder}: {len(found)} files could be the model's weights ({', '.join(found[:4])}); pack one by name"
+                    f"{folder}: {len(found)} files could be the model's weights ({', '.join(found[:4])}); pack one by "
+                    "name"
                 )
     raise DczError(f"{folder}: no weights in it; looked for *{', *'.join(_WEIGHTS)} and their {SUFFIX}")
 

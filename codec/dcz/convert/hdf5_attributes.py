@@ -1,7 +1,8 @@
 """Attributes of HDF5 objects as metadata, and back with the types they had.
 
 A value is kept as metadata would have it; its type and shape beside it: `<f4` and numpy's other names of numbers,
-`str:utf-8` for strings of any length, `str:ascii:5:nullpad` for those of five bytes, `empty:` before one without values.
+`str:utf-8` for strings of any length, `str:ascii:5:nullpad` for those of five bytes, `empty:` before one without
+values.
 """
 
 from __future__ import annotations

@@ -191,8 +191,8 @@ def _array(file: BinaryIO, where: str, expected: _Header, piece: int) -> np.ndar
         done += len(part)
     if file.read(1):
         raise FormatError(
-            f"{where}: goes on after its array, as a file does that several arrays were saved to; np.load reads the first "
-            "alone. Save each to its own file, or all by np.savez"
+            f"{where}: goes on after its array, as a file does that several arrays were saved to; np.load reads the "
+            "first alone. Save each to its own file, or all by np.savez"
         )
     array = data.view(header.stored).reshape(shape[::-1] if header.fortran else shape)
     array = array.T if header.fortran else array

@@ -99,6 +99,6 @@ def check_member(name: str, path: str | os.PathLike[str], what: str = "tensor") 
     parts = name.replace("\\", "/").split("/")
     if not name or ".." in parts or parts[0] == "" or _DRIVE.match(parts[0]) or "\0" in name:
         raise DczError(
-            f"{os.fspath(path)}: {what} {name!r:.80}: as a member of an archive this name could escape the folder it is "
-            "unpacked in; write safetensors instead (-o NAME.safetensors)"
+            f"{os.fspath(path)}: {what} {name!r:.80}: as a member of an archive this name could escape the folder it "
+            "is unpacked in; write safetensors instead (-o NAME.safetensors)"
         )

@@ -80,7 +80,8 @@ class TorchTarget:
         later = getattr(self._torch, tensor.dtype.name, None) if code in (*_STORAGES, *_LATER) else None
         if later is None:
             raise UnsupportedError(
-                f"{os.fspath(self._path)}: tensor {tensor.name!r}: PyTorch cannot hold {code}; write safetensors instead"
+                f"{os.fspath(self._path)}: tensor {tensor.name!r}: PyTorch cannot hold {code}; write safetensors "
+                "instead"
             )
         if code in _STORAGES:
             count = tensor.nbytes // tensor.dtype.itemsize

@@ -225,8 +225,8 @@ def _check_recorded(wanted: Mapping[str, Link], state: Applied | None) -> None:
     for name, link in wanted.items():
         if link.based and state.crcs.get(link.base_name) != link.base_crc:
             raise BaseError(
-                f"tensor {name!r}: the file was made from another {link.base_name!r} than the file applied before left; "
-                "are the files of the chain in order?"
+                f"tensor {name!r}: the file was made from another {link.base_name!r} than the file applied before "
+                "left; are the files of the chain in order?"
             )
 
 

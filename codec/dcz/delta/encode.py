@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Words to a changed one from which on a bitmap, a bit for eight words at least, takes more than relative indices.
 _SPARSE = 32
-# A tensor is stored whole where its difference takes more than an eighth of it and a kilobyte, and storing it whole saves
-# a tenth of that: a difference can be turned round, and finds a base that is not the right one.
+# A tensor is stored whole where its difference takes more than an eighth of it and a kilobyte, and storing it whole
+# saves a tenth of that: a difference can be turned round, and finds a base that is not the right one.
 _SHARE, _LEAST, _SAVED = 8, 1024, 0.9
 
 

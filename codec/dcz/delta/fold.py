@@ -159,8 +159,8 @@ def _both(one: _Delta, two: _Delta, before: Link, link: Link) -> _Made:
     name = link.entry.name
     if before.transform != link.transform:
         raise UnsupportedError(
-            f"tensor {name!r}: the first file has a {NAMES[before.transform]!r}, the second a {NAMES[link.transform]!r}: "
-            "without the base there is no one for both; use dcz.save_delta of the result"
+            f"tensor {name!r}: the first file has a {NAMES[before.transform]!r}, the second a "
+            f"{NAMES[link.transform]!r}: without the base there is no one for both; use dcz.save_delta of the result"
         )
     chunk = lcm(before.chunk, link.chunk)
     if chunk > MAX_CHUNK:

@@ -83,12 +83,13 @@ class Journal:
         if np.any(states == NEITHER):
             chunk = piece.first + int(np.argmax(states == NEITHER))
             raise DczError(
-                f"tensor {link.entry.name!r}, chunk {chunk}: has neither the words of the base nor those of the result; "
-                "load the base anew"
+                f"tensor {link.entry.name!r}, chunk {chunk}: has neither the words of the base nor those of the "
+                "result; load the base anew"
             )
         if np.any(states == RESULT) and link.transform == REPLACE:
             raise DczError(
-                f"tensor {link.entry.name!r}: was replaced, which does not say what was there before; load the base anew"
+                f"tensor {link.entry.name!r}: was replaced, which does not say what was there before; load the base "
+                "anew"
             )
         data = segments.part(link.entry, piece.first, piece.last)
         return self._backward(piece, data, states)

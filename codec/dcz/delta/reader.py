@@ -35,8 +35,8 @@ class DeltaReader(Reader):
         base: a mapping of names to the base's arrays (a dictionary, `dcz.open` of a file), of which nothing is read
             before it is needed; without, only `patch`, and tensors that are stored whole, can be read.
 
-    Reading raises `BaseError` where the base lacks a tensor, has another dtype or number of words, or other words: every
-    chunk of it that is read is compared with its CRC-32C.
+    Reading raises `BaseError` where the base lacks a tensor, has another dtype or number of words, or other words:
+    every chunk of it that is read is compared with its CRC-32C.
 
     >>> import io, numpy, dcz
     >>> old, file = {"w": numpy.arange(6, dtype="float32")}, io.BytesIO()
@@ -134,8 +134,8 @@ class DeltaReader(Reader):
 
 
 class ShardedDeltaReader(ShardedReader):
-    """The files of differences of a shard index, with one base for all: a mapping of names to arrays with the methods of
-    `DeltaReader`."""
+    """The files of differences of a shard index, with one base for all: a mapping of names to arrays with the methods
+    of `DeltaReader`."""
 
     def __init__(
         self,

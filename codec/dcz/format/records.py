@@ -64,7 +64,7 @@ class StoredLayout:
             int(c.positions[t]), int(c.values[t]), int(c.chunk[t]), int(c.entries[t]), int(c.group[t]), book[0],
             tuple((plain[code], length) for code, length in zip(book[1::2], book[2::2])),
             tuple(tuple(plain[next(codes)] for _ in range(n)) for n in counts),
-            *(tuple(rows[:, i].tolist()) for i in range(3)),
+            tuple(rows[:, 0].tolist()), tuple(rows[:, 1].tolist()), tuple(rows[:, 2].tolist()),
             tuple(rows[:, 3::2].reshape(-1).tolist()), tuple(rows[:, 4::2].reshape(-1).tolist()),
         )  # fmt: skip
 

@@ -130,7 +130,8 @@ def mask_by(
 
 
 def global_threshold(sources: object, config: PruneConfig) -> Threshold:
-    """The threshold that keeps `density` of all the arrays together; `sources()` gives (name, array) again and again."""
+    """The threshold that keeps `density` of all the arrays together; `sources()` gives (name, array) again and
+    again."""
     assert config.density is not None and callable(sources)
     total, wide = 0, False
     for name, array in sources():

@@ -1,4 +1,5 @@
-"""The ONNX integration: a model's initializers in a dcz file, beside or instead of those in it. `pip install 'dcz[onnx]'`.
+"""The ONNX integration: a model's initializers in a dcz file, beside or instead of those in it.
+`pip install 'dcz[onnx]'`.
 
 The options of `dcz.save_file` and `dcz.load_file` carry over.
 """

@@ -16,7 +16,8 @@ from dcz.tensor import from_words
 # By the names that ONNX gives its types, as their numbers differ from version to version in what is there.
 _CODES = {
     "FLOAT": "F32", "DOUBLE": "F64", "FLOAT16": "F16", "BFLOAT16": "BF16", "INT8": "I8", "INT16": "I16", "INT32": "I32",
-    "INT64": "I64", "UINT8": "U8", "UINT16": "U16", "UINT32": "U32", "UINT64": "U64", "BOOL": "BOOL", "COMPLEX64": "C64",
+    "INT64": "I64", "UINT8": "U8", "UINT16": "U16", "UINT32": "U32", "UINT64": "U64", "BOOL": "BOOL",
+    "COMPLEX64": "C64",
     "COMPLEX128": "C128", "FLOAT8E4M3FN": "F8_E4M3", "FLOAT8E4M3FNUZ": "F8_E4M3FNUZ", "FLOAT8E5M2": "F8_E5M2",
     "FLOAT8E5M2FNUZ": "F8_E5M2FNUZ", "FLOAT8E8M0": "F8_E8M0", "FLOAT4E2M1": "F4", "INT4": "I4", "UINT4": "U4",
     "INT2": "I2", "UINT2": "U2",

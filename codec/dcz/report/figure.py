@@ -68,7 +68,8 @@ def _crossing(axes: Axes, report: StorageReport) -> None:
     free = crossover.curves(0.0)
     for label, y, style in (
         ("CSR, Huffman", free.huffman["relative8"], "-"), ("bitmap, Huffman", free.huffman["bitmap"], "-"),
-        ("CSR, 8-bit gaps", free.fixed["relative8"], ":"), ("bitmap", free.fixed["bitmap"], ":"), ("entropy", free.entropy, "k--"),
+        ("CSR, 8-bit gaps", free.fixed["relative8"], ":"), ("bitmap", free.fixed["bitmap"], ":"),
+        ("entropy", free.entropy, "k--"),
     ):  # fmt: skip
         axes.plot(crossover.DENSITIES, y, style, label=label, linewidth=1.2)
     tensors = [t for t in report.tensors if t.crossover is not None]

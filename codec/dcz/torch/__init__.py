@@ -1,7 +1,8 @@
 """The PyTorch integration: state dicts and models, saved and loaded bit for bit; pruning and trained quantization.
 `pip install 'dcz[torch]'`.
 
-Functions and signatures are those of `safetensors.torch`; the options of `dcz.save_file` and `dcz.load_file` carry over.
+Functions and signatures are those of `safetensors.torch`; the options of `dcz.save_file` and `dcz.load_file` carry
+over.
 """
 
 from dcz.extras import require

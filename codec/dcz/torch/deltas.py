@@ -61,9 +61,9 @@ def apply_delta(
     """Turns the base into the new model where it is, as `dcz.apply_delta` does, whose options these are.
 
     Args:
-        model: a module, whose parameters and buffers keep their memory, optimizers and graphs what they hold of them; or
-            a dictionary of tensors, in which tensors come, move and go as the file says. What changes is contiguous and
-            on the CPU.
+        model: a module, whose parameters and buffers keep their memory, optimizers and graphs what they hold of them;
+            or a dictionary of tensors, in which tensors come, move and go as the file says. What changes is contiguous
+            and on the CPU.
 
     Raises:
         DczError: a tensor that cannot be changed in place; a module that would get, lose, rename or reshape a tensor.

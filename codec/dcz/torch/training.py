@@ -22,8 +22,8 @@ from dcz.torch.state_dicts import parametrized
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What `prune_` or `cluster_` did: `density` is the fraction of weights each tensor keeps, `skipped` says why others
-    were left alone."""
+    """What `prune_` or `cluster_` did: `density` is the fraction of weights each tensor keeps, `skipped` says why
+    others were left alone."""
 
     density: dict[str, float]
     skipped: dict[str, str]

@@ -22,8 +22,14 @@ def _bars(description: str, field: str, step: int) -> Spec:
         "autosize": _FIT,
         "mark": {"type": "bar", "cursor": "pointer"},
         "encoding": {
-            "y": {"field": field, "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 170, "ticks": False, "domain": False}},
-            "x": {"field": "bytes", "type": "quantitative", "stack": True, "title": "bytes", "axis": {"format": "~s", "tickCount": 5}},
+            "y": {
+                "field": field, "type": "nominal", "sort": None, "title": None,
+                "axis": {"labelLimit": 170, "ticks": False, "domain": False},
+            },
+            "x": {
+                "field": "bytes", "type": "quantitative", "stack": True, "title": "bytes",
+                "axis": {"format": "~s", "tickCount": 5},
+            },
             "color": {
                 "field": "part", "type": "nominal", "scale": {"domain": _PARTS, "range": ["#000"] * 4},
                 "legend": {"orient": "top", "title": None},
@@ -87,11 +93,14 @@ def _curves() -> Spec:
         "scale": {"domain": [0, 1.3], "clamp": True},
     }
     return {
-        "description": "Bits that positions take per weight, over density: CSR with 8-bit gaps and bitmap, Huffman-coded and "
-        "not, their entropy, this model's tensors as points, the crossover marked.",
+        "description": "Bits that positions take per weight, over density: CSR with 8-bit gaps and bitmap, "
+        "Huffman-coded and not, their entropy, this model's tensors as points, the crossover marked.",
         "width": 600, "height": 300, "autosize": _FIT, "params": [_LINES, _MARK],
         "layer": [
-            {"data": {"name": "rows"}, "mark": {"type": "line", "clip": True}, "encoding": {"x": _x_density(), "y": y, "color": _lines(5)}},
+            {
+                "data": {"name": "rows"}, "mark": {"type": "line", "clip": True},
+                "encoding": {"x": _x_density(), "y": y, "color": _lines(5)},
+            },
             *_crossing(),
             *_points(y, "bits a weight"),
         ],
@@ -113,12 +122,18 @@ def _gain() -> Spec:
         "scale": {"domain": [-0.3, 0.3], "clamp": True}, "axis": {"format": "+.0%"},
     }  # fmt: skip
     return {
-        "description": "How much larger CSR's Huffman-coded positions are than the bitmap's, over density: below zero CSR "
-        "is smaller. Tensors as points; what exceeds thirty percent lies on the edge.",
+        "description": "How much larger CSR's Huffman-coded positions are than the bitmap's, over density: below zero "
+        "CSR is smaller. Tensors as points; what exceeds thirty percent lies on the edge.",
         "width": 600, "height": 260, "autosize": _FIT, "params": [_LINES, _MARK],
         "layer": [
-            {"data": {"values": [{"y": 0}]}, "mark": {"type": "rule", "color": {"signal": "lines[2]"}}, "encoding": {"y": y}},
-            {"data": {"name": "rows"}, "mark": {"type": "line", "clip": True}, "encoding": {"x": _x_density(), "y": y, "color": _lines(2)}},
+            {
+                "data": {"values": [{"y": 0}]}, "mark": {"type": "rule", "color": {"signal": "lines[2]"}},
+                "encoding": {"y": y},
+            },
+            {
+                "data": {"name": "rows"}, "mark": {"type": "line", "clip": True},
+                "encoding": {"x": _x_density(), "y": y, "color": _lines(2)},
+            },
             *_crossing(),
             *_points(y, "CSR / bitmap - 1"),
         ],
@@ -137,15 +152,27 @@ def _entropy() -> Spec:
     point = {"type": "point", "filled": True, "opacity": 0.65, "cursor": "pointer", "color": {"signal": "mark"}}
     ring = {"type": "point", "size": 220, "strokeWidth": 2.5, "filled": False, "color": {"signal": "mark"}}
     return {
-        "description": "Stored bits per nonzero of each tensor against its order-0 entropy: on the line, nothing is wasted.",
+        "description": "Stored bits per nonzero of each tensor against its order-0 entropy: on the line, nothing "
+        "is wasted.",
         "width": 600, "height": 300, "autosize": _FIT, "params": [_LINES, _MARK],
         "layer": [
-            {"data": {"name": "rows"}, "mark": {"type": "line", "color": {"signal": "lines[2]"}}, "encoding": {"x": x, "y": y}},
+            {
+                "data": {"name": "rows"}, "mark": {"type": "line", "color": {"signal": "lines[2]"}},
+                "encoding": {"x": x, "y": y},
+            },
             {
                 "data": {"name": "points"}, "mark": point,
-                "encoding": {"x": x, "y": y, "tooltip": tooltip, "size": {"field": "weights", "type": "quantitative", "legend": None, "scale": {"range": [30, 300]}}},
+                "encoding": {
+                    "x": x, "y": y, "tooltip": tooltip,
+                    "size": {
+                        "field": "weights", "type": "quantitative", "legend": None, "scale": {"range": [30, 300]},
+                    },
+                },
             },
-            {"data": {"name": "picked"}, "mark": ring, "encoding": {"x": x, "y": y, "opacity": {"field": "seen", "type": "quantitative", "scale": None}}},
+            {
+                "data": {"name": "picked"}, "mark": ring,
+                "encoding": {"x": x, "y": y, "opacity": {"field": "seen", "type": "quantitative", "scale": None}},
+            },
         ],
     }  # fmt: skip
 
@@ -184,7 +211,10 @@ def _clusters() -> Spec:
         "resolve": {"scale": {"y": "independent"}},
         "layer": [
             {"mark": bar, "encoding": {"x": x, "y": count, "tooltip": tooltip}},
-            {"mark": {"type": "line", "interpolate": "step", "color": {"signal": "lines[1]"}}, "encoding": {"x": x, "y": length}},
+            {
+                "mark": {"type": "line", "interpolate": "step", "color": {"signal": "lines[1]"}},
+                "encoding": {"x": x, "y": length},
+            },
         ],
     }  # fmt: skip
 

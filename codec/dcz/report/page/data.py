@@ -81,6 +81,8 @@ def chunks(reader: Reader | ShardedReader) -> dict[str, object]:
         if name in reader.aliases:
             continue
         layout = reader.info(name).layout
+        if layout is None:  # a tensor that this version cannot decode
+            continue
         count = len(layout.crc32c)
         shown = min(count, _CHUNKS_EACH, left)
         left -= shown
@@ -114,8 +116,8 @@ def summary(report: StorageReport) -> str:
     else:
         small, other, by = ("CSR", "bitmap", 1 - csr / bitmap) if csr <= bitmap else ("bitmap", "CSR", 1 - bitmap / csr)
         verdict = (
-            f"Huffman-coded, <strong>{small} is {100 * by:.1f}% smaller than {other}</strong> over the model; CSR is the "
-            f"smaller of the two in {wins} of {len(sparse)} tensors that have zeros."
+            f"Huffman-coded, <strong>{small} is {100 * by:.1f}% smaller than {other}</strong> over the model; CSR is "
+            f"the smaller of the two in {wins} of {len(sparse)} tensors that have zeros."
         )
     share = f"{100 * auto / dense:.2f}% of dense" if dense else "nothing to store"
     rows = "".join(
