@@ -1,5 +1,5 @@
 // The Python face of the kernels: checks shapes and sizes, lends scratch memory, releases the GIL.
-// The only file that knows of Python.
+// This file and constants.hpp alone know of Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "constants.hpp"
 #include "dispatch.hpp"
 
 namespace nb = nanobind;
@@ -19,7 +20,6 @@ using namespace nb::literals;
 using namespace dcz;
 
 namespace {
-
 template <class T>
 using In = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <class T>
@@ -346,4 +346,5 @@ NB_MODULE(_native, m) {
         return out;
       },
       "The kernel sets this CPU runs, the fastest last.");
+  bind_constants(m);
 }

@@ -149,6 +149,20 @@ def test_the_stub_of_the_compiled_kernels_is_current() -> None:
     assert ast.dump(ast.parse(generator.get())) == ast.dump(ast.parse(committed))
 
 
+@pytest.mark.skipif(not NATIVE_SETS, reason="this install has no compiled kernels")
+def test_python_and_the_compiled_kernels_state_the_same_constants() -> None:
+    from dcz.kernels import _native, interface
+
+    assert _native.constants() == {
+        "numbers": {
+            name: value for name, value in vars(interface).items() if name.isupper() and isinstance(value, int)
+        },
+        "statuses": {status.name: status.value for status in interface.Status},
+        "job": {name: place for place, name in enumerate(interface.JOB_FIELDS)},
+        "change": {name: place for place, name in enumerate(interface.CHANGE_FIELDS)},
+    }
+
+
 def test_kernel_sets_have_the_whole_interface(kernel_set: Kernels) -> None:
     for name in (name for name in vars(Kernels) if not name.startswith("_")):
         assert hasattr(kernel_set, name), name

@@ -11,9 +11,8 @@ from dcz import kernels
 from dcz.entropy import zstd
 from dcz.errors import ChecksumError, DczError, FormatError
 from dcz.format.columns import Columns
-from dcz.format.directory import ROW_HEAD
 from dcz.kernels import Columns as KernelColumns
-from dcz.kernels.interface import JOB_FIELDS, U8, KernelError, Status
+from dcz.kernels.interface import JOB_FIELDS, ROW_HEAD, U8, KernelError, Status
 from dcz.tensor.layout import VALUES
 from dcz.tensor.words import fits
 
@@ -203,14 +202,14 @@ class Decoder:
                 raise KernelError(Status.CHECKSUM, first + r, job)
             pieces, offset = [], 0
             for s, codes in enumerate(streams):
-                length = int(row[4 + 2 * s])
+                length = int(row[ROW_HEAD + 1 + 2 * s])
                 piece = stored[offset : offset + length]
                 offset += length
-                if codes[row[3 + 2 * s]].kind == "zstd":
+                if codes[row[ROW_HEAD + 2 * s]].kind == "zstd":
                     field = f"tensor {self.columns.names[t]!r}, chunk {first + r}"
                     plain = zstd.decompress(piece.data, self.symbols(t, first + r, row, s), field)
                     piece = np.frombuffer(plain, np.uint8)
-                    row[4 + 2 * s] = len(piece)
+                    row[ROW_HEAD + 1 + 2 * s] = len(piece)
                 pieces.append(piece)
             joined = np.concatenate(pieces)
             row[2] = kernel.crc32c(joined)

@@ -9,10 +9,9 @@ import numpy as np
 from dcz import kernels
 from dcz.container.file import OpenFile
 from dcz.errors import ChecksumError
-from dcz.format.directory import ROW_HEAD
 from dcz.format.index import Entry
 from dcz.io.sources import read
-from dcz.kernels.interface import U8
+from dcz.kernels.interface import ROW_HEAD, U8
 
 # Bytes that are kept from checking to using; what is beyond is read twice.
 _KEPT = 256 << 20

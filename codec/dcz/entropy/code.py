@@ -9,8 +9,6 @@ import numpy as np
 from dcz.errors import FormatError
 from dcz.kernels.interface import CODE_RECORD, HUFFMAN, RAW, U8
 
-MAX_CODES = 16
-
 # What a code costs in the index after its compression, fitted on the 35 code-length tables of a real
 # network (8,764 symbols in 2,210 bytes): used to decide whether another table pays.
 _FIXED_COST = 4

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from dcz import kernels
 from dcz.entropy import tables, zstd
-from dcz.entropy.code import MAX_CODES, PACKED_CODES, RAW_CODE, ZSTD_CODE, Code, huffman_cost
+from dcz.entropy.code import PACKED_CODES, RAW_CODE, ZSTD_CODE, Code, huffman_cost
 from dcz.entropy.symbols import Symbols
-from dcz.kernels.interface import I64, LANE_THRESHOLD, LANES, MAX_ROW, SYMBOLS, U8
+from dcz.kernels.interface import I64, LANE_THRESHOLD, LANES, MAX_CODES, MAX_ROW, SYMBOLS, U8
 
 # Head of a long Huffman row, and on average half a byte at the end of each lane.
 _LANE_HEAD = 2 * (LANES - 1)

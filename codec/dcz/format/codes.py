@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
-from dcz.entropy.code import MAX_CODES, record_of
+from dcz.entropy.code import record_of
 from dcz.errors import FormatError
 from dcz.format.integers import I64, unpack
-from dcz.kernels.interface import CODE_RECORD
+from dcz.kernels.interface import CODE_RECORD, MAX_CODES
 
 KEYS = ("codes", "counts", "numbers")
 

@@ -31,11 +31,12 @@ from dcz import limits
 from dcz.entropy import Code
 from dcz.format import codes as codes_
 from dcz.format import directory
-from dcz.format.directory import BASE_KEYS, BOOK_KEYS, ROW_HEAD, ROW_KEYS
+from dcz.format.directory import BASE_KEYS, BOOK_KEYS, ROW_KEYS
 from dcz.format.integers import I64, unpack
 from dcz.format.tensors import KEYS as TENSOR_KEYS
 from dcz.format.tensors import Refusals, Tensors, read_tensors, starts
 from dcz.kernels import Columns as KernelColumns
+from dcz.kernels.interface import ROW_HEAD
 from dcz.tensor.layout import POSITIONS, VALUES, CodebookRecord, Layout, Stream
 
 KEYS = (
@@ -149,7 +150,9 @@ class Columns(Tensors):
         t = int(self.source[t])
         rows = self.rows(t)
         streams = tuple(
-            Stream(tuple(codes), tuple(rows[:, 3 + 2 * s].tolist()), tuple(rows[:, 4 + 2 * s].tolist()))
+            Stream(
+                tuple(codes), tuple(rows[:, ROW_HEAD + 2 * s].tolist()), tuple(rows[:, ROW_HEAD + 1 + 2 * s].tolist())
+            )
             for s, codes in enumerate(self.stream_codes(t))
         )
         return Layout(

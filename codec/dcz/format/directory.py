@@ -12,8 +12,8 @@ from dcz.errors import LimitError
 from dcz.format.codes import Codes
 from dcz.format.integers import I64, unpack
 from dcz.format.tensors import CRC, Bools, Refusals, Tensors, starts
+from dcz.kernels.interface import ROW_HEAD
 
-ROW_HEAD = 3
 ROW_KEYS = ("row_nonzeros", "row_fillers", "row_crcs", "row_codes", "row_lengths")
 BOOK_KEYS = ("book_crcs", "book_codes", "book_lengths")
 BASE_KEYS = ("row_base_crcs", "row_result_crcs")

@@ -14,10 +14,11 @@ from dcz.entropy import zstd
 from dcz.errors import FormatError, LimitError
 from dcz.format import columns, integers, records
 from dcz.format import metadata as typed
-from dcz.format.directory import ROW_HEAD, check_size
+from dcz.format.directory import check_size
 from dcz.format.entries import Entries, Entry, aligned
 from dcz.format.records import Record
 from dcz.format.trailer import HAS_BASE, RAW_INDEX, ZSTD_INDEX, Trailer
+from dcz.kernels.interface import ROW_HEAD
 
 __all__ = [
     "Entries",

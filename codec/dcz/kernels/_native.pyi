@@ -54,3 +54,6 @@ class KernelSet:
 
 def kernel_sets() -> list:
     """The kernel sets this CPU runs, the fastest last."""
+
+def constants() -> dict:
+    """Numbers that `dcz.kernels.interface` states too, by kind and name."""

@@ -17,7 +17,9 @@ LANES = 6
 LANE_THRESHOLD = 2048
 MAX_CODE_LENGTH = 12
 MAX_ROW = 262_080  # symbols of a Huffman row, and of a row of a codebook plane (SPEC 5.4)
+MAX_CODES = 16  # of one stream
 CODE_RECORD = 129
+ROW_HEAD = 3  # numbers of a row of the directory before its streams: nonzeros, fillers, CRC-32C
 # What a word's change against a base is stored as.
 STEP, XOR, REPLACE = 2, 3, 4
 RAW, HUFFMAN = 0, 8  # kinds of a code record; 1 to 7 is packed with that many bits

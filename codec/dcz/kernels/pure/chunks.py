@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.kernels.interface import U8, KernelError, Status
+from dcz.kernels.interface import ROW_HEAD, U8, KernelError, Status
 from dcz.kernels.pure.streams import decode_row
 from dcz.kernels.pure.words import from_gaps, merge
 
 ALL, BITMAP = 0, 1
 BYTES, PLANES, CODEBOOK = 0, 1, 2
-ROW_HEAD = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.kernels.interface import CODE_RECORD, JOB_FIELDS, MAX_ROW, U8, Columns, KernelError, Status
+from dcz.kernels.interface import CODE_RECORD, JOB_FIELDS, MAX_ROW, ROW_HEAD, U8, Columns, KernelError, Status
 from dcz.kernels.pure.checksum import crc32c
-from dcz.kernels.pure.chunks import CODEBOOK, ROW_HEAD, Chunk, Plan, decode_chunk
+from dcz.kernels.pure.chunks import CODEBOOK, Chunk, Plan, decode_chunk
 from dcz.kernels.pure.streams import decode_row
 from dcz.kernels.pure.words import merge, rotate_right
 
