@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcz.convert.hdf5 import DTYPE, GROUPS, TYPES, VALUES
+from dcz.convert.holding import HDF5, cannot_hold
 from dcz.convert.model import Tensor
-from dcz.errors import DczError, UnsupportedError
+from dcz.errors import DczError
 from dcz.extras import require
 from dcz.io.sinks import PathSink
 from dcz.tensor import to_words
@@ -36,9 +37,8 @@ class Hdf5Target:
         names = {*aliases, *self._tensors}
         self._check_names(names)
         for tensor in tensors:
-            code = tensor.dtype.code
-            if code != "BF16" and not tensor.dtype.in_numpy:
-                raise self._error(f"tensor {tensor.name!r}: HDF5 cannot hold {code}; write safetensors instead")
+            if tensor.dtype.code not in HDF5:
+                raise cannot_hold(self._path, tensor, "HDF5")
         self._values = self._mapping(metadata, VALUES)
         self._types = self._mapping(metadata, TYPES)
         groups = self._groups(metadata.get(GROUPS, []), names)
@@ -47,8 +47,7 @@ class Hdf5Target:
         self._make(names, groups)
 
     def _error(self, text: str) -> DczError:
-        kind = UnsupportedError if "HDF5 cannot hold" in text else DczError
-        return kind(f"{os.fspath(self._path)}: {text}")
+        return DczError(f"{os.fspath(self._path)}: {text}")
 
     def _check_names(self, names: Iterable[str]) -> None:
         known = set(names)

@@ -10,25 +10,19 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dcz import dtypes
+from dcz.convert.holding import NUMPY, cannot_hold
 from dcz.convert.model import Tensor, resolved
-from dcz.dtypes import Dtype
-from dcz.errors import DczError, UnsupportedError
+from dcz.errors import DczError
 from dcz.io.sinks import PathSink
 
 _SUFFIX = ".npy"
-# What numpy's format can name; ml_dtypes' types would come back as raw bytes.
-_STORABLE = frozenset(code for code, dtype in dtypes.DTYPES.items() if dtype.in_numpy)
 _DRIVE = re.compile("[A-Za-z]:")
 
 
-def check_storable(name: str, dtype: Dtype, path: str | os.PathLike[str]) -> None:
-    """numpy's format has no name for bfloat16 and the small floats."""
-    if dtype.code not in _STORABLE:
-        raise UnsupportedError(
-            f"{os.fspath(path)}: tensor {name!r:.80}: numpy files cannot hold {dtype.code}; "
-            "write safetensors instead (-o NAME.safetensors)"
-        )
+def _check_held(tensor: Tensor, path: str | os.PathLike[str]) -> None:
+    """Refuses a dtype that numpy's format cannot name."""
+    if tensor.dtype.code not in NUMPY:
+        raise cannot_hold(path, tensor, "numpy files")
 
 
 class NpzTarget:
@@ -41,7 +35,7 @@ class NpzTarget:
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
         for tensor, owner in resolved(tensors, aliases):
-            check_storable(tensor.name, tensor.dtype, self._path)
+            _check_held(tensor, self._path)
             check_member(tensor.name, self._path)
             self._copies.setdefault(owner, []).append(tensor.name)
         self._sink = PathSink(self._path)
@@ -78,7 +72,7 @@ class NpyTarget:
                 f"{os.fspath(self._path)}: an npy file holds one array, there are {len(tensors) + len(aliases)}; "
                 "write npz or safetensors"
             )
-        check_storable(tensors[0].name, tensors[0].dtype, self._path)
+        _check_held(tensors[0], self._path)
         self._sink = PathSink(self._path)
 
     def add(self, name: str, array: np.ndarray) -> None:

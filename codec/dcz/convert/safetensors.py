@@ -15,21 +15,15 @@ import numpy as np
 
 from dcz import dtypes, limits
 from dcz.convert.guard import Guard
+from dcz.convert.holding import PACKED_BITS, SAFETENSORS, cannot_hold, in_whole_bytes
 from dcz.convert.model import Tensor
-from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError
 from dcz.io.sinks import PathSink
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words, to_words
 
 _METADATA = "__metadata__"
 _MAX_HEADER = 100_000_000  # the library's own cap
-# What the format has a name for, and the library reads.
-CODES = frozenset([
-    "BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
-    "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "C64", "F64", "I64", "U64",
-])  # fmt: skip
-# Types narrower than a byte lie packed in the file, lowest bits first, and one to a byte in memory.
-_PACKED_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
 
 
 class SafetensorsModel:
@@ -87,7 +81,7 @@ class SafetensorsModel:
         begin, end = self._ranges[name]
         tensor = self._tensors[name]
         data = read(self._source, self._start + begin, end - begin)
-        bits = _PACKED_BITS.get(tensor.dtype.code)
+        bits = PACKED_BITS.get(tensor.dtype.code)
         if bits:
             data = _unpack(data, bits, prod(tensor.shape))
         return from_words(data, tensor.dtype, tensor.shape)
@@ -132,8 +126,8 @@ def _entry(name: str, value: object) -> tuple[Tensor, int, int]:
     if not isinstance(value, dict) or not value.keys() >= {"dtype", "shape", "data_offsets"}:
         raise FormatError(f"{where}: expected dtype, shape and data_offsets")
     code = value["dtype"]
-    if not isinstance(code, str) or code not in CODES:
-        raise FormatError(f"{where}: unknown dtype {code!r:.40}; known are {', '.join(sorted(CODES))}")
+    if not isinstance(code, str) or code not in SAFETENSORS:
+        raise FormatError(f"{where}: unknown dtype {code!r:.40}; known are {', '.join(sorted(SAFETENSORS))}")
     dtype = dtypes.by_code(code, where)
     shape, offsets = value["shape"], value["data_offsets"]
     for numbers in (shape, offsets):
@@ -149,7 +143,7 @@ def _entry(name: str, value: object) -> tuple[Tensor, int, int]:
 
 def _stored(tensor: Tensor) -> int:
     """Bytes in the file."""
-    bits = _PACKED_BITS.get(tensor.dtype.code)
+    bits = PACKED_BITS.get(tensor.dtype.code)
     if bits is None:
         return tensor.nbytes
     total = prod(tensor.shape) * bits
@@ -158,6 +152,9 @@ def _stored(tensor: Tensor) -> int:
             f"tensor {tensor.name!r}: {total} bits of {tensor.dtype.code} are not a whole number of bytes"
         )
     return total // 8
+
+
+# Elements narrower than a byte lie packed in the file, lowest bits first, and one to a byte in memory.
 
 
 def _unpack(data: np.ndarray, bits: int, n: int) -> np.ndarray:
@@ -194,11 +191,7 @@ class SafetensorsTarget:
         for tensor in sorted(tensors, key=lambda tensor: -tensor.dtype.itemsize):  # wide types first, as aligned
             if tensor.name == _METADATA:
                 raise DczError(f"tensor {_METADATA!r}: safetensors keeps this name for metadata; write npz instead")
-            if tensor.dtype.code not in CODES:
-                raise UnsupportedError(
-                    f"{os.fspath(self._path)}: tensor {tensor.name!r:.80}: safetensors has no {tensor.dtype.code}; "
-                    "convert the tensor, or write a dcz file"
-                )
+            self._check_held(tensor)
             end = at + _stored(tensor)
             header[tensor.name] = {"dtype": tensor.dtype.code, "shape": list(tensor.shape), "data_offsets": [at, end]}
             self._offsets[tensor.name] = at
@@ -212,10 +205,16 @@ class SafetensorsTarget:
         self._sink.write(len(text).to_bytes(8, "little"))
         self._sink.write(text)
 
+    def _check_held(self, tensor: Tensor) -> None:
+        if tensor.dtype.code not in SAFETENSORS:
+            raise cannot_hold(self._path, tensor, "safetensors")
+        if not in_whole_bytes(tensor):
+            raise cannot_hold(self._path, tensor, "safetensors", "which is not a whole number of bytes")
+
     def add(self, name: str, array: np.ndarray) -> None:
         assert self._sink is not None
         words = to_words(array, name)
-        bits = _PACKED_BITS.get(words.dtype.code)
+        bits = PACKED_BITS.get(words.dtype.code)
         data = _pack(words.data, bits) if bits else words.data
         self._sink.write_at(self._base + self._offsets[name], data)
 

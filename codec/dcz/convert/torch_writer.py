@@ -16,9 +16,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dcz.convert.holding import cannot_hold
 from dcz.convert.model import Tensor
 from dcz.convert.torch_structure import rebuild
-from dcz.errors import DczError, UnsupportedError
+from dcz.errors import DczError
 from dcz.extras import require
 from dcz.io.sinks import PathSink
 from dcz.tensor import to_words
@@ -30,6 +31,9 @@ _STORAGES = {
     "F64": "DoubleStorage", "I64": "LongStorage", "C128": "ComplexDoubleStorage",
 }  # fmt: skip
 _LATER = ("F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "U16", "U32", "U64")
+# Those that it has two to a byte, the first in the low bits, and what it calls them.
+_NAMES = {"F4": "float4_e2m1fn_x2"}
+_HELD = (*_STORAGES, *_LATER, *_NAMES)
 _ALIGN = 64
 _ZIP_HEADER = 30
 
@@ -57,6 +61,7 @@ class TorchTarget:
         self._torch = require("torch", "torch", path)
         self._sink: PathSink | None = None
         self._keys: dict[str, str] = {}
+        self._in_pairs: set[str] = set()
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
         entries: dict[str, _Entry] = {}
@@ -77,16 +82,25 @@ class TorchTarget:
 
     def _entry(self, tensor: Tensor, key: str) -> _Entry:
         code = tensor.dtype.code
-        later = getattr(self._torch, tensor.dtype.name, None) if code in (*_STORAGES, *_LATER) else None
+        later = getattr(self._torch, _NAMES.get(code, tensor.dtype.name), None) if code in _HELD else None
         if later is None:
-            raise UnsupportedError(
-                f"{os.fspath(self._path)}: tensor {tensor.name!r}: PyTorch cannot hold {code}; write safetensors "
-                "instead"
-            )
+            raise cannot_hold(self._path, tensor, "PyTorch")
+        if code in _NAMES:
+            return self._pairs(tensor, key, later)
         if code in _STORAGES:
             count = tensor.nbytes // tensor.dtype.itemsize
             return _Entry(_Storage(key, getattr(self._torch, _STORAGES[code]), count), tensor, None)
         return _Entry(_Storage(key, self._torch.storage.UntypedStorage, tensor.nbytes), tensor, later)
+
+    def _pairs(self, tensor: Tensor, key: str, later: object) -> _Entry:
+        """Elements of four bits, of which PyTorch has two in a byte."""
+        shape = tensor.shape
+        if not shape or shape[-1] % 2:
+            raise cannot_hold(self._path, tensor, "PyTorch", "as it has them in pairs")
+        self._in_pairs.add(tensor.name)
+        halved = Tensor(tensor.name, tensor.dtype, (*shape[:-1], shape[-1] // 2))
+        storage = _Storage(key, self._torch.storage.UntypedStorage, halved.nbytes)
+        return _Entry(storage, halved, later)
 
     def _member(self, name: str, data: bytes | np.ndarray) -> None:
         info = zipfile.ZipInfo(f"archive/{name}")  # without a clock: the same tensors, the same bytes
@@ -98,7 +112,8 @@ class TorchTarget:
             file.write(data)
 
     def add(self, name: str, array: np.ndarray) -> None:
-        self._member(f"data/{self._keys[name]}", to_words(array, name).data)
+        data = to_words(array, name).data
+        self._member(f"data/{self._keys[name]}", data[::2] | data[1::2] << 4 if name in self._in_pairs else data)
 
     def close(self) -> None:
         assert self._sink is not None
