@@ -243,7 +243,7 @@ def test_the_configuration_of_weights_that_are_dense_now(folder: Path, dcz_: Cal
     found = json.loads(Path("packed/config.json").read_text())
     assert "sparsity_config" not in found.get("quantization_config", {}) and found["model_type"] == "tiny"
     assert ("quantization_config" in found) == bool(groups)
-    assert_same_bits(dcz.load_file("packed/model.dcz")["w"], dense)
+    assert_same_bits(dcz.load_file("packed/model.dcz")["w.weight"], dense)
 
 
 def test_several_files_of_one_name(folder: Path, dcz_: Callable) -> None:

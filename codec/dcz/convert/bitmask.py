@@ -1,17 +1,26 @@
-"""`sparse-bitmask` of compressed-tensors up to 0.13: pruned weights as four tensors, which later versions of the
-library no longer read. They are read as the one dense tensor they stand for.
+"""Pruned weights as compressed-tensors stored them up to 0.13, several tensors for one: later versions of the library no
+longer read them. They are read as the one dense tensor they stand for.
+
+`sparse-bitmask`:
 
     NAME.shape          int64         lengths of the dense tensor
     NAME.compressed     any, 1-D      the weights that are kept, row by row
     NAME.bitmask        uint8         a bit a weight, lowest first, each row of the last axis in bytes of its own;
                                       or 1-D, all rows without a break
     NAME.row_offsets    int64         weights kept before each row; not needed to read
+
+`sparse-24-bitmask`, of matrices that keep two of every four weights: no `row_offsets`, lengths of shape (2, 1), and
+`compressed` of shape (rows, columns / 2).
+
+NAME is that of the tensor in the first versions, which stored all tensors so. Since 0.9 it is that of the layer, whose
+`weight` alone is stored so: NAME lacks `.weight`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -21,7 +30,22 @@ from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Tensor
 from dcz.errors import FormatError
 
-_PARTS = ("shape", "compressed", "bitmask", "row_offsets")
+_PARTS = ("shape", "compressed", "bitmask")
+_OFFSETS = "row_offsets"
+_WEIGHT = ".weight"
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The tensors that stand for `tensor`: their common name, and whether they are of `sparse-24-bitmask`."""
+
+    stored: str
+    tensor: Tensor
+    halved: bool
+
+    def parts(self) -> list[str]:
+        """The names of all of them."""
+        return [f"{self.stored}.{part}" for part in (_PARTS if self.halved else (*_PARTS, _OFFSETS))]
 
 
 class BitmaskModel:
@@ -32,35 +56,49 @@ class BitmaskModel:
         self.metadata: Mapping[str, object] = inner.metadata
         self.aliases: Mapping[str, str] = inner.aliases
         self._stored = {tensor.name: tensor for tensor in inner.tensors()}
-        self._dense: dict[str, Tensor] = {}
         names = [name.removesuffix(".bitmask") for name in self._stored if name.endswith(".bitmask")]
+        names = [name for name in names if all(f"{name}.{part}" in self._stored for part in _PARTS)]
+        of_layers = not any(name.endswith(_WEIGHT) for name in names)
+        self._groups: dict[str, _Group] = {}
         for name in names:
-            if all(f"{name}.{part}" in self._stored for part in _PARTS) and name not in self._stored:
-                self._dense[name] = self._describe(name)
+            halved = f"{name}.{_OFFSETS}" not in self._stored
+            if halved and len(self._stored[f"{name}.compressed"].shape) != 2:
+                continue  # of neither kind
+            dense = name + _WEIGHT if of_layers else name
+            if dense not in self._stored and dense not in self.aliases:
+                self._groups[dense] = _Group(name, self._describe(name, dense, halved), halved)
 
-    def _describe(self, name: str) -> Tensor:
-        where = f"{self._path}: tensor {name!r:.80}"
-        shape, values, mask = (self._stored[f"{name}.{part}"] for part in _PARTS[:3])
-        if shape.dtype.code != "I64" or len(shape.shape) != 1 or not 0 < shape.shape[0] <= limits.MAX_DIMENSIONS:
+    def _describe(self, name: str, dense: str, halved: bool) -> Tensor:
+        where = f"{self._path}: tensor {dense!r:.80}"
+        shape, values, mask = (self._stored[f"{name}.{part}"] for part in _PARTS)
+        count = prod(shape.shape)
+        if shape.dtype.code != "I64" or shape.shape not in ((count,), (count, 1)):
             raise FormatError(f"{where}: its shape should be a list of int64, found {shape.dtype.code} {shape.shape}")
-        lengths = tuple(self._inner.read(shape.name).tolist())
-        self._guard.shape(lengths, values.dtype.itemsize, f"tensor {name!r:.80}")
+        if not 0 < count <= limits.MAX_DIMENSIONS or (halved and count != 2):
+            allowed = "2" if halved else f"1 to {limits.MAX_DIMENSIONS}"
+            raise FormatError(f"{where}: its shape should be a list of {allowed} int64, found {count}")
+        lengths = tuple(self._inner.read(shape.name).reshape(-1).tolist())
+        self._guard.shape(lengths, values.dtype.itemsize, f"tensor {dense!r:.80}")
         rows = (*lengths[:-1], -(-lengths[-1] // 8))
         if mask.dtype.code != "U8" or (mask.shape != rows and mask.shape != (-(-prod(lengths) // 8),)):
             raise FormatError(f"{where}: its bitmask should be U8 {rows}, found {mask.dtype.code} {mask.shape}")
-        if len(values.shape) != 1:
+        if halved and values.shape != (lengths[0], lengths[1] // 2):
+            expected = lengths[0], lengths[1] // 2
+            raise FormatError(f"{where}: its weights should be of shape {expected}, found {values.shape}")
+        if not halved and len(values.shape) != 1:
             raise FormatError(f"{where}: its weights should be a list, found shape {values.shape}")
-        return Tensor(name, values.dtype, lengths)
+        return Tensor(dense, values.dtype, lengths)
 
     def tensors(self) -> list[Tensor]:
-        parts = {f"{name}.{part}" for name in self._dense for part in _PARTS}
-        return [*(tensor for name, tensor in self._stored.items() if name not in parts), *self._dense.values()]
+        parts = {part for group in self._groups.values() for part in group.parts()}
+        dense = [group.tensor for group in self._groups.values()]
+        return [*(tensor for name, tensor in self._stored.items() if name not in parts), *dense]
 
     def read(self, name: str) -> np.ndarray:
-        if name not in self._dense:
+        if name not in self._groups:
             return self._inner.read(name)
-        tensor = self._dense[name]
-        values, packed = self._inner.read(f"{name}.compressed"), self._inner.read(f"{name}.bitmask")
+        tensor, stored = self._groups[name].tensor, self._groups[name].stored
+        values, packed = self._inner.read(f"{stored}.compressed").reshape(-1), self._inner.read(f"{stored}.bitmask")
         rows = packed.shape == (*tensor.shape[:-1], -(-tensor.shape[-1] // 8))
         count = tensor.shape[-1] if rows else prod(tensor.shape)
         bits = np.unpackbits(packed, axis=-1, bitorder="little")
