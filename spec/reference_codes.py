@@ -76,18 +76,27 @@ def check_code(code: Code) -> None:
 
 def decode_row(code: Code, n: int, data: bytes) -> bytes:
     """n symbols from the stored bytes of one row."""
-    if code == "zstd":
-        must(zstandard.frame_content_size(data) == n, "5.1", "the frame states its content size, that of the symbols")
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=n, allow_extra_data=False)
     if n == 0:
         must(not data, "5.1", "a chunk without symbols takes no bytes")
         return b""
+    if code == "zstd":
+        return frame(data, n)
     if code == "raw":
         must(len(data) == n, "5.1", "raw symbols take a byte each")
         return data
     if isinstance(code, str):
         return unpack(int(code.removeprefix("packed")), n, data)
     return huffman_row(code, n, data)
+
+
+def frame(data: bytes, n: int) -> bytes:
+    """5.1: one zstd frame of n bytes."""
+    must(data[:4] == b"\x28\xb5\x2f\xfd", "5.1", "the frame is no skippable one")
+    header = zstandard.get_frame_parameters(data)
+    must(header.content_size == n, "5.1", "the frame states its content size, that of the symbols")
+    must(header.dict_id == 0 and not header.has_checksum, "5.1", "there is neither a dictionary nor a checksum")
+    must(header.window_size <= 8 << 20, "5.1", "the window has at most 8 MiB")
+    return zstandard.ZstdDecompressor().decompress(data, max_output_size=n, allow_extra_data=False)
 
 
 def unpack(b: int, n: int, data: bytes) -> bytes:

@@ -73,7 +73,8 @@ def rotate_back(word: int, size: int) -> int:
 
 # -- 4. Chunks
 
-ALL, BITMAP, RELATIVE = 0, 1, (4, 5, 8)
+ALL, BITMAP, WIDE = 0, 1, 16
+RELATIVE = (4, 5, 8, WIDE)
 BYTES, PLANES, CODEBOOK = 0, 1, 2
 ROW_SYMBOLS = 262_080
 
@@ -94,7 +95,7 @@ def symbol_counts(positions: int, values: int, planes: int, word: int, n: int, r
     if positions == BITMAP:
         counts.append(ceil_div(n, 8))
     elif positions in RELATIVE:
-        counts.append(row.nonzeros + row.fillers)
+        counts += [row.nonzeros + row.fillers] * (2 if positions == WIDE else 1)
     if values == BYTES:
         return [*counts, n * word]
     return counts + [n if positions == ALL else row.nonzeros] * planes
@@ -174,6 +175,11 @@ class Tensor:
         return self.word_sizes if self.values == PLANES else 1
 
     @property
+    def position_streams(self) -> int:
+        """Streams of positions."""
+        return 2 if self.positions == WIDE else int(self.positions != ALL)
+
+    @property
     def head(self) -> int:
         """Bytes of its codebooks."""
         return sum(length for _, length in self.book)
@@ -189,15 +195,16 @@ class Tensor:
         return self.size >= 4096 and self.size == self.words * self.word_sizes
 
 
-def stored_positions(t: Tensor, row: Row, n: int, symbols: bytes) -> list[int]:
+def stored_positions(t: Tensor, row: Row, n: int, streams: list[bytes]) -> list[int]:
     """6 and 6.1: the weights of a chunk that are stored."""
     if t.positions == BITMAP:
-        bits = bits_of(symbols)
+        bits = bits_of(streams[0])
         must(not any(bits[n:]), "6", "bits behind the chunk's last weight are zero")
         found = [i for i, bit in enumerate(bits) if bit]
     else:
         filler = 2**t.positions - 1
         found, at, fillers = [], 0, 0
+        symbols = [low | high << 8 for low, high in zip(*streams)] if t.positions == WIDE else streams[0]
         for s in symbols:
             must(s <= filler, "6.1", f"relative indices have {t.positions} bits")
             at += s
@@ -253,7 +260,8 @@ def stored_words(t: Tensor, number: int, data: bytes, books: list[list[int]]) ->
         stored: list[int] | range = range(n)
     else:
         must(t.positions in RELATIVE or row.fillers == 0, "4.2", "only relative indices have fillers")
-        stored = stored_positions(t, row, n, streams.pop(0))
+        stored = stored_positions(t, row, n, streams[: t.position_streams])
+        streams = streams[t.position_streams :]
     words = []
     for i, at in enumerate(stored):
         if t.values == BYTES:
@@ -315,7 +323,7 @@ def check_tensor(t: Tensor) -> None:
         return
     must(t.chunks % 512 == 0 and 512 <= t.chunks <= 1_048_576, "4.1", "chunks are multiples of 512")
     must(t.values != BYTES or t.positions == ALL, "6", "bytes go with positions `all`")
-    must(t.streams == t.planes + (t.positions != ALL), "7.2", "the streams are those of positions and values")
+    must(t.streams == t.planes + t.position_streams, "7.2", "the streams are those of positions and values")
     must(t.rows == ceil_div(t.words, t.chunks), "7.2", "the rows are those of the chunks")
     if t.values == BYTES:
         must(all(code in ("raw", "zstd") for each in t.codes for code in each), "6", "bytes are raw or zstd")

@@ -147,7 +147,7 @@ class Case:
     def _fix_checksums(self) -> None:
         """Makes the checksums right wherever rows and bytes still make sense."""
         job = dict(zip(JOB_FIELDS, self.jobs[0].tolist()))
-        width = 3 + 2 * (job["planes"] + (job["positions"] != 0))
+        width = 3 + 2 * (job["planes"] + (job["positions"] != 0) + (job["positions"] == 16))
         rows, books = self.columns.rows.copy(), self.columns.books.copy()
         crc = kernels.active().crc32c
         at = 0

@@ -21,6 +21,7 @@ from dcz.version import __version__
 if TYPE_CHECKING:
     from dcz.api import load, load_file, save, save_file
     from dcz.container import Reader, ShardedReader, TensorInfo
+    from dcz.container.merge import merge
     from dcz.delta.opening import open_file as open
     from dcz.delta.reader import DeltaReader
     from dcz.delta.writer import Writer
@@ -47,6 +48,7 @@ _LAZY = {
     "invert": "dcz.deltas",
     "load": "dcz.api",
     "load_file": "dcz.api",
+    "merge": "dcz.container.merge",
     "open_file": "dcz.delta.opening",
     "plan": "dcz.planning",
     "prune": "dcz.lossy",
@@ -108,6 +110,7 @@ __all__ = [
     "invert",
     "load",
     "load_file",
+    "merge",
     "open",
     "plan",
     "prune",

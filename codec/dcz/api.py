@@ -25,6 +25,8 @@ def save_file(
     profile: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
+    portable: bool = False,
 ) -> None:
     """Writes tensors to a dcz file, bit for bit and as small as their values allow.
 
@@ -38,6 +40,8 @@ def save_file(
             (4- or 5-bit relative indices, as in Han et al. 2016) and "raw" restrict it.
         threads: how many to use; by default the cores this process may use. The bytes do not depend on it.
         progress: called with (bytes done, bytes in all) after each tensor.
+        tensor_metadata: names of tensors to what is to be said about each, as `metadata`.
+        portable: without zstd anywhere, for readers that lack it. A file takes some per cent more.
 
     Raises:
         UnsupportedError: a dtype or object that cannot be stored.
@@ -49,7 +53,10 @@ def save_file(
     >>> os.path.getsize(path) < 1000
     True
     """
-    save_tensors(NUMPY, tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(
+        NUMPY, tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress,
+        tensor_metadata=tensor_metadata, portable=portable,
+    )  # fmt: skip
 
 
 def save(
@@ -58,6 +65,8 @@ def save(
     *,
     profile: str = "auto",
     threads: int | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
+    portable: bool = False,
 ) -> bytes:
     """The same file as bytes; see `save_file`.
 
@@ -65,7 +74,10 @@ def save(
     >>> dcz.load(dcz.save({"w": numpy.float32([0, 1, -0.0])}))["w"]
     array([ 0.,  1., -0.], dtype=float32)
     """
-    return save_bytes(save_file, tensors, metadata=metadata, profile=profile, threads=threads)
+    return save_bytes(
+        save_file, tensors, metadata=metadata, profile=profile, threads=threads, tensor_metadata=tensor_metadata,
+        portable=portable,
+    )  # fmt: skip
 
 
 def load_file(

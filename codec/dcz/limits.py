@@ -13,9 +13,9 @@ import os
 # twenty of Python objects and arrays: 32 MiB are the chunks of a file of 75 GB.
 MAX_INDEX_BYTES = 32 << 20
 
-# Format. What opening costs is bounded by the file's size: an index decompresses to at most a mebibyte and twice the
-# file's length. Every file can keep to it, since an index may be stored uncompressed.
-FREE_INDEX_BYTES = 1 << 20
+# Format. What opening costs is bounded by the file's size: an index decompresses to at most half a mebibyte and twice
+# the file's length. Every file can keep to it, since an index may be stored uncompressed.
+FREE_INDEX_BYTES = 1 << 19
 INDEX_EXPANSION = 2
 
 # Numbers of the directory: a byte of it can become forty while it is checked. Two million chunks, of half a terabyte.

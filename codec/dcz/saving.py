@@ -40,6 +40,8 @@ def save_tensors(
     profile: str,
     threads: int | None,
     progress: Progress | None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
+    portable: bool = False,
 ) -> None:
     """Write tensors in the order of their names; see `dcz.save_file`.
 
@@ -48,13 +50,21 @@ def save_tensors(
     sizes = _sizes(adapter, tensors, names) if progress is not None or isinstance(tensors, dict) else {}
     total, done = sum(sizes.values()), 0
     ties = Ties(adapter.identity)
-    with Writer(file, metadata=metadata, profile=profile, threads=threads) as writer:
+    about = {} if tensor_metadata is None else tensor_metadata
+    for name in about:
+        if name not in tensors:
+            raise DczError(f"tensor_metadata: {name!r:.200} is not among the tensors")
+    with Writer(file, metadata=metadata, profile=profile, threads=threads, portable=portable) as writer:
         for name in names:
             tensor = tensors[name]
             size = adapter.nbytes(tensor, name)
             owner = ties.owner(name, tensor) if size else name
             if owner == name:
-                writer.add(name, adapter.to_array(tensor))
+                writer.add(name, adapter.to_array(tensor), metadata=about.get(name))
+            elif about.get(name):
+                raise DczError(
+                    f"tensor_metadata: {name!r:.200} is the same array as {owner!r:.200}; name that one instead"
+                )
             else:
                 writer.alias(name, owner)
             done += size

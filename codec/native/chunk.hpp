@@ -18,10 +18,16 @@ static DCZ_INLINE bool one_codebook(const DecodePlan& plan) { return plan.group 
 
 // Whether relative indices are turned into places only when values are written.
 static DCZ_INLINE bool scattered(const DecodePlan& plan) {
-  return kScatters && sparse(plan) && plan.positions != Positions::bitmap && one_codebook(plan);
+  return kScatters && sparse(plan) && plan.positions != Positions::bitmap && plan.positions != Positions::relative16 &&
+         one_codebook(plan);
 }
 
-static DCZ_INLINE usize stream_count(const DecodePlan& plan) { return plan.planes + sparse(plan); }
+// Relative indices of 16 bits are two streams: their low bytes and their high bytes.
+static DCZ_INLINE usize position_streams(const DecodePlan& plan) {
+  return plan.positions == Positions::relative16 ? 2 : sparse(plan);
+}
+
+static DCZ_INLINE usize stream_count(const DecodePlan& plan) { return plan.planes + position_streams(plan); }
 
 // Where each part of the scratch memory begins. What a chunk leaves to be written is there twice, so that
 // the next one can be decoded meanwhile.
@@ -35,9 +41,10 @@ static usize most_symbols(const DecodePlan& plan, const i64* rows, usize columns
   const usize span = least(plan.chunk, plan.weights);
   if (!sparse(plan)) return span;
   if (stream == 0 && plan.positions == Positions::bitmap) return ceil_div(span, 8);
+  const bool position = stream < position_streams(plan);
   usize n = 0;
   for (usize r = 0; r < count; ++r)
-    n = most(n, static_cast<usize>(rows[r * columns]) + (stream == 0 ? static_cast<usize>(rows[r * columns + 1]) : 0));
+    n = most(n, static_cast<usize>(rows[r * columns]) + (position ? static_cast<usize>(rows[r * columns + 1]) : 0));
   return n;
 }
 
@@ -58,7 +65,7 @@ static Scratch lay_out(const DecodePlan& plan, const i64* rows, usize columns, u
   };
   const bool places = sparse(plan) && !scattered(plan);
   s.flags = take(places ? kGapScratch : 0);
-  s.symbols = take(places ? entries + kSlack : 0);
+  s.symbols = take(places ? position_streams(plan) * aligned(entries + kSlack) : 0);
   const usize doubled = at;
   s.bitmap = take(places ? span / 8 + kSlack : 0);
   s.gaps = take(scattered(plan) ? entries + kSlack : 0);
@@ -161,6 +168,14 @@ static usize count_bits(const u8* bitmap, usize from, usize to) {  // multiples 
   return n;
 }
 
+// The next two streams: relative indices of 16 bits, in `buffer` or where they lie raw.
+template <class W>
+static Status wide_gaps(Chunk<W>& c, usize entries, u8* buffer, const u8** low, const u8** high) {
+  usize alphabet = 0;
+  if (const Status s = c.symbols(entries, buffer, low, &alphabet); s != Status::ok) return s;
+  return c.symbols(entries, buffer + aligned(entries + kSlack), high, &alphabet);
+}
+
 // Positions of a sparse chunk as a bitmap, its bits counted against the directory.
 template <class W>
 static Status positions(Chunk<W>& c, usize n, usize nonzeros, u8* bitmap) {
@@ -175,6 +190,11 @@ static Status positions(Chunk<W>& c, usize n, usize nonzeros, u8* bitmap) {
     return count_bits(bitmap, 0, n) == nonzeros ? Status::ok : Status::count;
   }
   const usize entries = nonzeros + static_cast<usize>(c.row[1]);
+  if (c.plan.positions == Positions::relative16) {
+    const u8 *low = nullptr, *high = nullptr;
+    if (const Status s = wide_gaps<W>(c, entries, c.scratch + c.layout.symbols, &low, &high); s != Status::ok) return s;
+    return wide_gaps_to_bitmap(low, high, entries, nonzeros, n, bitmap);
+  }
   const int bits = static_cast<int>(c.plan.positions);
   if (const Status s = c.symbols(entries, c.scratch + c.layout.symbols, &symbols, &alphabet); s != Status::ok) return s;
   if (alphabet > usize{1} << bits && !all_below(symbols, entries, usize{1} << bits)) return Status::count;

@@ -6,13 +6,14 @@
 namespace dcz {
 namespace DCZ_TIER {
 
-// Bitmap to symbols, chunk by chunk; `entries` receives the symbols of each chunk.
-static Status gaps(const u8* bitmap, usize n, usize chunk, int bits, u8* symbols, usize capacity, i64* entries,
-                   usize* written) {
-  if (bits < 1 || bits > 8 || chunk == 0 || chunk % 64 != 0) return Status::argument;
-  const usize filler = (usize{1} << bits) - 1;
+// Bitmap to symbols of one byte or two, chunk by chunk; `entries` receives the symbols of each chunk, `capacity` is in
+// symbols too.
+template <class Symbol>
+static Status gaps_as(const u8* bitmap, usize n, usize chunk, usize filler, u8* symbols, usize capacity, i64* entries,
+                      usize* written) {
   usize total = 0;
   const u8* const end = bitmap + ceil_div(n, 8);
+  const auto put = [&](usize gap) { store(symbols + sizeof(Symbol) * total++, static_cast<Symbol>(gap)); };
   for (usize first = 0, c = 0; first < n; first += chunk, ++c) {
     const usize last = least(n, first + chunk);
     const usize before = total;
@@ -26,16 +27,47 @@ static Status gaps(const u8* bitmap, usize n, usize chunk, int bits, u8* symbols
         next = here + 1;
         for (; DCZ_UNLIKELY(gap >= filler); gap -= filler) {
           if (total == capacity) return Status::argument;
-          symbols[total++] = static_cast<u8>(filler);
+          put(filler);
         }
         if (total == capacity) return Status::argument;
-        symbols[total++] = static_cast<u8>(gap);
+        put(gap);
       }
     }
     entries[c] = static_cast<i64>(total - before);
   }
   *written = total;
   return Status::ok;
+}
+
+static Status gaps(const u8* bitmap, usize n, usize chunk, int bits, u8* symbols, usize size, i64* entries,
+                   usize* written) {
+  if (((bits < 1 || bits > 8) && bits != 16) || chunk == 0 || chunk % 64 != 0) return Status::argument;
+  const usize filler = (usize{1} << bits) - 1;
+  return bits == 16 ? gaps_as<u16>(bitmap, n, chunk, filler, symbols, size / 2, entries, written)
+                    : gaps_as<u8>(bitmap, n, chunk, filler, symbols, size, entries, written);
+}
+
+// The places of relative indices of 16 bits, checked to stay within `weights` and to be `nonzeros`; `place(at)` is
+// called for each in order.
+template <class F>
+static Status each_wide_gap(const u8* low, const u8* high, usize entries, usize nonzeros, usize weights, F&& place) {
+  usize behind = 0, found = 0;
+  for (usize i = 0; i < entries; ++i) {
+    const usize gap = static_cast<usize>(high[i]) << 8 | low[i];
+    const usize real = gap != 0xFFFF;
+    behind += gap + real;
+    if (behind > weights || found + real > nonzeros) return Status::count;
+    if (real) place(behind - 1);
+    found += real;
+  }
+  return found == nonzeros ? Status::ok : Status::count;
+}
+
+static Status wide_gaps_to_bitmap(const u8* low, const u8* high, usize entries, usize nonzeros, usize weights,
+                                  u8* bitmap) {
+  std::memset(bitmap, 0, 8 * ceil_div(weights, 64) + 8);
+  return each_wide_gap(low, high, entries, nonzeros, weights,
+                       [&](usize at) { bitmap[at / 8] = static_cast<u8>(bitmap[at / 8] | 1u << (at % 8)); });
 }
 
 constexpr usize kGapGroup = 256;                        // symbols at a time

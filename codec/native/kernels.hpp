@@ -26,7 +26,7 @@ constexpr int kMaxCodeLength = 12;          // SPEC 5.3
 constexpr usize kLanes = 6;                 // independent bit streams of a long Huffman stream
 constexpr usize kLaneThreshold = 2048;      // below it a stream has one lane
 constexpr usize kMaxRow = 262080;           // symbols of a Huffman row, and of a row of a codebook plane
-constexpr usize kMaxStreams = 9;            // positions and up to eight value planes
+constexpr usize kMaxStreams = 10;           // up to two of positions and up to eight value planes
 constexpr usize kMaxCodes = 16;             // codes of one stream
 constexpr usize kCodeRecord = 129;          // kind, then 256 code lengths, two a byte, low nibble first
 constexpr u32 kCrcPolynomial = 0x82F63B78;  // of CRC-32C, reflected
@@ -35,7 +35,7 @@ constexpr u32 kCrcPolynomial = 0x82F63B78;  // of CRC-32C, reflected
 constexpr u8 kRaw = 0;
 constexpr u8 kHuffman = 8;
 
-enum class Positions : int { all = 0, bitmap = 1, relative4 = 4, relative5 = 5, relative8 = 8 };
+enum class Positions : int { all = 0, bitmap = 1, relative4 = 4, relative5 = 5, relative8 = 8, relative16 = 16 };
 enum class Values : int { bytes = 0, planes = 1, codebook = 2 };
 enum class Transform : int { step = 2, exclusive = 3, replace = 4 };  // of files that have a base
 

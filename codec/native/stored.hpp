@@ -19,7 +19,7 @@ struct StoredScratch {
 };
 
 static StoredScratch lay_out_stored(const DecodePlan& plan, const i64* rows, usize columns, usize count) {
-  const usize values = most_symbols(plan, rows, columns, count, 1);
+  const usize values = most_symbols(plan, rows, columns, count, position_streams(plan));
   StoredScratch s{};
   usize at = 0;
   const auto take = [&](usize n) {
@@ -27,7 +27,7 @@ static StoredScratch lay_out_stored(const DecodePlan& plan, const i64* rows, usi
     at += aligned(n);
     return here;
   };
-  s.symbols = take(sparse(plan) ? most_symbols(plan, rows, columns, count, 0) + kSlack : 0);
+  s.symbols = take(position_streams(plan) * aligned(most_symbols(plan, rows, columns, count, 0) + kSlack));
   s.places = take(sparse(plan) ? (values + 1) * sizeof(u32) : 0);
   s.stride = aligned(values + kSlack) + 64;
   s.planes = take(plan.values == Values::bytes ? 0 : plan.planes * s.stride);
@@ -41,6 +41,11 @@ static StoredScratch lay_out_stored(const DecodePlan& plan, const i64* rows, usi
 template <class W>
 static Status relative_places(Chunk<W>& c, usize n, usize count, u8* buffer, u32* places) {
   const usize entries = count + static_cast<usize>(c.row[1]);
+  if (c.plan.positions == Positions::relative16) {
+    const u8 *low = nullptr, *high = nullptr;
+    if (const Status s = wide_gaps<W>(c, entries, buffer, &low, &high); s != Status::ok) return s;
+    return each_wide_gap(low, high, entries, count, n, [&](usize at) { *places++ = static_cast<u32>(at); });
+  }
   const int bits = static_cast<int>(c.plan.positions);
   const u8 filler = static_cast<u8>((1 << bits) - 1);
   const u8* symbols = nullptr;

@@ -12,15 +12,14 @@ import dcz
 from dcz import limits
 from dcz.entropy import zstd
 from dcz.errors import DczError, FormatError, LimitError
-from dcz.format.directory import ROW_KEYS
 from support.arrays import make_array
 from support.bits import assert_same_bits
-from support.forging import forge
+from support.forging import expand, forge
 from support.layouts import in_layout
 from support.memory import at_most
 
 MEGABYTE = 1 << 20
-CHUNKS = 1 << 17
+CHUNKS = 1 << 16
 
 READS: dict[str, Callable[[dcz.Reader], object]] = {
     "a tensor": lambda reader: reader["w"],
@@ -33,14 +32,12 @@ READS: dict[str, Callable[[dcz.Reader], object]] = {
 
 @pytest.fixture(scope="module")
 def endless() -> bytes:
-    """A matrix of half a terabyte of zeros in a few kilobytes, with 131,072 chunks."""
+    """A matrix of a quarter of a terabyte of zeros in a few kilobytes, with 65,536 chunks."""
     zeros = in_layout(np.zeros((1, 1 << 20), "<f4"), "bitmap", "codebook")
 
     def edit(plain: dict) -> None:
-        plain["dims"][:] = CHUNKS, 1 << 20
-        plain["words"][0], plain["rows"][0] = CHUNKS << 20, CHUNKS
-        for key in ROW_KEYS:
-            plain[key] *= CHUNKS
+        expand(plain, CHUNKS)
+        plain["dims"][:] = [CHUNKS, 1 << 20]
 
     data = forge({"w": zeros}, edit)
     assert len(data) < 20_000
@@ -146,13 +143,30 @@ def test_zstd_streams_are_decompressed_chunk_by_chunk() -> None:
     assert_same_bits(out, array)
 
 
-def test_a_frame_of_nothing_is_looked_at() -> None:
-    empty = zstd.compress(np.zeros(0, np.uint8))
-    assert zstd.decompress(empty, 0, "w") == b""
-    whole = zstandard.ZstdCompressor(write_content_size=True).compress(b"abc")
-    for wrong in (empty[:-1], empty + b"x", empty[:-3] + bytes([7, 0, 0]), empty[:-3] + whole[-6:]):
-        with pytest.raises(FormatError, match="w: "):
+def test_no_symbols_take_no_bytes() -> None:
+    assert zstd.compress(np.zeros(0, np.uint8)) == b"" == zstd.decompress(b"", 0, "w")
+    empty = zstandard.ZstdCompressor(write_content_size=True).compress(b"")
+    for wrong in (empty, empty[:-1], b"x"):
+        with pytest.raises(FormatError, match="w: .* bytes are stored for no symbols; expected none"):
             zstd.decompress(wrong, 0, "w")
+
+
+def test_frames_of_kinds_that_are_not_allowed() -> None:
+    data = b"abcd" * 999
+    skippable = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
+    window = zstandard.ZstdCompressionParameters(window_log=24, write_content_size=True)
+    wide = zstandard.ZstdCompressor(compression_params=window).compressobj(size=(9 << 20))
+    dictionary = zstandard.train_dictionary(4096, [bytes([i % 251, i % 7] * 40) + data[:i] for i in range(2000)])
+    frames = {
+        "not a zstd frame": skippable,
+        "has a checksum of its own": zstandard.ZstdCompressor(write_checksum=True).compress(data),
+        "needs a dictionary": zstandard.ZstdCompressor(dict_data=dictionary).compress(data),
+        "has a window of 9437184 bytes; the limit is 8388608": wide.compress(bytes(9 << 20)) + wide.flush(),
+    }
+    for message, frame in frames.items():
+        size = 4 if frame is skippable else 9 << 20 if "window" in message else len(data)
+        with pytest.raises(FormatError, match=f"w: .*{message}"):
+            zstd.decompress(frame, size, "w")
 
 
 def test_every_way_to_read_checks_the_padding() -> None:

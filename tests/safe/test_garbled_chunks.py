@@ -68,7 +68,7 @@ def outcome(kernel_set: Kernels, job: Job) -> object:
 
 def test_every_layout_is_among_the_cases() -> None:
     found = {(each.layout.positions, each.layout.values) for each, _ in cases()}
-    positions = {"all", "bitmap", "relative4", "relative5", "relative8"}
+    positions = {"all", "bitmap", "relative4", "relative5", "relative8", "relative16"}
     assert found == {(p, v) for p in positions for v in ("codebook", "planes")} | {("all", "bytes")}
 
 

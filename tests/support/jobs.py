@@ -57,7 +57,7 @@ class Job:
     @property
     def width(self) -> int:
         """Numbers of a row of the directory."""
-        return ROW_HEAD + 2 * (self["planes"] + (self["positions"] != 0))
+        return ROW_HEAD + 2 * (self["planes"] + (self["positions"] != 0) + (self["positions"] == 16))
 
     def rows(self) -> np.ndarray:
         """A copy of its rows of the directory, shape (chunks, width)."""

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from dcz.cli import apply, compare, diff, fold, inspect, pack, plan, streams, unpack, verify
+from dcz.cli import apply, compare, diff, fold, inspect, merge, pack, plan, streams, unpack, verify
 from dcz.text import printable
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command()(unpack.unpack)
 app.command()(inspect.inspect)
 app.command()(verify.verify)
 app.command()(diff.diff)
+app.command()(merge.merge)
 app.command()(compare.compare)
 app.command()(apply.apply)
 app.command()(fold.fold)

@@ -60,6 +60,7 @@ def target(
     shard_size: int | None,
     replace: bool,
     source: str,
+    portable: bool = False,
 ) -> Iterator[Target]:
     """The file to write, of differences if there is a base, or one for each shard and an index."""
     from dcz.convert import open_target
@@ -70,11 +71,16 @@ def target(
     if base is None:
         if transform != "auto":
             raise typer.BadParameter("--transform: goes with --base")
-        yield open_target(dst, profile=profile, threads=threads, shard_size=shard_size, replace=replace, source=source)
+        yield open_target(
+            dst, profile=profile, threads=threads, shard_size=shard_size, replace=replace, source=source,
+            portable=portable,
+        )  # fmt: skip
         return
     check_base(base, None)
     with tensors_of(base) as tensors:
-        options: dict[str, Any] = {"hints": hints(base), "transform": transform, "profile": profile, "threads": threads}
+        options: dict[str, Any] = {
+            "hints": hints(base), "transform": transform, "profile": profile, "threads": threads,
+        }  # fmt: skip
 
         def one(path: str) -> Target:
             return DeltaTarget(path, tensors, **options)

@@ -48,6 +48,9 @@ def pack(
     profile: Annotated[
         str, typer.Option(help="auto takes the smallest layout; csr, bitmap, dense, paper and raw restrict it.")
     ] = "auto",
+    portable: Annotated[
+        bool, typer.Option("--portable", help="No zstd anywhere in the file, for readers that lack it.")
+    ] = False,
     shapes: Annotated[
         Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
     ] = None,
@@ -93,7 +96,11 @@ def pack(
         if not to_file:
             if recipe is not None:
                 raise typer.BadParameter(f"--recipe: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
-            folders.convert(src, dst, ".dcz", profile, threads, limit, allowance(max_bytes), force, strict, quiet, json)
+            if portable:
+                raise typer.BadParameter(f"--portable: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
+            folders.convert(
+                src, dst, ".dcz", profile, threads, limit, allowance(max_bytes), force, strict, quiet, json
+            )
             return
         source = folders.weights(src)
     else:
@@ -102,6 +109,8 @@ def pack(
     if not to_file:
         raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC -o DST")
     check_output(dst, force)
+    if portable and base is not None:
+        raise typer.BadParameter("--portable: does not go with --base")
     with (
         delta.target(
             dst,
@@ -112,6 +121,7 @@ def pack(
             shard_size=limit,
             replace=force,
             source=source,
+            portable=portable,
         ) as target,
         open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
         progress("packing", quiet or json) as report,

@@ -13,7 +13,7 @@ from dcz.errors import ChecksumError, DczError, FormatError
 from dcz.format.columns import Columns
 from dcz.kernels import Columns as KernelColumns
 from dcz.kernels.interface import JOB_FIELDS, ROW_HEAD, U8, KernelError, Status
-from dcz.tensor.layout import VALUES
+from dcz.tensor.layout import POSITIONS, VALUES
 from dcz.tensor.words import fits
 
 REASONS = {
@@ -45,6 +45,8 @@ class Decoder:
             ("book", np.where(c.book_rows > 0, c.book_at, -1)), ("size", c.stored),
         ):  # fmt: skip
             self._jobs[:, _FIELD[name]] = column
+        # Whether there are types narrower than a byte, of which the bits above an element are checked.
+        self._narrow = any(dtype.bits < 8 for dtype in set(c.dtypes))
         self._words: dict[int, U8] = {}
         self._codebook_bytes = c.books * c.entries * c.word  # of each tensor, decoded
 
@@ -125,9 +127,9 @@ class Decoder:
                 kernels.active().run_jobs(jobs, self.columns.kernel, words, data, out)
             except KernelError as error:
                 raise self._explain(error, tensors[error.job]) from None
-        for t, decoded in zip(tensors, out):
+        for t, decoded in zip(tensors, out) if self._narrow else ():
             dtype = self.columns.dtypes[t]
-            if dtype.bits < 8 and not fits(decoded, dtype):
+            if not fits(decoded, dtype):
                 raise FormatError(
                     f"tensor {self.columns.names[t]!r}: {dtype.code} has {dtype.bits} bits an element, but bits above "
                     "them are set; the file was not written by a correct encoder"
@@ -223,7 +225,6 @@ class Decoder:
         weights = min(chunk, int(c.weights[t]) - number * chunk)
         if c.values[t] == VALUES["bytes"]:
             return weights * int(c.word[t])
-        sparse = c.positions[t] != 0
-        if sparse and stream == 0:
-            return -(-weights // 8) if c.positions[t] == 1 else int(row[0] + row[1])
-        return int(row[0]) if sparse else weights
+        if stream < c.streams[t] - c.planes[t]:
+            return -(-weights // 8) if c.positions[t] == POSITIONS["bitmap"] else int(row[0] + row[1])
+        return int(row[0]) if c.positions[t] else weights

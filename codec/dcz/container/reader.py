@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from dcz.container.file import OpenFile
 from dcz.container.loading import load
 from dcz.container.memory import allocate, target
+from dcz.container.segments import StoredSegment, stored_segment
 from dcz.container.slices import TensorSlice
 from dcz.container.sparse import Clusters, clusters, rows
 from dcz.container.tasks import plan, run_all
@@ -105,6 +106,11 @@ class Reader(Mapping[str, NDArray]):
         return MappingProxyType(self._index.metadata)
 
     @property
+    def extensions(self) -> Mapping[str, object]:
+        """What the file says beyond what this version knows, read-only."""
+        return MappingProxyType(self._index.extensions)
+
+    @property
     def aliases(self) -> Mapping[str, str]:
         """Second names of tensors, and which they name."""
         return MappingProxyType(self._index.aliases)
@@ -129,6 +135,10 @@ class Reader(Mapping[str, NDArray]):
             MappingProxyType(self._index.tensor_metadata.get(e.name, {})), same_as, self._store.unsupported(name),
             int(c.content_crcs[t]),
         )  # fmt: skip
+
+    def stored_segment(self, name: str) -> StoredSegment:
+        """A tensor's segment as it is stored, for `Writer.copy`."""
+        return stored_segment(self._store, name)
 
     # -- tensors
 

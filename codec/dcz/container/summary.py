@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from dcz.container.reader import Reader, TensorInfo
 from dcz.container.sharded import ShardedReader
 from dcz.tensor import fixed_width as widths
-from dcz.tensor.layout import Layout
+from dcz.tensor.layout import Layout, position_streams
 from dcz.tensor.titles import layout_title
+from dcz.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,10 @@ def stored_file(reader: Reader | ShardedReader) -> StoredFile:
 def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
     """One tensor of it, under one of its names."""
     layout = info.layout
-    if layout is None:
-        return _unsupported(info, name)
+    if layout is None or info.same_as is not None:
+        return _without_layout(info, name)
     streams = [sum(stream.lengths) for stream in layout.streams]
-    positions = streams[0] if layout.sparse and streams else 0
+    positions = sum(streams[: position_streams(layout.positions)])
     book = layout.codebook
     return StoredTensor(
         name=name,
@@ -119,15 +120,15 @@ def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
     )
 
 
-def _unsupported(info: TensorInfo, name: str) -> StoredTensor:
-    """A tensor of which the index alone is understood."""
+def _without_layout(info: TensorInfo, name: str) -> StoredTensor:
+    """A tensor that is the same as another, or one that this version cannot decode: of that the bytes are known."""
     return StoredTensor(
         name=name,
         dtype=info.dtype,
         shape=info.shape,
         weights=info.words,
         density=info.nonzeros / info.words if info.words else 0.0,
-        layout="unsupported",
+        layout="unsupported" if info.same_as is None else f"same as {printable(info.same_as, 40)}",
         codes="",
         clusters=None,
         chunks=0,
@@ -145,7 +146,7 @@ def _unsupported(info: TensorInfo, name: str) -> StoredTensor:
 def fixed_width(info: TensorInfo) -> int:
     """Bytes of the same layout with codes of fixed width; see `dcz.tensor.fixed_width`."""
     layout = info.layout
-    if layout is None or not layout.streams:
+    if layout is None or not layout.streams or info.same_as is not None:
         return 0
     book = layout.codebook
     books = -(-info.words // book.group) if book and book.group else 1

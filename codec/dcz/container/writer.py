@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
 
 from dcz import kernels, limits
+from dcz.container.duplicates import Duplicates
+from dcz.container.reader import Reader
 from dcz.container.threads import pool, thread_count
 from dcz.errors import DczError, LimitError
 from dcz.format import index, prelude
 from dcz.format import metadata as typed
+from dcz.format.records import Record, StoredLayout
 from dcz.format.trailer import HAS_BASE
 from dcz.io.sinks import open_sink
 from dcz.io.targets import check_target
@@ -22,6 +26,7 @@ from dcz.kernels.interface import U8, KernelError
 from dcz.tensor import Layout, encode, to_words
 from dcz.tensor.choose import check_profile
 from dcz.tensor.encode import Encoded
+from dcz.tensor.words import Words
 
 
 class Writer:
@@ -31,6 +36,8 @@ class Writer:
         file: a path, which is replaced only once the file is complete, or a writable binary file object.
         metadata: a mapping of strings to strings, numbers, booleans, bytes, None, lists and mappings.
         profile: "auto", "csr", "bitmap", "dense", "paper" or "raw".
+        portable: without zstd anywhere, for readers that lack it. A file takes some per cent more.
+        extensions: more about the file, for whoever understands it: as `metadata`, by names of extensions.
         threads: how many to use; by default the cores this process may use.
 
     As a context manager it closes the file on leaving. If an exception passes through, an old file stays as it was.
@@ -52,45 +59,110 @@ class Writer:
         metadata: Mapping[str, object] | None = None,
         profile: str = "auto",
         threads: int | None = None,
+        portable: bool = False,
+        extensions: Mapping[str, object] | None = None,
     ) -> None:
         self._open = False  # nothing to abandon until the file is open
         check_target(file)
         check_profile(profile)
         count = thread_count(threads)
         self._metadata = typed.normalize(metadata)
-        self._profile = profile
-        self._tensors: dict[str, index.Record] = {}
+        self._extensions = typed.normalize(extensions, "extensions")
+        self._profile, self._portable = profile, portable
+        self._tensors: dict[str, Record] = {}
         self._aliases: dict[str, str] = {}
+        self._copied: dict[tuple[int, int], Record] = {}
+        self._readers: dict[int, Reader] = {}
         self._offset = 0
         self._pool = pool(count) if count > 1 else None
         self._sink = open_sink(file)
+        self._duplicates = Duplicates(self._sink)
         self._open = True
         with self._abandoned_on_error():
             self._write(prelude.MAGIC)
 
-    def add(self, name: str, array: np.ndarray | np.generic) -> Layout:
-        """Store one tensor, bit for bit, and return its layout.
+    def add(self, name: str, array: np.ndarray | np.generic, *, metadata: Mapping[str, object] | None = None) -> Layout:
+        """Store one tensor, bit for bit, and return its layout. `metadata` is about this tensor, and as that of the
+        file.
+
+        A tensor whose words equal those of an earlier one of the same dtype is stored as a reference to it, which loads
+        as an array of its own; not so where what was written cannot be read back, as in a pipe.
 
         Raises `UnsupportedError` for a dtype without a code, `DczError` for a name that is taken, `LimitError` for
         more tensors than a reader accepts."""
         self._check_open()
         self._check_name(name, self._tensors)
         words = to_words(array, name)
-        index.check_shape(list(words.shape), words.dtype, name)
-        with _changes_refused(name):
-            encoded = encode(words, self._profile, self._pool)
-        layout = self._segment(name, encoded, len(words.data))
+        index.check_shape(words.shape, words.dtype, name)
+        about = typed.normalize(metadata, f"metadata of tensor {name!r:.80}")
         crc = kernels.active().crc32c(words.data)
-        self._tensors[name] = index.Record.of(
-            name, words.dtype, words.shape, words.count, encoded.nonzeros, crc, layout
-        )
+        encoded = self._encoded(name, words)
+        record = Record(
+            name, words.dtype.code, words.shape, words.count, words.dtype.word, encoded.nonzeros, crc, StoredLayout(),
+            metadata=about,
+        )  # fmt: skip
+        for other, offset in self._duplicates.candidates((words.dtype.code, words.count, crc)):
+            with _changes_refused(name):
+                same = self._duplicates.same(encoded, other, offset)
+            if same:
+                self._tensors[name] = replace(record, same_as=other.name)
+                return encoded.layout()
+            encoded = self._encoded(name, words)  # its parts have been asked for
+        layout = self._segment(name, encoded, len(words.data))
+        self._add_record(replace(record, layout=StoredLayout.of(layout)))
         return layout
+
+    def copy(self, reader: Reader, name: str, as_name: str | None = None) -> None:
+        """Store a tensor of an open file as it is stored there, its metadata too: without decoding it, so also one
+        that this version cannot decode. Its stored bytes are checked against their checksums.
+
+        A tensor that is the same as another one there is a reference here too, if that one has been copied before.
+
+        >>> import io, numpy, dcz
+        >>> source, file = dcz.save({"w": numpy.eye(3)}), io.BytesIO()
+        >>> with dcz.open(source) as reader, dcz.Writer(file) as writer:
+        ...     writer.copy(reader, "w")
+        >>> file.getvalue() == source
+        True
+        """
+        self._check_open()
+        as_name = name if as_name is None else as_name
+        self._check_name(as_name, self._tensors)
+        segment = reader.stored_segment(name)
+        record = replace(segment.record, name=as_name)
+        if self._portable and segment.needs_zstd:
+            raise DczError(f"tensor {name!r}: its segment is coded by zstd; read and add it to make the file portable")
+        known = self._copied.get((id(reader), segment.number))
+        if known is not None and not record.transform:
+            self._tensors[as_name] = replace(record, layout=StoredLayout(), same_as=known.name)
+            return
+        with self._abandoned_on_error():
+            self._align(record.layout.stored, record.words * record.word_size)
+            for part in segment.parts():
+                self._write(part)
+        self._add_record(record)
+        self._features |= HAS_BASE if record.transform else 0
+        self._copied[id(reader), segment.number] = record
+        self._readers[id(reader)] = reader  # so that its identity stays its own
+
+    def _encoded(self, name: str, words: Words) -> Encoded:
+        with _changes_refused(name):
+            return encode(words, self._profile, self._pool, self._portable)
+
+    def _add_record(self, record: Record) -> None:
+        """A tensor whose segment has just been written."""
+        self._tensors[record.name] = record
+        if not record.transform:
+            self._duplicates.add(record, self._offset - record.layout.stored)
+
+    def _align(self, size: int, nbytes: int) -> None:
+        """Write the padding in front of a segment of `size` bytes, of an array of `nbytes`."""
+        self._write(bytes(index.aligned(self._offset, size, nbytes) - self._offset))
 
     def _segment(self, name: str, encoded: Encoded, nbytes: int) -> Layout:
         """Write the segment of a tensor whose array has `nbytes` bytes."""
-        offset = index.aligned(self._offset, encoded.stored, nbytes)
         with self._abandoned_on_error():
-            self._write(bytes(offset - self._offset))
+            self._align(encoded.stored, nbytes)
             parts = encoded.parts()
             while True:
                 with _changes_refused(name):
@@ -109,6 +181,10 @@ class Writer:
             raise DczError(f"alias {name!r}: there is no tensor {target!r} yet; add it first")
         self._aliases[name] = target
 
+    def __contains__(self, name: object) -> bool:
+        """Whether a tensor or alias of this name has been stored."""
+        return name in self._tensors or name in self._aliases
+
     def close(self) -> None:
         """Write index and trailer and publish the file. Does nothing the second time.
 
@@ -117,8 +193,9 @@ class Writer:
             return
         with self._abandoned_on_error():
             has_base = bool(self._features & HAS_BASE)
-            plain = index.flatten(list(self._tensors.values()), self._aliases, self._metadata, has_base=has_base)
-            stored, trailer = index.pack(plain, self._offset, self._features)
+            records = list(self._tensors.values())
+            plain = index.flatten(records, self._aliases, self._metadata, self._extensions, has_base)
+            stored, trailer = index.pack(plain, self._offset, self._features, self._portable)
             self._write(stored)
             self._write(trailer.pack())
             self._sink.publish()

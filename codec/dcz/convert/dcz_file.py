@@ -20,10 +20,28 @@ class DczModel:
         self._reader = Reader(path, sequential=True)
         self.metadata: Mapping[str, object] = dict(self._reader.metadata)
         self.aliases: Mapping[str, str] = dict(self._reader.aliases)
+        self.extensions: Mapping[str, object] = dict(self._reader.extensions)
+        infos = {name: self._reader.info(name) for name in self._reader if name not in self.aliases}
+        self.tensor_metadata: Mapping[str, Mapping[str, object]] = {
+            name: info.metadata for name, info in infos.items() if info.metadata
+        }
+        self._infos = infos
 
     def tensors(self) -> list[Tensor]:
-        infos = (self._reader.info(name) for name in self._reader if name not in self.aliases)
-        return [Tensor(info.name, dtypes.DTYPES[info.dtype], info.shape) for info in infos]
+        known = dtypes.DTYPES
+        return [
+            Tensor(info.name, known.get(info.dtype) or dtypes.unknown(info.dtype), info.shape)
+            for info in self._infos.values()
+        ]
+
+    @property
+    def reader(self) -> Reader:
+        """The open file."""
+        return self._reader
+
+    def supported(self, name: str) -> bool:
+        """Whether this version can decode a tensor."""
+        return self._infos[name].unsupported is None
 
     def read(self, name: str) -> np.ndarray:
         return self._reader.get_tensor(name)
@@ -36,20 +54,46 @@ class DczModel:
 
 
 class DczTarget:
-    """A dcz file being written."""
+    """A dcz file being written. Tensors of another dcz file that this version cannot decode are copied as they are
+    stored there."""
 
-    def __init__(self, path: str | os.PathLike[str], *, profile: str = "auto", threads: int | None = None) -> None:
-        self._path, self._profile, self._threads = path, profile, threads
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        profile: str = "auto",
+        threads: int | None = None,
+        portable: bool = False,
+    ) -> None:
+        self._path, self._profile, self._threads, self._portable = path, profile, threads, portable
+        self._model: object = None
         self._writer: Writer | None = None
         self._aliases: Mapping[str, str] = {}
 
+    def source(self, model: object) -> None:
+        """Tells where the tensors come from, before `begin`."""
+        self._model = model
+
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
-        self._writer = Writer(self._path, metadata=metadata, profile=self._profile, threads=self._threads)
+        self._writer = Writer(
+            self._path, metadata=metadata, profile=self._profile, threads=self._threads,
+            portable=self._portable, extensions=getattr(self._model, "extensions", None),
+        )  # fmt: skip
         self._aliases = aliases
 
     def add(self, name: str, array: np.ndarray) -> None:
         assert self._writer is not None
-        self._writer.add(name, array)
+        about = getattr(self._model, "tensor_metadata", {})
+        self._writer.add(name, array, metadata=about.get(name))
+
+    def copy(self, name: str) -> bool:
+        """Copies a tensor of the source that cannot be decoded; False where it is to be read and added."""
+        model = self._model
+        if not isinstance(model, DczModel) or model.supported(name):
+            return False
+        assert self._writer is not None
+        self._writer.copy(model.reader, name)
+        return True
 
     def close(self) -> None:
         assert self._writer is not None

@@ -156,16 +156,17 @@ def open_target(
     shard_size: int | None = None,
     replace: bool = True,
     source: str | os.PathLike[str] | None = None,
+    portable: bool = False,
 ) -> Target:
     """Opens a file to write tensors to.
 
-    `profile` and `threads` go with .dcz files; `shard_size` in bytes and `replace`, whether files that are there
+    `profile`, `portable` and `threads` go with .dcz files; `shard_size` in bytes and `replace`, whether files that are there
     may be replaced, with the index of several. `source` is the file that is read meanwhile: it is never removed."""
     extension = _extension(path, WRITABLE, "writing")
     if extension.endswith(SUFFIX):
 
         def open_one(part: str) -> Target:
-            return open_target(part, profile=profile, threads=threads)
+            return open_target(part, profile=profile, threads=threads, portable=portable)
 
         return ShardedTarget(path, extension.removesuffix(SUFFIX), open_one, shard_size, replace, source)
     if shard_size is not None:
@@ -173,5 +174,5 @@ def open_target(
             f"{os.fspath(path)}: a shard size is for several files; name their index, such as model{extension}{SUFFIX}"
         )
     if extension == ".dcz":
-        return DczTarget(path, profile=profile, threads=threads)
+        return DczTarget(path, profile=profile, threads=threads, portable=portable)
     return _WRITERS[extension](path)

@@ -39,14 +39,20 @@ def transfer(
     tensors = sorted(model.tensors(), key=lambda tensor: tensor.name)
     total = sum(tensor.nbytes for tensor in tensors)
     done = 0
+    copy = getattr(target, "copy", None)
+    if copy is not None:
+        target.source(model)  # type: ignore[attr-defined]
     try:
         with naming(path):
             target.begin(tensors, model.aliases, model.metadata)
         for tensor in tensors:
-            array = model.read(tensor.name)
             with naming(path):
-                target.add(tensor.name, array)
-            del array  # before the next is read
+                copied = copy is not None and copy(tensor.name)
+            if not copied:
+                array = model.read(tensor.name)
+                with naming(path):
+                    target.add(tensor.name, array)
+                del array  # before the next is read
             done += tensor.nbytes
             if progress is not None:
                 progress(done, total)

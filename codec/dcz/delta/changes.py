@@ -45,15 +45,16 @@ class Changes:
         for kind in kinds:
             positions, fillers = self._positions(kind)
             for name, book, streams in values:
-                coded = [positions, *streams]
+                coded = [*positions, *streams]
                 out.append(Encoding(kind, name, self.chunk, book, coded, self.counts, fillers))
         return out
 
-    def _positions(self, kind: str) -> tuple[Coding, NDArray[np.int64] | None]:
+    def _positions(self, kind: str) -> tuple[list[Coding], NDArray[np.int64] | None]:
         if kind == "bitmap":
-            return _coded(Symbols.even(self.bitmap, self.chunk // 8)), None
+            return [_coded(Symbols.even(self.bitmap, self.chunk // 8))], None
         symbols, entries = kernels.active().gaps(self.bitmap, self.words, self.chunk, RELATIVE_BITS[kind], self.count)
-        return _coded(Symbols.counted(symbols, entries)), entries - self.counts
+        planes = kernels.active().split(symbols, 2, False) if kind == "relative16" else [symbols]
+        return [_coded(Symbols.counted(plane, entries)) for plane in planes], entries - self.counts
 
     def _values(self) -> list[tuple[str, StoredCodebook | None, list[Coding]]]:
         """By codebook, if there are few, and by planes: as of a tensor that has the stored words alone."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Words to a changed one from which on a bitmap, a bit for eight words at least, takes more than relative indices.
 _SPARSE = 32
+# Words to a changed one from which on relative indices of 16 bits may take less than those of 8 bits and their fillers.
+_WIDE = 128
 # A tensor is stored whole where its difference takes more than an eighth of it and a kilobyte, and storing it whole
 # saves a tenth of that: a difference can be turned round, and finds a base that is not the right one.
 _SHARE, _LEAST, _SAVED = 8, 1024, 0.9
@@ -65,5 +67,13 @@ def encode_changes(changes: Changes, pool: Executor | None = None) -> Encoded:
 
 
 def _smallest(changes: Changes) -> Encoding:
-    kinds = ("relative8", "bitmap") if changes.count * _SPARSE >= changes.words else ("relative8",)
+    others = [
+        kind
+        for kind, there in (
+            ("bitmap", changes.count * _SPARSE >= changes.words),
+            ("relative16", changes.count * _WIDE <= changes.words),
+        )
+        if there
+    ]
+    kinds = ("relative8", *others)
     return min(changes.encodings(kinds), key=lambda encoding: encoding.cost)

@@ -12,6 +12,8 @@ from dcz.errors import FormatError
 from dcz.kernels.interface import U8
 
 LEVEL = 12
+MAX_WINDOW = 8 << 20  # of a frame (SPEC 5.1)
+_MAGIC = b"\x28\xb5\x2f\xfd"
 _PROBE_LEVEL = 3
 _PROBE = 1 << 16
 _MARGIN = 0.9
@@ -28,22 +30,20 @@ def _compressor(level: int) -> zstandard.ZstdCompressor:
 
 
 def compress(symbols: U8, level: int = LEVEL) -> bytes:
-    """One frame that says how much it holds."""
-    return _compressor(level).compress(np.ascontiguousarray(symbols).data)
+    """One frame that says how much it holds; no bytes for no symbols."""
+    return _compressor(level).compress(np.ascontiguousarray(symbols).data) if len(symbols) else b""
 
 
 def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:
     """Exactly `size` bytes from one frame; memory is bounded by `size`, whatever the frame says."""
+    if size == 0:
+        if len(frame):
+            raise FormatError(f"{field}: {len(frame)} bytes are stored for no symbols; expected none")
+        return b""
     try:
-        declared = zstandard.frame_content_size(frame)
-        if declared < 0:
-            raise FormatError(f"{field}: the zstd frame does not say how much it holds, it must")
-        if declared != size:
-            raise FormatError(f"{field}: the zstd frame holds {declared} bytes, the file says {size}")
+        _check_header(frame, size, field)
         if not hasattr(_local, "decompressor"):
             _local.decompressor = zstandard.ZstdDecompressor()
-        if size == 0:  # which zstandard does not decompress, and so not check
-            return _checked_empty(frame, field)
         out = _local.decompressor.decompress(frame, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise FormatError(f"{field}: {error}") from None
@@ -52,12 +52,23 @@ def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:
     return out
 
 
-def _checked_empty(frame: bytes | memoryview, field: str) -> bytes:
-    """No bytes, of a frame that holds none and ends where the stream does."""
-    stream = zstandard.ZstdDecompressor().decompressobj()
-    if stream.decompress(frame) or not stream.eof or stream.unused_data:
-        raise FormatError(f"{field}: the zstd frame of no bytes is damaged")
-    return b""
+def _check_header(frame: bytes | memoryview, size: int, field: str) -> None:
+    """A frame of the kind that SPEC 5.1 allows: no skippable one, its content size stated, no dictionary, no checksum
+    of its own, and a window that a small reader can hold."""
+    if bytes(frame[:4]) != _MAGIC:
+        raise FormatError(f"{field}: not a zstd frame: it begins with {bytes(frame[:4])!r}")
+    found = zstandard.get_frame_parameters(frame)
+    if found.content_size == zstandard.CONTENTSIZE_UNKNOWN:
+        raise FormatError(f"{field}: the zstd frame does not say how much it holds, it must")
+    if found.content_size != size:
+        raise FormatError(f"{field}: the zstd frame holds {found.content_size} bytes, the file says {size}")
+    if found.dict_id or found.has_checksum:
+        what = "needs a dictionary" if found.dict_id else "has a checksum of its own"
+        raise FormatError(f"{field}: the zstd frame {what}; expected one that does not")
+    if found.window_size > MAX_WINDOW:
+        raise FormatError(
+            f"{field}: the zstd frame has a window of {found.window_size} bytes; the limit is {MAX_WINDOW}"
+        )
 
 
 def promising(symbols: Symbols, stored: int) -> bool:

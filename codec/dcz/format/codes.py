@@ -19,7 +19,7 @@ KEYS = ("codes", "counts", "numbers")
 # What a code can say: of a Huffman code one more than its highest symbol, of the others one of these.
 RAW_ALPHABET, UNKNOWN_ALPHABET = -1, -2
 # Takes the place of a code that is unknown; no tensor that uses one is decoded.
-_NO_RECORD = bytes(CODE_RECORD)
+_NO_CODE = bytes(CODE_RECORD), UNKNOWN_ALPHABET
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,6 @@ class Codes:
     counts: I64
     first: I64
     numbers: I64
-
-    @property
-    def unknown(self) -> list[int]:
-        """Codes that this version does not know."""
-        return np.flatnonzero(self.alphabet == UNKNOWN_ALPHABET).tolist()
 
     def highest(self) -> I64:
         """For each stream one more than the highest symbol that its codes are known to say, or less than zero."""
@@ -54,7 +49,10 @@ def read_codes(plain: Mapping[str, object], streams: int) -> Codes:
             raise FormatError("index: codes: a code is there twice")
     except TypeError:
         raise FormatError("index: codes: expected strings and bytes") from None
-    parsed = [_record(code) for code in codes]
+    if not {*map(type, codes)} <= {str, bytes}:
+        wrong_ = next(code for code in codes if type(code) not in (str, bytes))
+        raise FormatError(f"index: codes: expected strings and bytes, found {wrong_!r:.80}")
+    parsed = [found or _NO_CODE for found in map(record_of, codes)]
     records = np.frombuffer(b"".join([record for record, _ in parsed]), np.uint8)
     wrong = kernels.active().check_codes(records)
     if wrong < len(parsed):
@@ -64,11 +62,3 @@ def read_codes(plain: Mapping[str, object], streams: int) -> Codes:
     numbers = unpack(plain["numbers"], int(ends[-1]) if streams else 0, 0, len(parsed) - 1, "numbers")
     alphabet = np.array([alphabet for _, alphabet in parsed], np.int64)
     return Codes(codes, records, alphabet, counts, ends - counts, numbers)
-
-
-def _record(code: object) -> tuple[bytes, int]:
-    """A code's record and what it can say."""
-    if type(code) is not str and type(code) is not bytes:
-        raise FormatError(f"index: codes: expected strings and bytes, found {code!r:.80}")
-    found = record_of(code)
-    return (_NO_RECORD, UNKNOWN_ALPHABET) if found is None else found

@@ -176,7 +176,7 @@ class Columns(Tensors):
 def parse(plain: Mapping[str, object], names: list[str]) -> Columns:
     """The columns of an index for tensors of these names; everything is checked."""
     streams = unpack(plain["streams"], len(names), 0, limits.MAX_DIRECTORY, "streams")
-    directory.check_size(float(streams.sum()))
+    directory.check_size(float(streams.sum(dtype=np.float64)))
     book_rows = unpack(plain["book_rows"], len(names), 0, limits.MAX_DIRECTORY, "book_rows")
     codes = codes_.read_codes(plain, int(streams.sum()))
     stream_at = starts(streams)
@@ -195,15 +195,18 @@ def parse(plain: Mapping[str, object], names: list[str]) -> Columns:
 
 def _users(plain: Mapping[str, object], codes: codes_.Codes, streams: I64, book_rows: I64) -> dict[int, str]:
     """Tensors that use codes that this version does not know."""
+    unknown = codes.alphabet == codes_.UNKNOWN_ALPHABET
+    if not np.count_nonzero(unknown):
+        return {}
+    tensors = np.arange(len(streams))
+    owner = np.repeat(np.repeat(tensors, streams), codes.counts)
+    directory.check_size(float(book_rows.sum(dtype=np.float64)))
+    book_owner = np.repeat(tensors, book_rows)
+    books = unpack(plain["book_codes"], len(book_owner), 0, len(codes.plain) - 1, "book_codes")
     out: dict[int, str] = {}
-    for number in codes.unknown:
-        name = codes.plain[number]
-        stream_owner = np.repeat(np.arange(len(streams)), streams)
-        owner = np.repeat(stream_owner, codes.counts)
-        out.update((int(t), str(name)) for t in owner[codes.numbers == number])
-        book_owner = np.repeat(np.arange(len(streams)), book_rows)
-        used = unpack(plain["book_codes"], len(book_owner), 0, len(codes.plain) - 1, "book_codes")
-        out.update((int(t), str(name)) for t in book_owner[used == number])
+    for whose, numbers in ((owner, codes.numbers), (book_owner, books)):
+        at = np.flatnonzero(unknown[numbers])
+        out.update((t, str(codes.plain[n])) for t, n in zip(whose[at].tolist(), numbers[at].tolist()))
     return out
 
 

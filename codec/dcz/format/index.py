@@ -120,7 +120,8 @@ def _parse(raw: bytes, end: int, features: int) -> Index:
     found = columns.parse(plain, plain["names"])
     entries = Entries(found, numbers, end)
     aliases = _aliases(plain["aliases"], numbers)
-    typed.check_size(plain["metadata"], plain["tensor_metadata"], plain["extensions"])
+    if len(raw) > limits.MAX_METADATA_BYTES:
+        typed.check_size(plain["metadata"], plain["tensor_metadata"], plain["extensions"])
     typed.check_map(plain["metadata"], "metadata")
     typed.check_map(plain["tensor_metadata"], "tensor_metadata")
     for name, value in plain["tensor_metadata"].items():

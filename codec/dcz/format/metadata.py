@@ -10,6 +10,7 @@ import numpy as np
 from dcz import limits
 from dcz.errors import DczError, FormatError, LimitError
 
+_SCALAR_TYPES = frozenset((str, bytes, bool, int, float, type(None)))
 _SCALARS = (str, bytes, bool, int, float, type(None))
 
 
@@ -83,6 +84,8 @@ def check(value: object, field: str, depth: int = 0) -> None:
         for key in keys:
             check(value[key], f"{field}.{key:.80}", depth + 1)
     elif type(value) is list:
+        if set(map(type, value)) <= _SCALAR_TYPES and depth < limits.MAX_METADATA_DEPTH:
+            return  # naming every item of a long list would take longer than reading it
         if value and depth == limits.MAX_METADATA_DEPTH:
             raise LimitError(f"{field}[0]: nested deeper than {limits.MAX_METADATA_DEPTH}")
         for i, item in enumerate(value):

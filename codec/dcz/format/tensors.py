@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,8 @@ def read_tensors(plain: Mapping[str, object], names: list[str], unknown_codes: M
     codes that this version does not know."""
     t = len(names)
     columns = {key: unpack(plain[key], t, 0, CRC if key == "content_crcs" else _ANY, key) for key in KEYS}
-    dtypes_, known = _dtypes(plain, t)
+    kinds = _dtypes(plain, t)
+    dtypes_, known = kinds.dtypes, kinds.known
     dims, ranks, dims_at = _shapes(plain, names)
     transforms, base_names = _transforms(plain, names)
     unknown = _unknown(columns, dtypes_, known, transforms, unknown_codes)
@@ -114,13 +116,23 @@ def read_tensors(plain: Mapping[str, object], names: list[str], unknown_codes: M
         planes=_planes(columns), books=_books(columns), unknown=unknown,
     )  # fmt: skip
     refuse = Refusals(names)
-    _check_shapes(out, ranks, known, refuse)
+    _check_shapes(out, ranks, kinds, refuse)
     _check_layouts(out, understood, refuse)
     return out
 
 
-def _dtypes(plain: Mapping[str, object], t: int) -> tuple[list[Dtype], Bools]:
-    """The dtype of each tensor, and whether it is known."""
+class _Kinds(NamedTuple):
+    """The dtype of each tensor, whether it is known, bytes of a word, words of an element, and whether words are
+    rotated."""
+
+    dtypes: list[Dtype]
+    known: Bools
+    word: I64
+    words: I64
+    rotate: I64
+
+
+def _dtypes(plain: Mapping[str, object], t: int) -> _Kinds:
     table = plain["dtypes"]
     if type(table) is not list or any(type(code) is not str or not code.isascii() for code in table):
         raise FormatError("index: dtypes: expected a list of ASCII strings")
@@ -128,8 +140,9 @@ def _dtypes(plain: Mapping[str, object], t: int) -> tuple[list[Dtype], Bools]:
         raise FormatError("index: dtypes: a dtype is there twice")
     numbers = unpack(plain["dtype_numbers"], t, 0, len(table) - 1, "dtype_numbers")
     found = [DTYPES.get(code) or dtypes.unknown(code) for code in table]
-    known = np.array([dtype.known for dtype in found], np.bool_)
-    return [found[number] for number in numbers.tolist()], known[numbers] if t else np.zeros(0, np.bool_)
+    numeric = np.array([(dtype.word, dtype.words, dtype.rotate) for dtype in found], np.int64).reshape(-1, 3)
+    word, words, rotate = numeric.T[:, numbers]
+    return _Kinds([found[number] for number in numbers.tolist()], word > 0, word, words, rotate)
 
 
 def _shapes(plain: Mapping[str, object], names: list[str]) -> tuple[I64, I64, I64]:
@@ -210,38 +223,33 @@ def _rotated(dtypes_: list[Dtype], transforms: I64) -> I64:
 def _planes(columns: Mapping[str, I64]) -> I64:
     """Streams of values, where the kind of values is known."""
     values, entries = columns["values"], columns["entries"]
-    wide = np.where(entries <= 256, 1, 2)
-    return np.where(values == VALUES["codebook"], wide, np.where(values == VALUES["planes"], columns["word_sizes"], 1))
+    planes = np.where(values == VALUES["planes"], columns["word_sizes"], 1)
+    return planes + ((values == VALUES["codebook"]) & (entries > 256))
 
 
 def _books(columns: Mapping[str, I64]) -> I64:
     """Codebooks of each tensor."""
-    groups = np.where(columns["groups"] > 0, -(-columns["words"] // np.maximum(columns["groups"], 1)), 1)
-    return np.where(columns["values"] == VALUES["codebook"], groups, 0)
+    book, groups = columns["values"] == VALUES["codebook"], columns["groups"]
+    if not np.count_nonzero(groups):
+        return book.astype(np.int64)
+    return np.where(book, np.where(groups > 0, -(-columns["words"] // np.maximum(groups, 1)), 1), 0)
 
 
-def _check_shapes(c: Tensors, ranks: I64, known: Bools, refuse: Refusals) -> None:
+def _check_shapes(c: Tensors, ranks: I64, kinds: _Kinds, refuse: Refusals) -> None:
     """Words are those of the shape and the dtype, where that is known; all sizes that come of it fit 64-bit
     integers."""
-    t = len(c.names)
+    t, known = len(c.names), kinds.known
     if not t:
         return
     refuse((c.word < 1) | (c.word > 255), "word_sizes: expected 1 to 255, found {}", c.word)
-    of = {id(dtype): dtype for dtype in c.dtypes}
-    word = {key: dtype.word for key, dtype in of.items()}
-    words = {key: dtype.words for key, dtype in of.items()}
-    keys = list(map(id, c.dtypes))
-    expected = np.array([word[key] for key in keys])
-    refuse(known & (c.word != expected), "word_sizes: {} bytes are not those of its dtype", c.word)
+    refuse(known & (c.word != kinds.word), "word_sizes: {} bytes are not those of its dtype", c.word)
     bound = np.ones(len(c.dims) + t)  # one more factor for each tensor: of no factors there is no product
     at = np.ones(len(bound), np.bool_)
-    first = starts(ranks + 1)
+    first = c.dims_at[:-1] + np.arange(t)
     at[first] = False
-    each = np.array([words[key] for key in keys])
-    bound[first], bound[at] = each, np.maximum(c.dims, 1)
+    bound[first], bound[at] = kinds.words, np.maximum(c.dims, 1)
     # The product of the nonzero lengths bounds every intermediate size.
-    product = np.multiply.reduceat(bound, first)
-    wrong = known & (product > limits.MAX_WORDS)
+    wrong = known & (np.multiply.reduceat(bound, first) > limits.MAX_WORDS)
     if np.count_nonzero(wrong):
         at_ = int(np.argmax(wrong))
         raise LimitError(f"tensor {c.names[at_]!r}: shape {c.shape(at_)!r:.80} has more than {limits.MAX_WORDS} words")
@@ -252,28 +260,39 @@ def _check_shapes(c: Tensors, ranks: I64, known: Bools, refuse: Refusals) -> Non
 def _check_layouts(c: Tensors, understood: Bools, refuse: Refusals) -> None:
     """Numbers that go together (SPEC 3 to 6)."""
     own = c.own()
-    wrong = c.positions | c.values | c.chunk | c.entries | c.group | c.streams | c.chunks | c.book_rows | c.stored
-    refuse(understood & ~own & (wrong != 0), "a tensor without chunks of its own has numbers of a layout")
+    if np.count_nonzero(own) < len(own):
+        some = c.positions | c.values | c.chunk | c.entries | c.group | c.streams | c.chunks | c.book_rows | c.stored
+        refuse(understood & ~own & (some != 0), "a tensor without chunks of its own has numbers of a layout")
+        nothing = ~own & (c.source == np.arange(len(own)))
+        refuse(nothing & (c.nonzeros != 0), "nonzeros: {} of a tensor that stores nothing", c.nonzeros)
     known = own & understood
     sparse, book = c.positions != 0, c.values == VALUES["codebook"]
-    plain = c.values == VALUES["bytes"]
     refuse(
         known & ((c.chunk < STEP) | (c.chunk > MAX_CHUNK)),
         f"chunks: expected {STEP} to {MAX_CHUNK}, found {{}}",
         c.chunk,
     )
     refuse(known & (c.chunk % STEP != 0), f"chunks: expected a multiple of {STEP}, found {{}}", c.chunk)
-    refuse(known & sparse & plain, "values of kind bytes go with positions of kind all")
-    refuse(known & ~book & ((c.entries | c.group) != 0), "only values of kind codebook have entries and groups")
-    most = np.where(c.word == 2, 256, 65_536)
-    refuse(known & book & (c.word == 1), "values of kind codebook need words of two bytes or more")
-    refuse(known & book & (c.entries > most), "entries: a codebook cannot have {}", c.entries)
-    refuse(known & (c.group % 64 != 0), "groups: expected a multiple of 64, found {}", c.group)
-    size = c.books * np.minimum(c.entries, 65_536)
-    refuse(known & book & (size > c.weights), "its codebooks have {} entries, more than the tensor has words", size)
-    refuse(known & (c.streams != c.planes + sparse), "streams: {} are not those of its positions and values", c.streams)
+    refuse(known & sparse & (c.values == VALUES["bytes"]), "values of kind bytes go with positions of kind all")
+    pieces = _check_codebooks(c, known, book, refuse)
+    streams = c.planes + sparse + (c.positions == POSITIONS["relative16"])
+    refuse(known & (c.streams != streams), "streams: {} are not those of its positions and values", c.streams)
     rows = -(-c.weights // np.maximum(c.chunk, 1))
     refuse(known & (c.chunks != rows), "rows: {} are not the chunks it has", c.chunks)
-    pieces = np.where(book, c.word * -(-size // limits.MAX_ROW_SYMBOLS), 0)
     refuse(known & (c.book_rows != pieces), "book_rows: {} are not those of its codebooks", c.book_rows)
     refuse(known & ~sparse & (c.nonzeros > c.weights), "nonzeros: {} are more than its words", c.nonzeros)
+
+
+def _check_codebooks(c: Tensors, known: Bools, book: Bools, refuse: Refusals) -> I64:
+    """Coded rows that codebooks have."""
+    refuse(known & ~book & ((c.entries | c.group) != 0), "only values of kind codebook have entries and groups")
+    if not np.count_nonzero(book):
+        return np.zeros(len(book), np.int64)
+    has = known & book
+    most = np.where(c.word == 2, 256, 65_536)
+    refuse(has & (c.word == 1), "values of kind codebook need words of two bytes or more")
+    refuse(has & (c.entries > most), "entries: a codebook cannot have {}", c.entries)
+    refuse(has & (c.group % 64 != 0), "groups: expected a multiple of 64, found {}", c.group)
+    size = c.books * np.minimum(c.entries, 65_536)
+    refuse(has & (size > c.weights), "its codebooks have {} entries, more than the tensor has words", size)
+    return np.where(book, c.word * -(-size // limits.MAX_ROW_SYMBOLS), 0)

@@ -252,6 +252,9 @@ class UrlSink:
         view = memoryview(data).cast("B")
         guarded(self._url, lambda: self._file.write(view))
 
+    def read_back(self, offset: int, size: int) -> bytes | None:
+        return None
+
     def publish(self) -> None:
         guarded(self._url, self._file.close)
 

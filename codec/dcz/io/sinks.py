@@ -21,6 +21,9 @@ class Sink(Protocol):
 
     def write(self, data: bytes | U8) -> None: ...
 
+    def read_back(self, offset: int, size: int) -> bytes | None:
+        """What was written at `offset`; None where it cannot be read."""
+
     def publish(self) -> None:
         """Makes what was written the file."""
 
@@ -64,6 +67,16 @@ class PathSink:
         with self._named_errors():
             self.file.seek(offset)
             self.file.write(data)
+
+    def read_back(self, offset: int, size: int) -> bytes | None:
+        with self._named_errors():
+            self.file.flush()
+        try:
+            with open(self._temporary, "rb", buffering=0) as file:
+                file.seek(offset)
+                return file.read(size)
+        except OSError:  # a file that may be written and not read
+            return None
 
     def publish(self) -> None:
         try:
@@ -158,6 +171,13 @@ class ObjectSink:
                     errno.EIO, f"write() of {len(view)} bytes returned {done}; at most that many can be written"
                 )
             view = view[done:]
+
+    def read_back(self, offset: int, size: int) -> bytes | None:
+        if not isinstance(self._file, io.BytesIO):
+            return None
+        start = self._start or 0
+        with self._file.getbuffer() as memory:
+            return bytes(memory[start + offset : start + offset + size])
 
     def publish(self) -> None:
         flush = getattr(self._file, "flush", None)

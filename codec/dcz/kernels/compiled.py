@@ -85,11 +85,11 @@ class NativeKernels:
         return out
 
     def gaps(self, bitmap: U8, weights: int, chunk: int, bits: int, count: int) -> tuple[U8, I64]:
-        out = np.empty(count + weights // ((1 << bits) - 1), np.uint8)
+        out = np.empty((count + weights // ((1 << bits) - 1)) * (2 if bits == 16 else 1), np.uint8)
         entries = np.empty(-(-weights // chunk), np.int64)
         status, written = self._set.gaps(bitmap, weights, chunk, bits, out, entries)
         _check(status)
-        return out[:written], entries
+        return out[: written * (2 if bits == 16 else 1)], entries
 
     def codebook(self, columns: Columns, book: int, word: int, rotate: bool, count: int, entries: int, data: U8) -> U8:
         out = np.empty(count * entries * word, np.uint8)

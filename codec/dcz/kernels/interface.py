@@ -135,14 +135,15 @@ class Kernels(Protocol):
         """Words from byte planes."""
 
     def gaps(self, bitmap: U8, weights: int, chunk: int, bits: int, count: int) -> tuple[U8, I64]:
-        """Relative indices of the `count` set bits, chunk by chunk, and how many each chunk has."""
+        """Relative indices of the `count` set bits, chunk by chunk, and how many each chunk has; of 16 bits they take
+        two bytes each, the lower one first."""
 
     def codebook(self, columns: Columns, book: int, word: int, rotate: bool, count: int, entries: int, data: U8) -> U8:
         """The words of `count` codebooks from their stored bytes; `book` is where they stand in `columns.books`."""
 
     def run_jobs(self, jobs: NDArray[np.int64], columns: Columns, words: U8, data: U8, out: list[U8]) -> None:
         """Decodes each job, a row of JOB_FIELDS, to its array of `out`. Positions are 0 (all), 1 (bitmap) or the
-        bits of a relative index; values are 0 (bytes), 1 (planes) or 2 (codebook); `group` words share one codebook
+        bits of a relative index, of which 16 bits are two streams; values are 0 (bytes), 1 (planes) or 2 (codebook); `group` words share one codebook
         of `entries` words; `stream` asks for writes past the cache."""
 
     def compare(self, now: U8, base: U8, word: int, transform: int, magnitude: bool) -> tuple[U8, U8]:

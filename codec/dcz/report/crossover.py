@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dcz.entropy import tables
 from dcz.kernels.interface import SYMBOLS
-from dcz.tensor.layout import RELATIVE_BITS
+from dcz.tensor.layout import NARROW_BITS
 
 # Densities of the curves: half a percent to nearly all.
 DENSITIES = np.round(np.concatenate([np.geomspace(0.005, 0.1, 20, endpoint=False), np.linspace(0.1, 0.995, 60)]), 5)
@@ -54,14 +54,14 @@ def correlation(density: float, adjacent: float) -> float:
 @lru_cache(maxsize=512)
 def curves(rounded: float = 0.0) -> Curves:
     """The curves of masks of this correlation; round it to hundredths, so that they are computed once."""
-    kinds = (*RELATIVE_BITS, "bitmap")
+    kinds = (*NARROW_BITS, "bitmap")
     fixed: dict[str, list[float]] = {kind: [] for kind in kinds}
     huffman: dict[str, list[float]] = {kind: [] for kind in kinds}
     entropy = []
     for density in DENSITIES.tolist():
         stay, rest = _chain(density, rounded)
         entropy.append(density * _entropy(stay) + (1 - density) * _entropy(rest))
-        for kind, width in RELATIVE_BITS.items():
+        for kind, width in NARROW_BITS.items():
             symbols = _gaps(stay, rest, width)
             fixed[kind].append(density * width * symbols.sum())
             huffman[kind].append(density * _coded(symbols))

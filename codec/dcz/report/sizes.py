@@ -16,6 +16,7 @@ from dcz.kernels.interface import SYMBOLS
 from dcz.tensor import choose
 from dcz.tensor.choose import PROFILES, Encoding
 from dcz.tensor.fixed_width import Size, fixed_width
+from dcz.tensor.layout import position_streams
 from dcz.tensor.streams import Analysis
 from dcz.tensor.words import Words
 
@@ -72,11 +73,16 @@ def measure(words: Words) -> Sizes:
         same = dict.fromkeys(KINDS, nothing)
         return Sizes(0, 0, 0, 0, 4 * (rows + 1), same, same, nothing, dict.fromkeys(PROFILES, chosen), None, 0.0)
     whole = choose.as_it_is(analysis)
-    found = list(choose.contenders(analysis, KINDS))
+    found = list(choose.contenders(analysis, (*KINDS, "relative16")))
     best = {kind: min((e for e in found if e.positions == kind), key=lambda e: e.cost) for kind in KINDS}
     clusters = _clusters(best["bitmap"])
     profiles = {
-        profile: choose.least(analysis, profile, whole, (e for kind in kinds for e in found if e.positions == kind))
+        profile: choose.least(
+            analysis,
+            profile in choose.ZSTD_PROFILES,
+            whole,
+            (e for kind in kinds for e in found if e.positions == kind),
+        )
         if profile != "raw"
         else whole
         for profile, kinds in PROFILES.items()
@@ -100,10 +106,10 @@ def measure(words: Words) -> Sizes:
 def segment(encoding: Encoding) -> Size:
     """Bytes of an encoding's segment."""
     sizes = [int(stream.sizes.sum()) for stream in encoding.streams]
-    sparse = encoding.positions != "all" and bool(sizes)
+    positions = position_streams(encoding.positions) if sizes else 0
     book = sum(int(plane.sizes.sum()) for plane in encoding.codebook.planes) if encoding.codebook else 0
     fillers = int(encoding.fillers.sum()) if encoding.fillers is not None else 0
-    return Size(sizes[0] if sparse else 0, sum(sizes[sparse:]), book, fillers)
+    return Size(sum(sizes[:positions]), sum(sizes[positions:]), book, fillers)
 
 
 def _fixed(encoding: Encoding, analysis: Analysis, fillers: int) -> Size:

@@ -18,14 +18,14 @@ from dcz.entropy.code import RAW_CODE
 from dcz.errors import UnsupportedError
 from dcz.tensor import chunking, tiny
 from dcz.tensor.codebook import StoredCodebook
-from dcz.tensor.layout import RELATIVE_BITS
+from dcz.tensor.layout import NARROW_BITS, position_streams
 from dcz.tensor.streams import Analysis
 
 # Positions each profile may take. All may store a tensor as it is: nothing ever gets bigger. Narrow relative
 # indices are the paper's: their fillers save a thousandth at some densities and cost a fifth of the speed.
 PROFILES = {
-    "auto": ("bitmap", "relative8", "all"),
-    "csr": ("relative8",),
+    "auto": ("bitmap", "relative8", "relative16", "all"),
+    "csr": ("relative8", "relative16"),
     "bitmap": ("bitmap",),
     "dense": ("all",),
     "paper": ("relative5", "relative4"),
@@ -36,7 +36,7 @@ PROFILES = {
 _VALUES = ("codebook", "groups", "planes")
 
 # Profiles whose streams may be zstd frames.
-_ZSTD_PROFILES = ("auto", "dense")
+ZSTD_PROFILES = ("auto", "dense")
 
 # Weights below which another candidate takes less time than a bound for it.
 _SMALL = 4096
@@ -81,15 +81,16 @@ def check_profile(profile: str) -> None:
         raise UnsupportedError(f"profile: {profile!r} is unknown; allowed are {', '.join(PROFILES)}")
 
 
-def choose(analysis: Analysis, profile: str = "auto") -> Encoding:
-    """The encoding with the least cost among those of a profile that `check_profile` accepts."""
+def choose(analysis: Analysis, profile: str = "auto", portable: bool = False) -> Encoding:
+    """The encoding with the least cost among those of a profile that `check_profile` accepts; a `portable` one has no
+    stream in zstd."""
     if analysis.count == 0:
         return empty()
     whole = as_it_is(analysis)
     if profile == "raw" or (len(analysis.words.data) < tiny.LIMIT and tiny.stays(analysis.words, whole.cost)):
         return whole
-    positions, slack = PROFILES[profile], profile in _ZSTD_PROFILES
-    return least(analysis, profile, whole, _search(analysis, positions, whole.cost, slack))
+    positions, zstd = PROFILES[profile], profile in ZSTD_PROFILES and not portable
+    return least(analysis, zstd, whole, _search(analysis, positions, whole.cost, zstd))
 
 
 def empty() -> Encoding:
@@ -97,9 +98,10 @@ def empty() -> Encoding:
     return Encoding("all", "bytes", chunking.STEP, None, [], None, None)
 
 
-def least(analysis: Analysis, profile: str, whole: Encoding, found: Iterable[Encoding]) -> Encoding:
-    """What the profile takes of the words as they are and of the `found` encodings of its positions, in their order."""
-    if profile not in _ZSTD_PROFILES:
+def least(analysis: Analysis, zstd: bool, whole: Encoding, found: Iterable[Encoding]) -> Encoding:
+    """The smallest of the words as they are and of the `found` encodings, in their order; with `zstd` in their streams
+    where that is smaller."""
+    if not zstd:
         best = whole
         for encoding in found:
             if encoding.cost < best.cost:
@@ -159,7 +161,7 @@ def _search(analysis: Analysis, positions: tuple[str, ...], bound: int, slack: b
     """The candidates that can still be the smallest, or with `slack` within `with_slack` of it. Values are coded once
     for all sparse positions."""
     least = with_slack(bound) if slack else bound
-    best, gaps_bound = bound, 0
+    best, gaps_bound, wide_pays = bound, 0, False
     near: list[Encoding] = []
     sparse_values: dict[str, tuple[StoredCodebook | None, list[Coding]]] = {}
     for kind in positions:
@@ -175,11 +177,15 @@ def _search(analysis: Analysis, positions: tuple[str, ...], bound: int, slack: b
         if sparse and not sparse_values:
             sparse_values = _released(analysis, _values(analysis, True, least, slack), slack)
         values = sparse_values if sparse else _released(analysis, _values(analysis, False, least, slack), slack)
-        if kind in RELATIVE_BITS and min(map(_values_cost, values.values())) + gaps_bound > least:
+        if kind in NARROW_BITS and min(map(_values_cost, values.values())) + gaps_bound > least:
+            continue
+        if kind == "relative16" and not wide_pays:
             continue
         stream, fillers = _coded_positions(analysis, kind)
-        if kind == "relative8" and stream is not None and fillers is not None:
-            gaps_bound = _stream_bound(stream.symbols.histograms[fillers == 0])
+        if kind == "relative8" and fillers is not None:
+            gaps_bound = _stream_bound(stream[0].symbols.histograms[fillers == 0])
+            # Wider indices save fillers, of at most 12 bits each, and take one more stream.
+            wide_pays = 3 * int(fillers.sum()) // 2 > _NUMBER_COST * len(fillers)
         for name, coded in values.items():
             encoding = _assemble(analysis, kind, name, stream, fillers, coded)
             best = min(best, encoding.cost)
@@ -189,8 +195,8 @@ def _search(analysis: Analysis, positions: tuple[str, ...], bound: int, slack: b
             yield encoding
 
 
-def _coded_positions(analysis: Analysis, kind: str) -> tuple[Coding | None, NDArray[np.int64] | None]:
-    return (None, None) if kind == "all" else analysis.positions(kind)
+def _coded_positions(analysis: Analysis, kind: str) -> tuple[list[Coding], NDArray[np.int64] | None]:
+    return ([], None) if kind == "all" else analysis.positions(kind)
 
 
 def _possible(analysis: Analysis, values: str, sparse: bool) -> bool:
@@ -247,7 +253,7 @@ def _released(
 def _restore(best: Encoding, analysis: Analysis) -> None:
     """Makes symbols again that `_released` let go of."""
     sparse = best.positions != "all"
-    streams = best.streams[sparse:]
+    streams = best.streams[position_streams(best.positions) :]
     if best.values == "planes" and any(stream.symbols.released for stream in streams):
         for stream, symbols in zip(streams, analysis.planes(sparse), strict=True):
             stream.symbols.data = symbols.data
@@ -288,12 +294,12 @@ def _assemble(
     analysis: Analysis,
     kind: str,
     values: str,
-    positions: Coding | None,
+    positions: list[Coding],
     fillers: NDArray[np.int64] | None,
     coded: tuple[StoredCodebook | None, list[Coding]],
 ) -> Encoding:
     sparse = kind != "all"
-    streams = [positions, *coded[1]] if positions is not None else list(coded[1])
+    streams = [*positions, *coded[1]]
     nonzeros = analysis.sparse_counts if sparse else None
     return Encoding(
         kind,

@@ -60,10 +60,10 @@ class Encoded:
         )
 
 
-def encode(words: Words, profile: str = "auto", pool: Executor | None = None) -> Encoded:
-    """`words` in the smallest layout of the profile."""
+def encode(words: Words, profile: str = "auto", pool: Executor | None = None, portable: bool = False) -> Encoded:
+    """`words` in the smallest layout of the profile; a `portable` one has no stream in zstd."""
     analysis = Analysis(words)
-    return Encoded(choose(analysis, profile), analysis.nonzeros, pool)
+    return Encoded(choose(analysis, profile, portable), analysis.nonzeros, pool)
 
 
 def write(chosen: Encoding, pool: Executor | None = None) -> tuple[Layout, list[U8]]:

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from dcz.entropy import Code
 
 # As the file numbers them; a relative index is its bits.
-POSITIONS = {"all": 0, "bitmap": 1, "relative4": 4, "relative5": 5, "relative8": 8}
+POSITIONS = {"all": 0, "bitmap": 1, "relative4": 4, "relative5": 5, "relative8": 8, "relative16": 16}
 VALUES = {"bytes": 0, "planes": 1, "codebook": 2}
-RELATIVE_BITS = {"relative4": 4, "relative5": 5, "relative8": 8}
+RELATIVE_BITS = {"relative4": 4, "relative5": 5, "relative8": 8, "relative16": 16}
+# Those of which a symbol is a byte.
+NARROW_BITS = {kind: bits for kind, bits in RELATIVE_BITS.items() if bits <= 8}
+
+
+def position_streams(positions: str) -> int:
+    """How many streams positions take: relative indices of 16 bits are two, of low bytes and of high bytes."""
+    return 2 if positions == "relative16" else int(positions != "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Layout:
     @property
     def planes(self) -> int:
         """Streams of values."""
-        return len(self.streams) - self.sparse
+        return len(self.streams) - position_streams(self.positions)
 
     @property
     def stored(self) -> int:

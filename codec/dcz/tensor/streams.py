@@ -79,14 +79,16 @@ class Analysis:
     def sparse_counts(self) -> NDArray[np.int64]:
         return self.nonzeros_per(self.sparse_chunk)
 
-    def positions(self, kind: str) -> tuple[Coding, NDArray[np.int64] | None]:
-        """The coded stream of positions, and the fillers of each chunk where there are any."""
+    def positions(self, kind: str) -> tuple[list[Coding], NDArray[np.int64] | None]:
+        """The coded streams of positions, and the fillers of each chunk where there are any."""
         if kind == "bitmap":
-            return coding.choose(Symbols.even(self.bitmap, self.sparse_chunk // 8)), None
+            return [coding.choose(Symbols.even(self.bitmap, self.sparse_chunk // 8))], None
         symbols, entries = kernels.active().gaps(
             self.bitmap, self.count, self.sparse_chunk, RELATIVE_BITS[kind], self.nonzeros
         )
-        return coding.choose(Symbols.counted(symbols, entries)), entries - self.sparse_counts
+        planes = kernels.active().split(symbols, 2, False) if kind == "relative16" else [symbols]
+        streams = [coding.choose(Symbols.counted(plane, entries)) for plane in planes]
+        return streams, entries - self.sparse_counts
 
     # -- what they are
 

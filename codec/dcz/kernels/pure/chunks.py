@@ -11,8 +11,13 @@ from dcz.kernels.interface import ROW_HEAD, U8, KernelError, Status
 from dcz.kernels.pure.streams import decode_row
 from dcz.kernels.pure.words import from_gaps, merge
 
-ALL, BITMAP = 0, 1
+ALL, BITMAP, WIDE = 0, 1, 16
 BYTES, PLANES, CODEBOOK = 0, 1, 2
+
+
+def position_streams(positions: int) -> int:
+    """How many streams positions take: relative indices of 16 bits are two, of low bytes and of high bytes."""
+    return 2 if positions == WIDE else int(positions != ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,9 @@ def _positions(chunk: Chunk, n: int) -> NDArray[np.bool_]:
         if bits[n:].any():
             raise KernelError(Status.PADDING)
         where = bits[:n]
+    elif chunk.plan.positions == WIDE:
+        low, high = (chunk.symbols(nonzeros + fillers).astype(np.uint16) for _ in range(2))
+        where = from_gaps(low | high << np.uint16(8), WIDE, n)
     else:
         where = from_gaps(chunk.symbols(nonzeros + fillers), chunk.plan.positions, n)
     if np.count_nonzero(where) != nonzeros:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dcz.kernels.interface import CODE_RECORD, JOB_FIELDS, MAX_ROW, ROW_HEAD, U8, Columns, KernelError, Status
 from dcz.kernels.pure.checksum import crc32c
-from dcz.kernels.pure.chunks import CODEBOOK, Chunk, Plan, decode_chunk
+from dcz.kernels.pure.chunks import CODEBOOK, Chunk, Plan, decode_chunk, position_streams
 from dcz.kernels.pure.streams import decode_row
 from dcz.kernels.pure.words import merge, rotate_right
 
@@ -81,11 +81,11 @@ def _run(job: dict[str, int], columns: Columns, words: U8, data: U8, out: U8) ->
 
 def prepared(job: dict[str, int], columns: Columns, words: U8, data: U8) -> tuple[Plan, NDArray[np.int64], U8]:
     """A job's plan, its rows of the directory, and the bytes of its chunks."""
-    sparse = job["positions"] != 0
-    width = ROW_HEAD + 2 * (job["planes"] + sparse)
+    streams_ = job["planes"] + position_streams(job["positions"])
+    width = ROW_HEAD + 2 * streams_
     rows = columns.rows[job["rows"] : job["rows"] + job["count"] * width].reshape(job["count"], width)
     streams, at = [], job["numbers"]
-    for count in columns.counts[job["streams"] : job["streams"] + job["planes"] + sparse].tolist():
+    for count in columns.counts[job["streams"] : job["streams"] + streams_].tolist():
         streams.append([_record(columns, n) for n in columns.numbers[at : at + count].tolist()])
         at += count
     book = np.zeros(0, np.uint8)

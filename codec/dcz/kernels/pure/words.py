@@ -73,13 +73,13 @@ def gaps(bitmap: U8, weights: int, chunk: int, bits: int, count: int) -> tuple[U
     # Each nonzero is `fillers` top symbols and then the rest of its gap.
     fillers = gap // filler
     ends = np.cumsum(fillers + 1)
-    symbols = np.full(int(ends[-1]) if len(ends) else 0, filler, np.uint8)
+    symbols = np.full(int(ends[-1]) if len(ends) else 0, filler, "<u2" if bits == 16 else np.uint8)
     symbols[ends - 1] = gap - fillers * filler
     chunks = -(-weights // chunk)
-    return symbols, np.bincount(owner, weights=fillers + 1, minlength=chunks).astype(np.int64)
+    return symbols.view(np.uint8), np.bincount(owner, weights=fillers + 1, minlength=chunks).astype(np.int64)
 
 
-def from_gaps(symbols: U8, bits: int, weights: int) -> NDArray[np.bool_]:
+def from_gaps(symbols: NDArray[np.uint8 | np.uint16], bits: int, weights: int) -> NDArray[np.bool_]:
     """Which of a chunk's weights are set, from its relative indices."""
     filler = (1 << bits) - 1
     if symbols.size and int(symbols.max()) > filler:

@@ -80,8 +80,9 @@ def chunks(reader: Reader | ShardedReader) -> dict[str, object]:
     for name in reader:
         if name in reader.aliases:
             continue
-        layout = reader.info(name).layout
-        if layout is None:  # a tensor that this version cannot decode
+        info = reader.info(name)
+        layout = info.layout
+        if layout is None or info.same_as is not None:
             continue
         count = len(layout.crc32c)
         shown = min(count, _CHUNKS_EACH, left)

@@ -1,0 +1,39 @@
+"""`dcz merge A B -o C`: several dcz files to one, byte for byte."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dcz.cli import streams
+from dcz.cli.common import Force, Json, Quiet, check_input, check_output, file_bytes, print_json, progress, size
+
+
+def merge(
+    files: Annotated[list[str], typer.Argument(help="The .dcz files to merge.", metavar="FILE...")],
+    out: Annotated[str, typer.Option("--out", "-o", help="The .dcz file to write.")],
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Merge the tensors of several .dcz files into one. Tensors are copied as they are stored, also those that this
+    version of dcz cannot decode.
+
+    Example: dcz merge encoder.dcz decoder.dcz -o model.dcz
+    """
+    from dcz.container.merge import merge as merge_files
+    from dcz.errors import DczError
+
+    for file in files:
+        check_input(file)
+    if not out.endswith(".dcz"):
+        raise DczError(f"{out}: the name of a merged file ends in .dcz")
+    check_output(out, force)
+    with progress("merging", quiet or json) as report:
+        tensors = merge_files(files, out, progress=report)
+    after = file_bytes(out)
+    if json:
+        print_json({"files": files, "file": out, "tensors": tensors, "file_bytes": after})
+    elif not quiet:
+        streams.say_printable(f"{out}: {tensors} tensors of {len(files)} files, {size(after)} ({after} bytes)")

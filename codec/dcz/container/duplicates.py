@@ -1,0 +1,49 @@
+"""Tensors with equal words are stored once: found by the checksum of their words, compared by their stored bytes."""
+
+from __future__ import annotations
+
+from dcz.format.records import Record, StoredLayout
+from dcz.io.sinks import Sink
+from dcz.tensor.encode import Encoded
+
+# Bytes that are read back at once.
+_BLOCK = 1 << 20
+
+Key = tuple[str, int, int]  # dtype, words, and the CRC-32C of the words
+
+
+class Duplicates:
+    """The segments a writer has written, to find one that holds the same words as a tensor that comes later.
+
+    Equal checksums only make a candidate. Two tensors are the same if they are stored in the same layout with the same
+    bytes: what decodes to words is the dtype, the layout and the bytes, and nothing else. The bytes are read back from
+    where they were written, so that no array is kept; where that is impossible, nothing is found."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._found: dict[Key, list[tuple[Record, int]]] = {}
+
+    def add(self, record: Record, offset: int) -> None:
+        """A tensor whose segment begins at `offset`."""
+        if record.layout.stored or record.words:
+            self._found.setdefault(_key(record), []).append((record, offset))
+
+    def candidates(self, key: Key) -> list[tuple[Record, int]]:
+        """Tensors whose words may be those."""
+        return self._found.get(key, [])
+
+    def same(self, encoded: Encoded, record: Record, offset: int) -> bool:
+        """Whether an encoded tensor is stored as `record` is; its parts are asked for."""
+        if encoded.stored != record.layout.stored:
+            return False
+        for part in encoded.parts():
+            for at in range(0, len(part), _BLOCK):
+                piece = part[at : at + _BLOCK]
+                if self._sink.read_back(offset + at, len(piece)) != piece.tobytes():
+                    return False
+            offset += len(part)
+        return StoredLayout.of(encoded.layout()) == record.layout
+
+
+def _key(record: Record) -> Key:
+    return record.dtype, record.words, record.content_crc
