@@ -84,7 +84,7 @@ class Case:
 
     def change(self, kernel: Kernels, rng: random.Random) -> None:
         """The same as changes of a base of zeros, which gives the same words, or is refused as well; then with numbers
-        that make no sense, and as a list: harmless."""
+        that are invalid, and as a list: harmless."""
         decoded, changed = np.zeros(self.out, np.uint8), np.zeros(self.out, np.uint8)
         plain = self._end(kernel.run_jobs, self.jobs, self.columns, _NOTHING, self.data, [decoded])
         numbers = np.array([[XOR, 0, 0, -1]])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import dcz
-import dcz.torch as face
+import dcz.torch as integration
 from dcz.container.summary import StoredFile, stored_file
 
 from .accounting import Network as Accounted
@@ -28,7 +28,7 @@ Schemes = Mapping[str, Mapping[str, object]]
 
 def arrays(model: Network) -> dict[str, np.ndarray]:
     """The values a network computes with: names to arrays."""
-    return {name: tensor.detach().numpy().copy() for name, tensor in face.fuse(model.state_dict()).items()}
+    return {name: tensor.detach().numpy().copy() for name, tensor in integration.fuse(model.state_dict()).items()}
 
 
 def weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -48,7 +48,7 @@ def revived(kind: type[Network], tensors: Mapping[str, np.ndarray]) -> Network:
     model = filled(kind, tensors)
     for layer, array in weights(tensors).items():
         if np.count_nonzero(array) < array.size:
-            face.prune_(model, threshold=0, names=[f"{layer}.weight"])
+            integration.prune_(model, threshold=0, names=[f"{layer}.weight"])
     return model.eval()
 
 
@@ -72,14 +72,14 @@ def prune(
 def mask(model: Network, densities: Densities) -> None:
     """Masks by magnitude, each layer on its own, in place."""
     for layer, density in densities.items():
-        face.prune_(model, density=density, names=[f"{layer}.weight"])
+        integration.prune_(model, density=density, names=[f"{layer}.weight"])
 
 
 def share(model: Network, schemes: Schemes, digits: Digits, epochs: int, *, seed: int) -> Network:
     """A copy whose tensors share weights by these schemes (names to arguments of `dcz.cluster`), codebooks trained."""
     model = revived(type(model), arrays(model))
     for name, scheme in schemes.items():
-        face.cluster_(model, names=[name], **scheme)  # type: ignore[arg-type]
+        integration.cluster_(model, names=[name], **scheme)  # type: ignore[arg-type]
     if epochs:
         train(model, digits, epochs, seed=seed, step=_CLUSTER_STEP)
     return model.eval()

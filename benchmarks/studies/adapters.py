@@ -1,6 +1,6 @@
-"""What a framework's face costs over `dcz.load_file`: time, and memory beside the tensors themselves.
+"""What a framework integration costs over `dcz.load_file`: time, and memory beside the tensors themselves.
 
-    python benchmarks/studies/adapters.py [--repeats N] [--faces torch jax]
+    python benchmarks/studies/adapters.py [--repeats N] [--frameworks torch jax]
 
 Loads take turns, so that a busy machine slows all alike; the fastest and the median of each are shown.
 """
@@ -59,12 +59,12 @@ def show(name: str, times: list[tuple[float, float]], first: list[tuple[float, f
     print(" ".join(cells))
 
 
-def main(faces: list[str], repeats: int) -> None:
+def main(frameworks: list[str], repeats: int) -> None:
     """Prints a table."""
     loads: dict[str, Callable[[str], object]] = {"dcz.load_file": dcz.load_file}
-    for face in faces:
+    for name in frameworks:
         try:
-            loads[f"dcz.{face}.load_file"] = importlib.import_module(f"dcz.{face}").load_file
+            loads[f"dcz.{name}.load_file"] = importlib.import_module(f"dcz.{name}").load_file
         except ImportError as error:
             print(error)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,7 +84,7 @@ def main(faces: list[str], repeats: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faces", nargs="*", default=["torch"])
+    parser.add_argument("--frameworks", nargs="*", default=["torch"])
     parser.add_argument("--repeats", type=int, default=30)
     arguments = parser.parse_args()
-    main(arguments.faces, arguments.repeats)
+    main(arguments.frameworks, arguments.repeats)

@@ -49,7 +49,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     for what, known in (("inputs", inputs.TITLES), ("peers", PEERS)):
         names = getattr(chosen, what).split(",")
         if unknown := [name for name in names if name not in known]:
-            parser.error(f"--{what}: {unknown[0]!r} is unknown; known are {', '.join(known)}")
+            parser.error(f"--{what}: {unknown[0]!r} is unknown; expected one of {', '.join(known)}")
         setattr(chosen, what, names)
     return chosen
 

@@ -45,7 +45,7 @@ def save_file(
 
     Raises:
         UnsupportedError: a dtype or object that cannot be stored.
-        DczError: names, metadata or options that make no sense.
+        DczError: invalid names, metadata or options.
 
     >>> import os, tempfile, numpy, dcz
     >>> path = os.path.join(tempfile.mkdtemp(), "model.dcz")

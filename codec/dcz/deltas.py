@@ -60,7 +60,7 @@ def save_delta(
 
     Raises:
         UnsupportedError: a dtype or object that cannot be stored.
-        DczError: names, metadata or options that make no sense.
+        DczError: invalid names, metadata or options.
 
     >>> import io, numpy, dcz
     >>> old = {"w": numpy.ones(1000, "float32"), "b": numpy.zeros(3)}

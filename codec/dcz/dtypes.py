@@ -114,7 +114,7 @@ def by_code(code: str, field: str) -> Dtype:
     try:
         return DTYPES[code]
     except (KeyError, TypeError):
-        raise FormatError(f"{field}: unknown dtype {code!r}; known are {', '.join(DTYPES)}") from None
+        raise FormatError(f"{field}: unknown dtype {code!r}; expected one of {', '.join(DTYPES)}") from None
 
 
 def by_numpy(dtype: np.dtype, field: str) -> Dtype:
@@ -122,7 +122,7 @@ def by_numpy(dtype: np.dtype, field: str) -> Dtype:
     found = _BY_NAME.get(dtype.name)
     if found is None or dtype.hasobject or dtype.fields is not None:
         raise UnsupportedError(
-            f"{field}: dtype {dtype} cannot be stored; allowed are {', '.join(DTYPES)}. "
+            f"{field}: dtype {dtype} cannot be stored; expected one of {', '.join(DTYPES)}. "
             "Convert the array, or view it as one of them"
         )
     return found

@@ -9,7 +9,7 @@ from dcz.text import printable_lines
 
 
 class DczError(ValueError):
-    """Base of all errors of dcz; raised itself for arguments that make no sense.
+    """Base of all errors of dcz; raised itself for invalid arguments.
 
     Its text may quote names from a stranger's file and is shown on terminals: what is not printable is escaped. `file`
     names the file that is at fault where one is: its path or URL, `<bytes>` for bytes in memory. The message then
@@ -50,7 +50,7 @@ class locating:
 
 
 class FormatError(DczError):
-    """The bytes are no valid dcz file. Reaction: find out who wrote it; reading again will not help."""
+    """The bytes are not a valid dcz file. Reaction: find out who wrote it; reading again will not help."""
 
 
 class ChecksumError(DczError):

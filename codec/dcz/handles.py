@@ -46,7 +46,7 @@ class safe_open:
         backend: "mmap" or "pread"; both read alike here.
 
     Raises:
-        DczError: an unknown framework or backend; or a file that is no dcz file, see `dcz.errors`.
+        DczError: an unknown framework or backend; or a file that is not a dcz file, see `dcz.errors`.
         ImportError: the framework is not installed; the message says how to install it.
 
     >>> import numpy, dcz

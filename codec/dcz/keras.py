@@ -41,7 +41,7 @@ def save_file(
 
     Raises:
         UnsupportedError: symbolic tensors, other objects, and dtypes that cannot be stored.
-        DczError: names, metadata or options that make no sense.
+        DczError: invalid names, metadata or options.
 
     >>> import keras, dcz.keras
     >>> data = dcz.keras.save({"w": keras.ops.ones((2, 3), "bfloat16")})

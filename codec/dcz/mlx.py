@@ -44,7 +44,7 @@ def save_file(
 ) -> None:
     """Writes arrays to a dcz file, bit for bit; options as in `dcz.save_file`.
 
-    Entries that are one object are stored once. Raises `UnsupportedError` for what is no array.
+    Entries that are one object are stored once. Raises `UnsupportedError` for anything that is not an array.
 
     >>> import mlx.core as mx, dcz.mlx
     >>> dcz.mlx.load(dcz.mlx.save({"w": mx.ones((2, 3), mx.bfloat16)}))["w"].dtype

@@ -46,7 +46,7 @@ def save_file(
 ) -> None:
     """Writes tensors to a dcz file, bit for bit; options as in `dcz.save_file`.
 
-    Tensors that are the same memory are stored once. Raises `UnsupportedError` for what is no dense tensor.
+    Tensors that are the same memory are stored once. Raises `UnsupportedError` for anything that is not a dense tensor.
 
     >>> import paddle, dcz.paddle
     >>> dcz.paddle.load(dcz.paddle.save({"w": paddle.ones([2, 3], "bfloat16")}))["w"].dtype == paddle.bfloat16
@@ -164,7 +164,7 @@ def _nbytes(tensor: object, name: str) -> int:
         raise UnsupportedError(f"tensor {name!r}: expected a dense paddle.Tensor, found {kind}")
     if tensor.dtype not in _CODES:
         allowed = ", ".join(map(str, _CODES))
-        raise UnsupportedError(f"tensor {name!r}: dtype {tensor.dtype} cannot be stored; allowed are {allowed}")
+        raise UnsupportedError(f"tensor {name!r}: dtype {tensor.dtype} cannot be stored; expected one of {allowed}")
     return int(tensor.size) * DTYPES[_CODES[tensor.dtype]].itemsize
 
 

@@ -43,7 +43,7 @@ def save_file(
 
     Raises:
         UnsupportedError: strings, ragged, sparse and symbolic tensors, and dtypes that cannot be stored.
-        DczError: names, metadata or options that make no sense.
+        DczError: invalid names, metadata or options.
 
     >>> import tensorflow as tf, dcz.tensorflow
     >>> data = dcz.tensorflow.save({"w": tf.ones((2, 3), tf.bfloat16)})

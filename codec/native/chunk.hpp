@@ -29,7 +29,7 @@ static DCZ_INLINE usize position_streams(const DecodePlan& plan) {
 
 static DCZ_INLINE usize stream_count(const DecodePlan& plan) { return plan.planes + position_streams(plan); }
 
-// Where each part of the scratch memory begins. What a chunk leaves to be written is there twice, so that
+// Where each part of the scratch memory begins. What a chunk leaves to be written is stored twice, so that
 // the next one can be decoded meanwhile.
 struct Scratch {
   usize flags, symbols, bitmap, gaps, values, words, size;

@@ -141,7 +141,7 @@ struct PairSums {
   }
 };
 
-// The number of the first record that is no code, or `count`: as `read_lengths` would say.
+// The number of the first record that is not a code, or `count`: as `read_lengths` would say.
 static usize check_codes(const u8* records, usize count) {
   static constexpr PairSums kSums;
   for (usize i = 0; i < count; ++i) {

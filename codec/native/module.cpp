@@ -1,4 +1,4 @@
-// The Python face of the kernels: checks shapes and sizes, lends scratch memory, releases the GIL.
+// The Python binding of the kernels: checks shapes and sizes, lends scratch memory, releases the GIL.
 // This file and constants.hpp alone know of Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>

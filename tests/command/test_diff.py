@@ -187,7 +187,7 @@ def test_folders(folder: Path, dcz_: Callable) -> None:
 TROUBLE = {
     "a missing file": (("a.dcz", "missing.dcz"), "missing.dcz: No such file or directory"),
     "another missing file": (("missing.npz", "a.dcz"), "missing.npz: No such file or directory"),
-    "an unknown format": (("a.dcz", "text.txt"), "known are "),
+    "an unknown format": (("a.dcz", "text.txt"), "expected one of "),
     "no dcz file": (("broken.dcz", "a.dcz"), "this is not a dcz file"),
     "a flipped byte": (("a.dcz", "flipped.dcz"), "fetch the file again"),
     "a folder without weights": (("a.dcz", "empty"), "no weights in it"),

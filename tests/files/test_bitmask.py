@@ -163,7 +163,7 @@ BROKEN = {
     "a shape of floats": ({"w.shape": np.ones(2)}, "its shape should be a list of int64, found F64"),
     "no shape": ({"w.shape": np.zeros(0, np.int64)}, "its shape should be a list of 1 to 64 int64, found 0"),
     "negative lengths": ({"w.shape": np.array([-9, 9])}, "not integers of at least zero"),
-    "lengths beyond measure": ({"w.shape": np.array([1 << 40, 1 << 40])}, "takes more than 281474976710656 bytes"),
+    "lengths too large": ({"w.shape": np.array([1 << 40, 1 << 40])}, "takes more than 281474976710656 bytes"),
     "weights in rows": ({"w.compressed": np.ones((3, 3), np.float32)}, "its weights should be a list"),
 }
 

@@ -400,7 +400,7 @@ def test_pipes_are_not_waited_for(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["/w", "w/", "a//b", "a/../b", ".", "a\0b", ""])
 def test_names_that_are_no_paths(tmp_path: Path, name: str) -> None:
     dcz.save_file({name: np.zeros(3)}, tmp_path / "a.dcz")
-    with pytest.raises(DczError, match="this name is no path of an HDF5 dataset"):
+    with pytest.raises(DczError, match="this name is not a path of an HDF5 dataset"):
         convert(tmp_path / "a.dcz", tmp_path / "b.h5")
 
 

@@ -91,7 +91,7 @@ ERRORS = {
     "outputs that are text": (convolution("num_output: many kernel_size: 1"), "num_output should be a small number"),
     "outputs that are negative": (convolution("num_output: -1 kernel_size: 1"), "should be a small number, found '-1'"),
     "outputs in braces": (convolution("num_output { } kernel_size: 1"), "should be a small number, found {}"),
-    "outputs beyond measure": (convolution("num_output: 99999999999 kernel_size: 1"), "should be a small number"),
+    "outputs too large": (convolution("num_output: 99999999999 kernel_size: 1"), "should be a small number"),
     "outputs in another script": (convolution("num_output: \u00b2 kernel_size: 1"), "should be a small number"),
     "zero outputs": (convolution("num_output: 0 kernel_size: 1"), r"gives 't' the size \(0, 12, 10\)"),
     "a kernel too large": (convolution("num_output: 1 kernel_size: 13"), "a window of 13 does not fit an input of 12"),
@@ -114,7 +114,7 @@ ERRORS = {
         f'layer {{ type: "Concat" bottom: "{i or "d"}" bottom: "{i or "d"}" top: "{i + 1}" }}'
         for i in range(200)
     ), "has more than 1099511627776 numbers"),
-    "weights beyond measure": (
+    "weights too large": (
         'input: "d" input_shape { dim: 1 dim: 99999999 }' + layer("InnerProduct", "inner_product_param { num_output: 99999999 }"),
         "layer 'L' has more than 1099511627776 weights",
     ),

@@ -192,7 +192,7 @@ def test_names_that_escape(tmp_path: Path, file: str, extension: str) -> None:
     path = tmp_path / f"m{extension}.index.json"
     path.write_text(json.dumps({"weight_map": {"w": file}}))
     for read in (open_model, dcz.load_file) if extension == ".dcz" else (open_model,):
-        with pytest.raises(FormatError, match="is no file beside the index; only plain names are allowed"):
+        with pytest.raises(FormatError, match="is not a file beside the index; only plain file names are allowed"):
             read(path)
 
 
@@ -255,7 +255,7 @@ BAD = {
     "braces": ("[" * 100_000, "not valid JSON"),
     "no map": ("{}", "weight_map: expected an object of file names, found None"),
     "a map of numbers": ('{"weight_map": {"a": 1}}', "weight_map: expected an object of file names"),
-    "a name twice": ('{"weight_map": {"a": "x", "a": "y"}}', "a key is there twice"),
+    "a name twice": ('{"weight_map": {"a": "x", "a": "y"}}', "duplicate key"),
     "metadata of text": ('{"weight_map": {}, "metadata": "x"}', "metadata: expected an object"),
     "sizes of text": (
         '{"weight_map": {}, "metadata": {"file_sizes": {"a": "1"}}}',
@@ -277,7 +277,7 @@ def test_what_is_no_index(tmp_path: Path, name: str) -> None:
 def test_an_index_beyond_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = hub(tmp_path)
     monkeypatch.setattr("dcz.limits.MAX_SHARD_INDEX_BYTES", 100)
-    with pytest.raises(LimitError, match="bytes are no index of shards"):
+    with pytest.raises(LimitError, match="bytes are too many for an index of shards"):
         open_model(path)
 
 

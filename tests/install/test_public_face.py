@@ -21,10 +21,12 @@ from dcz.kernels import Kernels
 from support.kernel_sets import NATIVE_SETS
 
 PACKAGE = Path(dcz.__file__).parent
-# Faces of frameworks, which need not be installed: tests/faces has what is tested here of the others.
-FACES = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
+# Integrations of frameworks, which need not be installed: tests/frameworks tests them alike.
+INTEGRATIONS = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 ROOTS = [
-    module for module in pkgutil.iter_modules(dcz.__path__, "dcz.") if module.name.removeprefix("dcz.") not in FACES
+    module
+    for module in pkgutil.iter_modules(dcz.__path__, "dcz.")
+    if module.name.removeprefix("dcz.") not in INTEGRATIONS
 ]
 MODULES = sorted(
     module.name
@@ -36,7 +38,7 @@ MODULES = sorted(
 
 
 def load(name: str) -> ModuleType:
-    """A module; the test is skipped where a framework that it is the face of is not installed."""
+    """A module; the test is skipped where a framework that it integrates is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -175,14 +177,14 @@ def test_importing_is_quick_and_needs_no_framework() -> None:
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert set(FACES) == set(dcz._INTEGRATIONS)
+    assert set(INTEGRATIONS) == set(dcz._INTEGRATIONS)
     unwanted = {"torch", "jax", "tensorflow", "keras", "onnx", "safetensors", "typer", "rich", "click", "matplotlib"}
     assert not unwanted & set(run.stdout.split())
 
 
 def test_modules_are_imported_without_warnings() -> None:
-    faces = {f"dcz.{name}" for name in dcz._INTEGRATIONS} | {"dcz.numcodecs", "dcz.zarr"}  # frameworks may warn
-    own = [name for name in MODULES if ".".join(name.split(".")[:2]) not in faces]
+    integrations = {f"dcz.{name}" for name in dcz._INTEGRATIONS} | {"dcz.numcodecs", "dcz.zarr"}  # frameworks may warn
+    own = [name for name in MODULES if ".".join(name.split(".")[:2]) not in integrations]
     program = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in own)
     environment = {**os.environ, "DCZ_KERNELS": ""}
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""A recipe is plain data that says what becomes of each tensor; what makes no sense is refused with a way out."""
+"""A recipe is plain data that says what becomes of each tensor; invalid ones are refused with a way out."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ ERRORS = {
     "two sizes": ({"n_bits": 3, "n_clusters": 7}, "one of n_bits and n_clusters"),
     "ratio": ({"n_m_ratio": [4, 4]}, "n_m_ratio: n: expected an integer from 1 to 3"),
     "ratio with blocks": ({"n_m_ratio": [2, 4], "block_size": 4}, "does not go with block_size"),
-    "init": ({"n_bits": 3, "init": "best"}, "init: 'best' is unknown; allowed are linear, density"),
+    "init": ({"n_bits": 3, "init": "best"}, "init: 'best' is unknown; expected one of linear, density"),
     "optimal of too many": ({"n_bits": 12, "init": "optimal"}, "optimal makes at most 1024 clusters"),
     "granularity": ({"n_bits": 3, "granularity": "per_row"}, "granularity: 'per_row' is unknown"),
     "no group size": ({"n_bits": 3, "granularity": "per_grouped_channel"}, "group_size: goes with"),

@@ -165,7 +165,7 @@ def test_unknown_names() -> None:
     report = dcz.compare({"w": np.zeros(3)})
     with pytest.raises(KeyError, match="no tensor 'v' among the 1 of the report: w"):
         report["v"]
-    with pytest.raises(dcz.DczError, match="layout: 'csr9' is unknown; allowed are dense, "):
+    with pytest.raises(dcz.DczError, match="layout: 'csr9' is unknown; expected one of dense, "):
         report["w"].size("csr9")
     with pytest.raises(dcz.DczError, match="names are strings, found 3"):
         dcz.compare({3: np.zeros(3)})

@@ -1,4 +1,4 @@
-"""Whole chunks with a damaged directory, damaged bytes or a job that makes no sense: refused, or harmless."""
+"""Whole chunks with a damaged directory, damaged bytes or an invalid job: refused, or harmless."""
 
 from __future__ import annotations
 

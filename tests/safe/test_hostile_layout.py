@@ -128,7 +128,7 @@ LIES: dict[str, tuple[Callable[[dict], object], str]] = {
     "a code more": (column("counts", lambda found: [found[0] + 1, *found[1:]]), "numbers: expected"),
     "a code that is not there": (column("numbers", lambda found: [99, *found[1:]]), r"numbers\[0\]: expected an integer"),
     "codes in a string": (column("codes", lambda _: "raw"), "codes: expected a list"),
-    "a code twice": (column("codes", lambda found: [*found, found[0]]), "codes: a code is there twice"),
+    "a code twice": (column("codes", lambda found: [*found, found[0]]), "codes: duplicate code"),
     "code that is a list": (code("rel", 0, [1]), "codes: expected strings and bytes"),
     "code that is a number": (code("rel", 0, 8), "codes: expected strings and bytes, found 8"),
     "code lengths without any": (code("rel", 0, b""), "1 to 128 bytes without trailing zeros"),

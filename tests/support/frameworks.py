@@ -12,8 +12,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-# What a face is called, and what it imports.
-FACES = {
+# Each integration, and the module that it imports.
+INTEGRATIONS = {
     "jax": "jax",
     "keras": "keras",
     "mlx": "mlx.core",
@@ -40,12 +40,12 @@ LACKS = {
 }
 
 
-def framework(face: str) -> ModuleType:
+def framework(name: str) -> ModuleType:
     """The framework, or a skip that says why; its own warnings on import are not ours."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    module = FACES[face]
-    if face == "paddle" and not os.environ.get(OWN_PROCESS):
+    module = INTEGRATIONS[name]
+    if name == "paddle" and not os.environ.get(OWN_PROCESS):
         pytest.skip(
             "Paddle crashes beside TensorFlow: test_paddle.py runs it in a process of its own", allow_module_level=True
         )
@@ -57,7 +57,7 @@ def framework(face: str) -> ModuleType:
         pytest.skip(f"{error.name} is not installed; tests/requirements-frameworks.txt has it", allow_module_level=True)
 
 
-def face(name: str) -> ModuleType:
+def integration(name: str) -> ModuleType:
     """`dcz.<name>`, or a skip where its framework is missing."""
     framework(name)
     return importlib.import_module(f"dcz.{name}")

@@ -38,7 +38,7 @@ Strict = Annotated[
 ]
 ShardSize = Annotated[
     Optional[str],
-    typer.Option(help="Start another file after so many bytes of arrays, such as 500MB; 5GB if there are several."),
+    typer.Option(help="Maximum bytes of tensors per shard, e.g. 500MB. Default: 5GB if there are several shards."),
 ]
 
 

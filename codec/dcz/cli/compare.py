@@ -49,9 +49,9 @@ def compare(
     from dcz.report.rows import SORTS, document, select, to_csv, to_markdown
 
     if view and view not in _VIEWS:
-        raise typer.BadParameter(f"--show: {view!r} is unknown; allowed are {', '.join(_VIEWS)}")
+        raise typer.BadParameter(f"--show: {view!r} is unknown; expected one of {', '.join(_VIEWS)}")
     if sort not in SORTS:
-        raise typer.BadParameter(f"--sort: {sort!r} is unknown; allowed are {', '.join(SORTS)}")
+        raise typer.BadParameter(f"--sort: {sort!r} is unknown; expected one of {', '.join(SORTS)}")
     if json + csv + markdown > 1:
         raise typer.BadParameter("--json, --csv and --markdown exclude each other")
     for path in files:

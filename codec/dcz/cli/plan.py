@@ -43,7 +43,7 @@ def plan(
     ] = None,
     weight_threshold: Annotated[int, typer.Option(min=0, help="Leave smaller tensors alone.")] = 2048,
     densities: Annotated[
-        Optional[str], typer.Option(help="Densities to try, as in 1,0.3,0.1; 1 is no pruning.")
+        Optional[str], typer.Option(help="Densities to try, as in 1,0.3,0.1; 1 means no pruning.")
     ] = None,
     n_bits: Annotated[Optional[str], typer.Option(help="Bit-widths to try, as in 3,4,5.")] = None,
     init: Annotated[str, typer.Option(help="linear, density, random, kmeans++ or optimal.")] = "linear",

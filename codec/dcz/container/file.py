@@ -44,7 +44,7 @@ class OpenFile:
         sequential: bool = False,
         max_bytes: int | None = None,
     ) -> None:
-        Bound(0, max_bytes)  # refuses what is no number before anything is opened
+        Bound(0, max_bytes)  # refuses anything that is not a number before anything is opened
         self.source: Source = open_source(file, sequential=sequential)
         self.bound = Bound(self.source.size, max_bytes)
         self._closed = False

@@ -53,7 +53,7 @@ class ShardedReader(Mapping[str, NDArray]):
     """
 
     def __init__(self, file: str | os.PathLike[str], *, sequential: bool = False, max_bytes: int | None = None) -> None:
-        Bound(0, max_bytes)  # refuses what is no number
+        Bound(0, max_bytes)  # refuses anything that is not a number
         self._index = ShardIndex.read(file)
         self._sequential, self._max_bytes = sequential, max_bytes
         self._readers: OrderedDict[str, Reader] = OrderedDict()

@@ -100,7 +100,7 @@ class ShardIndex:
 def _document(name: str) -> dict[str, object]:
     with closing(open_source(name)) as source:
         if source.size > limits.MAX_SHARD_INDEX_BYTES:
-            raise LimitError(f"{name}: {source.size} bytes are no index of shards")
+            raise LimitError(f"{name}: {source.size} bytes are too many for an index of shards")
         text = read(source, 0, source.size).tobytes()
     try:
         document = json.loads(text, object_pairs_hook=_no_duplicates)
@@ -114,7 +114,7 @@ def _document(name: str) -> dict[str, object]:
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     out = dict(pairs)
     if len(out) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return out
 
 
@@ -129,4 +129,4 @@ def _mapping(name: str, document: dict[str, object], field: str, kind: type) -> 
 def _check_file_name(name: str, file: str) -> None:
     """Files lie beside their index: anything that reads as a path is refused."""
     if file in ("", ".", "..") or any(c in file for c in "/\\:\0"):
-        raise FormatError(f"{name}: weight_map: {file!r:.80} is no file beside the index; only plain names are allowed")
+        raise FormatError(f"{name}: weight_map: {file!r:.80} is not the plain name of a file beside the index")

@@ -44,7 +44,7 @@ class TensorSlice:
                 part, bool
             ):
                 raise DczError(
-                    f"slice of tensor {self._entry.name!r}: {part!r:.80} is no integer, slice, ... or None; "
+                    f"slice of tensor {self._entry.name!r}: {part!r:.80} is not an integer, slice, ... or None; "
                     "read the whole tensor to index it otherwise"
                 )
         entry = self._entry

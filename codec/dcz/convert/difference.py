@@ -22,7 +22,7 @@ class Difference:
     `status` is "same" (shape, dtype and every bit), "values", "dtype", "shape", "only in A" or "only in B".
     Where the shapes agree: `elements` counts those whose bits (of another dtype: values) differ; `max_error` is the
     largest |a - b|, `relative_error` |a - b| / |a| of the whole tensors in the 2-norm, `cosine` a.b / (|a| |b|).
-    Two NaNs are no error, a NaN or an infinity against anything else is an infinite one; norms and cosine
+    Two NaNs are equal, a NaN or an infinity against anything else is an infinite one; norms and cosine
     leave out what is not finite, and are None where they are undefined."""
 
     name: str

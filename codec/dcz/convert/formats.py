@@ -110,7 +110,7 @@ def _extension(path: str | os.PathLike[str], known: tuple[str, ...], what: str) 
         found = extension or os.path.splitext(os.fspath(path))[1].lower()
         raise UnsupportedError(
             f"{os.fspath(path)}: {what} a file with the extension {found or '(none)'} is not supported; "
-            f"known are {', '.join(known)}"
+            f"expected one of {', '.join(known)}"
         )
     return extension
 

@@ -31,7 +31,7 @@ _STRING, _ARRAY = 8, 9
 
 
 class Header:
-    """A header: its values that are no lists, and the tensors with their places in the file.
+    """A header: its values that are not lists, and the tensors with their places in the file.
 
     A block of a type that is not known has as many bytes as there are to the next tensor, or to the end of the file;
     `layout` is told where that is."""

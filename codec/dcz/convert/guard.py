@@ -155,7 +155,7 @@ def check_file(path: str | os.PathLike[str], extension: str | None = None) -> in
 
 
 def check_shape(shape: Iterable[object], where: str, itemsize: int = 1) -> tuple[int, ...]:
-    """A shape that a file states. Raises `FormatError` for what are no lengths, `LimitError` for too many or too large.
+    """A shape that a file states. Raises `FormatError` for invalid lengths, `LimitError` for too many or too large.
 
     The product of the lengths that are not zero is bounded, so that no intermediate size overflows."""
     lengths = tuple(shape)

@@ -54,7 +54,7 @@ class Hdf5Target:
         for name in known:
             parts = name.split("/")
             if not _is_path(name):
-                raise self._error(f"tensor {name!r:.80}: this name is no path of an HDF5 dataset; write safetensors")
+                raise self._error(f"tensor {name!r:.80}: this name is not a path of an HDF5 dataset; write safetensors")
             above = ["/".join(parts[:depth]) for depth in range(1, len(parts))]
             if taken := known.intersection(above):
                 raise self._error(f"tensor {name!r:.80}: {min(taken)!r:.80} is a dataset, and cannot be its group, too")

@@ -61,7 +61,7 @@ def _first(head: bytes, patterns: list[tuple[re.Pattern[bytes], str, Any]]) -> t
 def stranger(name: str, head: bytes, size: int, extension: str | None) -> DczError | None:
     """The error for a file that is not what its extension says, or None; `head` are its first `HEAD` bytes.
 
-    Without an extension (None) only what is no format at all is told.
+    Without an extension (None) only files of no known format are recognized.
 
     >>> print(stranger("w.gguf", b"<!DOCTYPE html><html>", 21, ".gguf"))
     w.gguf: is a web page (HTML); fetch the file again, by its download link and, where it is not public, with a token

@@ -33,7 +33,7 @@ class Tensor:
 class Model(Protocol):
     """An open file: its tensors in order, second names of some, metadata. A context manager.
 
-    A model whose file has entries that are no weights also has `left_out`, their names and the reasons."""
+    A model whose file has entries that are not weights also has `left_out`, their names and the reasons."""
 
     @property
     def metadata(self) -> Mapping[str, object]: ...

@@ -154,7 +154,7 @@ def _header(name: str, file: BinaryIO, where: str) -> _Header:
     """Reads the header of an array, which is bounded before it is parsed."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0), (3, 0)):
-        raise ValueError(f"version {version} of the format is not known; known are 1.0, 2.0 and 3.0")
+        raise ValueError(f"version {version} of the format is not known; expected 1.0, 2.0 or 3.0")
     start = file.read(2 if version == (1, 0) else 4)
     length = int.from_bytes(start, "little")
     if length > _MAX_HEADER:

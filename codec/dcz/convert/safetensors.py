@@ -96,7 +96,7 @@ class SafetensorsModel:
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     out = dict(pairs)
     if len(out) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return out
 
 
@@ -127,7 +127,7 @@ def _entry(name: str, value: object) -> tuple[Tensor, int, int]:
         raise FormatError(f"{where}: expected dtype, shape and data_offsets")
     code = value["dtype"]
     if not isinstance(code, str) or code not in SAFETENSORS:
-        raise FormatError(f"{where}: unknown dtype {code!r:.40}; known are {', '.join(sorted(SAFETENSORS))}")
+        raise FormatError(f"{where}: unknown dtype {code!r:.40}; expected one of {', '.join(sorted(SAFETENSORS))}")
     dtype = dtypes.by_code(code, where)
     shape, offsets = value["shape"], value["data_offsets"]
     for numbers in (shape, offsets):

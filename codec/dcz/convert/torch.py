@@ -118,7 +118,7 @@ class TorchModel:
     def _refused(self, text: str) -> DczError:
         asked = re.search(r"GLOBAL ([\w.]+)", text)
         if asked is None and "Can only" not in text and "Trying to" not in text:
-            return FormatError(f"{self._path}: not a PyTorch checkpoint (what is pickled in it makes no sense)")
+            return FormatError(f"{self._path}: not a PyTorch checkpoint (its pickle is not valid)")
         what = f" for {asked[1]}" if asked else ""
         return UnsupportedError(
             f"{self._path}: refused: it asks{what} and so to run code when loaded; only tensors and plain containers "

@@ -13,7 +13,7 @@ from dcz.errors import DczError
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """What was moved: tensors, their second names, and the bytes of their arrays. `left_out` names what the source
-    has and the target has not, each with the reason: entries that are no weights, such as strings."""
+    has and the target has not, each with the reason: entries that are not weights, such as strings."""
 
     tensors: int
     aliases: int

@@ -122,7 +122,7 @@ def apply_delta(
     """See `dcz.apply_delta`; `stores` are the open file, or those of a sharded model. `fixed` says that the mapping can
     neither get nor lose names or arrays: every tensor of the result has its memory already."""
     if verify not in VERIFY:
-        raise DczError(f"verify: {verify!r} is unknown; allowed are {', '.join(VERIFY)}")
+        raise DczError(f"verify: {verify!r} is unknown; expected one of {', '.join(VERIFY)}")
     groups = _groups(stores, names)
     files = [_Application(tensors, store, group, names is not None, fixed) for store, group in groups]
     if names is None and (fixed or not isinstance(tensors, MutableMapping)):

@@ -43,7 +43,7 @@ def coarser(crcs: I64, words: int, chunk: int, word: int, to: int) -> I64:
     if to == chunk:
         return crcs
     if to % chunk:
-        raise UnsupportedError(f"chunks of {to} words are no multiple of those of {chunk}")
+        raise UnsupportedError(f"chunks of {to} words are not a multiple of chunks of {chunk}")
     each, sizes = to // chunk, chunk_bytes(words, chunk, word)
     groups = range(0, len(crcs), each)
     return np.array([joined(crcs[i : i + each], sizes[i : i + each].tolist()) for i in groups], np.int64)

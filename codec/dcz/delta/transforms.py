@@ -28,7 +28,7 @@ def magnitude(dtype: Dtype) -> bool:
 
 def check_choice(transform: str) -> None:
     if transform not in CHOICES:
-        raise UnsupportedError(f"transform: {transform!r} is unknown; allowed are {', '.join(CHOICES)}")
+        raise UnsupportedError(f"transform: {transform!r} is unknown; expected one of {', '.join(CHOICES)}")
 
 
 def chosen(transform: str, dtype: Dtype) -> int:

@@ -46,7 +46,7 @@ def read_codes(plain: Mapping[str, object], streams: int) -> Codes:
         raise FormatError("index: codes: expected a list")
     try:
         if len(set(codes)) != len(codes):
-            raise FormatError("index: codes: a code is there twice")
+            raise FormatError("index: codes: duplicate code")
     except TypeError:
         raise FormatError("index: codes: expected strings and bytes") from None
     if not {*map(type, codes)} <= {str, bytes}:

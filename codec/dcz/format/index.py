@@ -169,7 +169,7 @@ def _names(plain: object) -> dict[str, int]:
     numbers = dict(zip(plain, range(len(plain))))
     if len(numbers) != len(plain):
         twice = next(name for i, name in enumerate(plain) if numbers[name] != i)
-        raise FormatError(f"index: tensor {twice!r:.200} is there twice")
+        raise FormatError(f"index: duplicate tensor {twice!r:.200}")
     return numbers
 
 
@@ -182,7 +182,7 @@ def check_name(name: object, where: str, error: type[Exception]) -> None:
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
-        raise error(f"{where}: {name!r:.80} is no valid Unicode") from None
+        raise error(f"{where}: {name!r:.80} is not valid Unicode") from None
     if size > limits.MAX_NAME_BYTES:
         raise error(f"{where}: {size} bytes are more than {limits.MAX_NAME_BYTES}")
 

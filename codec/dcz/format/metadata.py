@@ -53,7 +53,7 @@ def _copy(value: object, field: str, depth: int) -> object:
     if type(value) in _SCALARS:
         return value
     raise DczError(
-        f"{field}: {type(value).__name__} cannot be stored; allowed are str, int, float, bool, bytes, None, "
+        f"{field}: {type(value).__name__} cannot be stored; metadata values are str, int, float, bool, bytes, None, "
         "and lists and mappings of them"
     )
 
@@ -62,7 +62,7 @@ def _text(value: str, field: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise DczError(f"{field}: {value!r:.80} is no valid Unicode ({error.reason})") from None
+        raise DczError(f"{field}: {value!r:.80} is not valid Unicode ({error.reason})") from None
     return str.__str__(value)  # of a subclass, such as an enumeration, the text it is and not the one it prints
 
 

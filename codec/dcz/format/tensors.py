@@ -137,7 +137,7 @@ def _dtypes(plain: Mapping[str, object], t: int) -> _Kinds:
     if type(table) is not list or any(type(code) is not str or not code.isascii() for code in table):
         raise FormatError("index: dtypes: expected a list of ASCII strings")
     if len(set(table)) != len(table):
-        raise FormatError("index: dtypes: a dtype is there twice")
+        raise FormatError("index: dtypes: duplicate dtype")
     numbers = unpack(plain["dtype_numbers"], t, 0, len(table) - 1, "dtype_numbers")
     found = [DTYPES.get(code) or dtypes.unknown(code) for code in table]
     numeric = np.array([(dtype.word, dtype.words, dtype.rotate) for dtype in found], np.int64).reshape(-1, 3)

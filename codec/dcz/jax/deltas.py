@@ -79,7 +79,7 @@ def apply_delta(
 
 
 def _arrays(tree: Any) -> dict[str, NDArray]:
-    """Leaves by path; on the CPU the same memory. A leaf that is there twice is one array."""
+    """Leaves by path; on the CPU the same memory. A leaf that occurs twice is one array."""
     made: dict[int, NDArray] = {}
     leaves = flatten(tree).leaves
     return {name: made.setdefault(id(leaf), np.asarray(leaf)) for name, leaf in leaves.items()}

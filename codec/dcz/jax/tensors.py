@@ -31,8 +31,8 @@ def save_file(
     `params.layers.0.kernel`. Arrays that are in the tree twice are stored once.
 
     Raises:
-        UnsupportedError: a leaf that is no array, or of a dtype that cannot be stored.
-        DczError: paths that make the same name; metadata or options that make no sense.
+        UnsupportedError: a leaf that is not an array, or of a dtype that cannot be stored.
+        DczError: paths that make the same name; invalid metadata or options.
 
     >>> import jax.numpy as jnp, dcz.jax
     >>> data = dcz.jax.save({"params": {"kernel": jnp.ones((2, 3)), "bias": jnp.zeros(3, "bfloat16")}})

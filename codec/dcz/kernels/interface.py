@@ -108,7 +108,7 @@ class Kernels(Protocol):
         """Optimal code lengths up to `limit`, shape (256,), by package-merge."""
 
     def check_codes(self, records: U8) -> int:
-        """The number of the first code record that is no valid code, or how many there are."""
+        """The number of the first code record that is not a valid code, or how many there are."""
 
     def lane_sizes(self, symbols: U8, bounds: I64, use: U8, codes: U8) -> I64:
         """Bytes of each lane of each row under the code it uses, shape (rows, 6)."""

@@ -41,7 +41,7 @@ def _chosen() -> Kernels:
     if wanted:
         if wanted not in sets:
             raise UnsupportedError(
-                f"DCZ_KERNELS={wanted}: no such kernel set here; allowed are {', '.join(sets)}. "
+                f"DCZ_KERNELS={wanted}: this machine has no such kernel set; expected one of {', '.join(sets)}. "
                 "Unset the variable to take the fastest"
             )
         return sets[wanted]

@@ -66,7 +66,7 @@ def prune(
         keep_nonfinite: leaves tensors with NaN or infinity alone instead of refusing them.
 
     Raises:
-        DczError: arguments that make no sense, NaN or infinity, patterns that match nothing.
+        DczError: invalid arguments, NaN or infinity, patterns that match nothing.
 
     >>> import numpy, dcz
     >>> w = numpy.random.default_rng(0).standard_normal((64, 64))

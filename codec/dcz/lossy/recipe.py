@@ -132,7 +132,7 @@ def _check_keys(keys: Mapping[str, object], field: str) -> None:
     for key in keys:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key), KEYS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(KEYS)}"
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(KEYS)}"
             raise DczError(f"{field}: unknown key {key!r:.80}; {hint}")
 
 

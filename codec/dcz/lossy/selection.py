@@ -123,5 +123,5 @@ def check_choice(value: object, field: str, allowed: Iterable[str]) -> str:
     """One of a few words."""
     allowed = tuple(allowed)
     if value not in allowed:
-        raise DczError(f"{field}: {value!r:.80} is unknown; allowed are {', '.join(allowed)}")
+        raise DczError(f"{field}: {value!r:.80} is unknown; expected one of {', '.join(allowed)}")
     return value  # type: ignore[return-value]

@@ -27,7 +27,7 @@ def save_file(
     progress: Progress | None = None,
 ) -> None:
     """Writes a model's weights (initializers and constants), or tensors by name, to a dcz file, bit for bit; options
-    as in `dcz.save_file`. Tensors of a model that are no weights, such as strings, are not written.
+    as in `dcz.save_file`. Tensors of a model that are not weights, such as strings, are not written.
 
     Elements narrower than a byte take one each. The model is left as it is.
 

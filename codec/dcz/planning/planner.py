@@ -65,7 +65,7 @@ def plan(
         progress: called with (tensors measured, tensors in all).
 
     Raises:
-        DczError: arguments that make no sense, or a target that cannot be met; the error says what can.
+        DczError: invalid arguments, or a target that cannot be met; the error says what can.
 
     >>> import numpy, dcz
     >>> w = numpy.random.default_rng(0).laplace(size=(128, 128)).astype("float32")

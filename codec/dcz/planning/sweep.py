@@ -88,7 +88,7 @@ def sensitivity(
         progress: called with (readings done, readings in all).
 
     Raises:
-        DczError: arguments that make no sense, NaN or infinity.
+        DczError: invalid arguments, NaN or infinity.
 
     >>> import numpy, dcz
     >>> w = numpy.random.default_rng(0).laplace(size=(64, 64)).astype("float32")

@@ -43,7 +43,7 @@ def compare(
 
     Raises:
         UnsupportedError: a dtype or file that cannot be read.
-        DczError: names or arguments that make no sense.
+        DczError: invalid names or arguments.
 
     >>> import numpy, dcz
     >>> weights = numpy.where(numpy.arange(40_000) % 16, 0, 1 + numpy.arange(40_000) % 3).astype("float32")

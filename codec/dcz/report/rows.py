@@ -27,7 +27,7 @@ def select(
 ) -> StorageReport:
     """The tensors whose names match the pattern (`*` and `?`), sorted, and the first `top` of them."""
     if sort not in SORTS:
-        raise DczError(f"sort: {sort!r} is unknown; allowed are {', '.join(SORTS)}")
+        raise DczError(f"sort: {sort!r} is unknown; expected one of {', '.join(SORTS)}")
     kept = [t for t in report.tensors if pattern is None or fnmatchcase(t.name, pattern)]
     if not kept and report.tensors:
         raise DczError(f"filter: no name of {len(report)} matches {pattern!r}; * stands for any letters")

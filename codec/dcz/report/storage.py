@@ -122,7 +122,7 @@ class TensorStorage:
         kind, _, coder = layout.partition("+")
         family = self.sizes.huffman if coder else self.sizes.fixed
         if _KIND.get(kind, kind) not in family:
-            raise DczError(f"layout: {layout!r} is unknown; allowed are {', '.join(KEYS)}")
+            raise DczError(f"layout: {layout!r} is unknown; expected one of {', '.join(KEYS)}")
         return family[_KIND.get(kind, kind)]
 
     @property

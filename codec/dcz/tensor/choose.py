@@ -78,7 +78,7 @@ class Encoding:
 def check_profile(profile: str) -> None:
     """Raise `UnsupportedError` for a profile that does not exist."""
     if profile not in PROFILES:
-        raise UnsupportedError(f"profile: {profile!r} is unknown; allowed are {', '.join(PROFILES)}")
+        raise UnsupportedError(f"profile: {profile!r} is unknown; expected one of {', '.join(PROFILES)}")
 
 
 def choose(analysis: Analysis, profile: str = "auto", portable: bool = False) -> Encoding:

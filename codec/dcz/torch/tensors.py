@@ -57,7 +57,7 @@ def save_file(
 
     Raises:
         UnsupportedError: a dtype or kind of tensor that cannot be stored.
-        DczError: names, metadata or options that make no sense.
+        DczError: invalid names, metadata or options.
 
     >>> import torch, dcz.torch
     >>> weight = torch.zeros(256, 256, dtype=torch.bfloat16)

@@ -12,10 +12,10 @@ import pytest
 import dcz
 from dcz.dtypes import DTYPES
 from dcz.errors import ChecksumError, DczError, UnsupportedError
-from support.frameworks import bits, face, framework
+from support.frameworks import bits, framework, integration
 
 torch = framework("torch")
-dcz_torch = face("torch")
+dcz_torch = integration("torch")
 
 
 class Tied(torch.nn.Module):

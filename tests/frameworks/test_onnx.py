@@ -11,10 +11,10 @@ import pytest
 
 import dcz
 from dcz.errors import DczError, TruncatedError, UnsupportedError
-from support.frameworks import face, framework
+from support.frameworks import framework, integration
 
 onnx = framework("onnx")
-dcz_onnx = face("onnx")
+dcz_onnx = integration("onnx")
 from onnx import TensorProto, helper, numpy_helper
 
 X = np.random.Generator(np.random.PCG64(5)).standard_normal((2, 3, 12, 12)).astype(np.float32)

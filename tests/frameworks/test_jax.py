@@ -9,11 +9,11 @@ import pytest
 
 import dcz
 from dcz.errors import DczError, UnsupportedError
-from support.frameworks import face, framework, run_program
+from support.frameworks import framework, integration, run_program
 
 jax = framework("jax")
 jnp = jax.numpy
-dcz_jax = face("jax")
+dcz_jax = integration("jax")
 X = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 6)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from support.frameworks import face, framework, run_program
+from support.frameworks import framework, integration, run_program
 
 framework("keras")
-face("keras")
+integration("keras")
 
 BACKENDS = ("jax", "tensorflow", "torch")
 

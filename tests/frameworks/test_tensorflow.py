@@ -9,10 +9,10 @@ import pytest
 
 import dcz
 from dcz.errors import DczError, UnsupportedError
-from support.frameworks import face, framework
+from support.frameworks import framework, integration
 
 tf = framework("tensorflow")
-dcz_tensorflow = face("tensorflow")
+dcz_tensorflow = integration("tensorflow")
 
 
 class Net(tf.Module):

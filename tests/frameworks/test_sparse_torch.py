@@ -8,10 +8,10 @@ import pytest
 import dcz
 from dcz.errors import DczError
 from support.arrays import make_array
-from support.frameworks import face, framework
+from support.frameworks import framework, integration
 
 torch = framework("torch")
-dcz_torch = face("torch")
+dcz_torch = integration("torch")
 
 
 @pytest.mark.parametrize("code", ["F32", "BF16", "F64", "I32"])

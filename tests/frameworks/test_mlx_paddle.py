@@ -9,7 +9,7 @@ import pytest
 
 import dcz
 from dcz.errors import DczError
-from support.frameworks import bits, face, make
+from support.frameworks import bits, integration, make
 
 X = np.linspace(-1, 1, 18, dtype=np.float32).reshape(3, 6)
 
@@ -32,13 +32,13 @@ def network(name: str, seed: int) -> object:
 
 def saved(name: str, model: object) -> bytes:
     file = io.BytesIO()
-    face(name).save_model(model, file)
+    integration(name).save_model(model, file)
     return file.getvalue()
 
 
 @pytest.mark.parametrize("name", ["mlx", "paddle"])
 def test_forward_passes_are_equal(name: str) -> None:
-    own = face(name)
+    own = integration(name)
     model, other, x = network(name, 1), network(name, 2), make(name, X)
     assert bits(name, model(x)) != bits(name, other(x))
     assert own.load_model(other, saved(name, model)) == ([], [])
@@ -47,7 +47,7 @@ def test_forward_passes_are_equal(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mlx", "paddle"])
 def test_mismatches_change_nothing(name: str) -> None:
-    own = face(name)
+    own = integration(name)
     model, x = network(name, 1), make(name, X)
     before = bits(name, model(x))
     tensors = dcz.load(saved(name, network(name, 2)))

@@ -1,4 +1,4 @@
-"""What all faces do alike: one object for one tensor, options that arrive, one line for what cannot be stored."""
+"""All integrations alike: one object for one tensor, options that arrive, one line for what cannot be stored."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 import dcz
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, UnsupportedError
-from support.frameworks import FACES, bits, face, make
+from support.frameworks import INTEGRATIONS, bits, integration, make
 
-pytestmark = pytest.mark.parametrize("name", FACES)
+pytestmark = pytest.mark.parametrize("name", INTEGRATIONS)
 WEIGHT = np.where(np.arange(4096) % 9 == 0, np.float32(0.5), np.float32(0)).reshape(64, 64)
 
 
 def test_names_of_one_tensor_give_one_object(name: str) -> None:
-    own = face(name)
+    own = integration(name)
     tensor = make(name, WEIGHT)
     data = own.save({"a": tensor, "b": make(name, WEIGHT + 1), "c": tensor})
     loaded = own.load(data)
@@ -35,7 +35,7 @@ def test_equal_tensors_that_come_and_go_are_not_mixed_up(name: str) -> None:
         def __getitem__(self, key: str) -> object:
             return make(name, np.full(3000, int(key), np.float32))
 
-    own = face(name)
+    own = integration(name)
     keys = [str(n) for n in range(30)]
     if name == "jax":  # which takes a tree and so asks for each once
         return
@@ -45,7 +45,7 @@ def test_equal_tensors_that_come_and_go_are_not_mixed_up(name: str) -> None:
 
 
 def test_options_arrive(name: str) -> None:
-    own = face(name)
+    own = integration(name)
     file, seen = io.BytesIO(), []
     own.save_file({"w": make(name, WEIGHT), "v": make(name, WEIGHT + 1)}, file, {"step": 3}, profile="csr",
                   threads=1, progress=lambda done, total: seen.append((done, total)))  # fmt: skip
@@ -64,7 +64,7 @@ def test_options_arrive(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["text", None, 3.5, [1, 2], np.array(["a"]), object()])
 def test_what_is_no_tensor_is_refused_by_name(name: str, value: object) -> None:
-    own = face(name)
+    own = integration(name)
     if name == "jax" and (value is None or type(value) is list):  # a tree without leaves, one of numbers
         value = {"x": 3}
     file = io.BytesIO()
@@ -74,7 +74,7 @@ def test_what_is_no_tensor_is_refused_by_name(name: str, value: object) -> None:
 
 
 def test_what_is_no_mapping_or_has_no_names_is_refused(name: str) -> None:
-    own = face(name)
+    own = integration(name)
     if name == "jax":
         assert list(dcz.load(own.save({1: make(name, WEIGHT)}))) == ["1"]
         return
@@ -85,14 +85,14 @@ def test_what_is_no_mapping_or_has_no_names_is_refused(name: str) -> None:
 
 
 def test_a_name_of_another_format_is_refused(name: str, tmp_path) -> None:
-    own = face(name)
+    own = integration(name)
     with pytest.raises(DczError, match="is the name of a safetensors file"):
         own.save_file({"w": make(name, WEIGHT)}, tmp_path / "model.safetensors")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_arguments_have_the_names_of_safetensors(name: str, tmp_path) -> None:
-    own, path = face(name), tmp_path / "model.dcz"
+    own, path = integration(name), tmp_path / "model.dcz"
     own.save_file(tensors={"w": make(name, WEIGHT)}, filename=path, metadata={"a": "b"})
     options = {} if name in ("keras", "onnx") else {"backend": "pread"}
     assert bits(name, own.load_file(filename=path, **options)["w"])[2] == WEIGHT.tobytes()
@@ -103,7 +103,7 @@ def test_arguments_have_the_names_of_safetensors(name: str, tmp_path) -> None:
 
 def test_a_dtype_that_is_lacking_names_the_file(name: str, tmp_path) -> None:
     """A program that loads many files is told which of them a framework cannot hold."""
-    own, path = face(name), tmp_path / "model.dcz"
+    own, path = integration(name), tmp_path / "model.dcz"
     array = np.zeros((3, 3), DTYPES["F6_E2M3"].numpy())
     dcz.save_file({"w": array}, path)
     with pytest.raises(UnsupportedError) as caught:

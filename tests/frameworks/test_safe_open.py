@@ -9,7 +9,7 @@ import pytest
 
 import dcz
 from dcz.errors import DczError
-from support.frameworks import bits, face
+from support.frameworks import bits, integration
 
 WEIGHT = np.where(np.arange(4096) % 9 == 0, np.float32(0.5), np.float32(0)).reshape(64, 64)
 DATA = dcz.save({"w": WEIGHT, "a": np.arange(3, dtype=np.int32), "tied": WEIGHT}, {"format": "pt", "step": "3"})
@@ -30,7 +30,7 @@ def test_what_is_in_the_file() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tensors_are_the_frameworks(name: str) -> None:
-    own = face(name)
+    own = integration(name)
     with dcz.safe_open(io.BytesIO(DATA), framework=NAMES[name], device="cpu") as file:
         whole, part = file.get_tensor("w"), file.get_slice("w")[3:5, 1]
         everything = file.get_tensors()

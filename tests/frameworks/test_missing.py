@@ -1,4 +1,4 @@
-"""A face whose framework is missing says what to install; one whose framework is there has examples that run."""
+"""An integration without its framework names what to install; one with it has examples that run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 import dcz
-from support.frameworks import FACES, face, run_program
+from support.frameworks import INTEGRATIONS, integration, run_program
 
 MISSING = """
 import sys
@@ -21,8 +21,9 @@ except ImportError as error:
 
 EXAMPLES = """
 import doctest, importlib, os, pkgutil, warnings
-face = importlib.import_module("dcz.{name}")
-names = [face.__name__, *(m.name for m in pkgutil.iter_modules(getattr(face, "__path__", []), face.__name__ + "."))]
+integration = importlib.import_module("dcz.{name}")
+found = pkgutil.iter_modules(getattr(integration, "__path__", []), integration.__name__ + ".")
+names = [integration.__name__, *(m.name for m in found)]
 found = [doctest.testmod(importlib.import_module(name)) for name in names]
 assert sum(each.failed for each in found) == 0
 print(sum(each.attempted for each in found))
@@ -31,10 +32,10 @@ print(sum(each.attempted for each in found))
 SKELETON = ["load", "load_file", "save", "save_file"]
 
 
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", INTEGRATIONS)
 @pytest.mark.parametrize("action", ["import dcz.{name}", "dcz.{name}", "from dcz import {name}"])
 def test_a_missing_framework_is_named_with_its_extra(name: str, action: str) -> None:
-    module = FACES[name]
+    module = INTEGRATIONS[name]
     text = run_program(MISSING.format(module=module, action=action.format(name=name)))
     library = module.partition(".")[0]
     assert text == (
@@ -48,9 +49,9 @@ def test_missing_scipy_is_named() -> None:
     assert text == "MissingLibraryError get_csr needs scipy, which is not installed: pip install 'dcz[scipy]'\n"
 
 
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", INTEGRATIONS)
 def test_one_skeleton(name: str) -> None:
-    own = face(name)
+    own = integration(name)
     models = ["load_weights", "save_weights"] if name == "keras" else ["load_model", "save_model"]
     assert set(own.__all__) >= {*SKELETON, *models}
     carried = set(inspect.signature(dcz.save_file).parameters) - {"tensors", "filename"}
@@ -65,9 +66,9 @@ def test_one_skeleton(name: str) -> None:
         assert all(p.annotation is not p.empty for p in inspect.signature(function).parameters.values())
 
 
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", INTEGRATIONS)
 def test_examples_run(name: str) -> None:
-    face(name)
+    integration(name)
     assert int(run_program(EXAMPLES.format(name=name))) > 2
 
 

@@ -10,10 +10,10 @@ import pytest
 
 import dcz
 from dcz.errors import DczError, UnsupportedError
-from support.frameworks import face, framework
+from support.frameworks import framework, integration
 
 torch = framework("torch")
-dcz_torch = face("torch")
+dcz_torch = integration("torch")
 
 
 class Tied(torch.nn.Module):

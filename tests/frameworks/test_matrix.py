@@ -1,4 +1,4 @@
-"""Every face, every dtype, every layout: the same bits in the framework as in the file."""
+"""Every integration, every dtype, every layout: the same bits in the framework as in the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dcz.errors import UnsupportedError
 from dcz.tensor import PROFILES
 from support.arrays import CODES, make_array
 from support.bits import assert_same_bits
-from support.frameworks import FACES, LACKS, bits, face, make
+from support.frameworks import INTEGRATIONS, LACKS, bits, integration, make
 
 SHAPES = ((), (0, 3), (1,), (48, 60), (2, 3, 4, 5))
 
@@ -34,9 +34,9 @@ def expected(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
 
 
 @pytest.mark.parametrize("code", CODES)
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", INTEGRATIONS)
 def test_the_same_bits_in_every_layout(name: str, code: str) -> None:
-    own = face(name)
+    own = integration(name)
     if code in LACKS[name]:
         with pytest.raises(UnsupportedError, match="'w': .*(lacks|has no|would narrow|would turn|takes no)"):
             own.load(dcz.save({"w": make_array(1, code, (4, 5))}))
