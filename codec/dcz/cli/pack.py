@@ -98,9 +98,7 @@ def pack(
                 raise typer.BadParameter(f"--recipe: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
             if portable:
                 raise typer.BadParameter(f"--portable: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
-            folders.convert(
-                src, dst, ".dcz", profile, threads, limit, allowance(max_bytes), force, strict, quiet, json
-            )
+            folders.convert(src, dst, ".dcz", profile, threads, limit, allowance(max_bytes), force, strict, quiet, json)
             return
         source = folders.weights(src)
     else:
