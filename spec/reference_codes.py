@@ -63,26 +63,26 @@ def check_code(code: Code) -> None:
     """5.1 and 5.3."""
     if isinstance(code, str):
         return  # perhaps one that is unknown here: tensors that use it are not read
-    must(isinstance(code, bytes), "5.1", "a code is a string or bytes")
+    must(isinstance(code, bytes), "5", "a code is a string or bytes")
     lengths = code_lengths(code)
     used = [length for length in lengths if length]
-    must(code and code[-1] != 0 and len(code) <= 128, "5.3", "the last byte of code lengths is not zero")
-    must(max(used) <= 12, "5.3", "lengths are at most 12")
+    must(code and code[-1] != 0 and len(code) <= 128, "5.2", "the last byte of code lengths is not zero")
+    must(max(used) <= 12, "5.2", "lengths are at most 12")
     if len(used) == 1:
-        must(used == [1], "5.3", "the code of a single symbol has length 1")
+        must(used == [1], "5.2", "the code of a single symbol has length 1")
     else:
-        must(sum(4096 >> length for length in used) == 4096, "5.3", "the sum of 2^-length is 1")
+        must(sum(4096 >> length for length in used) == 4096, "5.2", "the sum of 2^-length is 1")
 
 
 def decode_row(code: Code, n: int, data: bytes) -> bytes:
     """n symbols from the stored bytes of one row."""
     if n == 0:
-        must(not data, "5.1", "a chunk without symbols takes no bytes")
+        must(not data, "5", "a chunk without symbols takes no bytes")
         return b""
     if code == "zstd":
         return frame(data, n)
     if code == "raw":
-        must(len(data) == n, "5.1", "raw symbols take a byte each")
+        must(len(data) == n, "5", "raw symbols take a byte each")
         return data
     if isinstance(code, str):
         return unpack(int(code.removeprefix("packed")), n, data)
@@ -90,30 +90,30 @@ def decode_row(code: Code, n: int, data: bytes) -> bytes:
 
 
 def frame(data: bytes, n: int) -> bytes:
-    """5.1: one zstd frame of n bytes."""
-    must(data[:4] == b"\x28\xb5\x2f\xfd", "5.1", "the frame is no skippable one")
+    """5.4: one zstd frame of n bytes."""
+    must(data[:4] == b"\x28\xb5\x2f\xfd", "5.4", "the frame is no skippable one")
     header = zstandard.get_frame_parameters(data)
-    must(header.content_size == n, "5.1", "the frame states its content size, that of the symbols")
-    must(header.dict_id == 0 and not header.has_checksum, "5.1", "there is neither a dictionary nor a checksum")
-    must(header.window_size <= 8 << 20, "5.1", "the window has at most 8 MiB")
+    must(header.content_size == n, "5.4", "the frame states its content size, that of the symbols")
+    must(header.dict_id == 0 and not header.has_checksum, "5.4", "there is neither a dictionary nor a checksum")
+    must(header.window_size <= 8 << 20, "5.4", "the window has at most 8 MiB")
     return zstandard.ZstdDecompressor().decompress(data, max_output_size=n, allow_extra_data=False)
 
 
 def unpack(b: int, n: int, data: bytes) -> bytes:
-    """5.2"""
-    must(len(data) == ceil_div(n * b, 8), "5.2", "the stored length is that of n symbols of b bits")
+    """5.1"""
+    must(len(data) == ceil_div(n * b, 8), "5.1", "the stored length is that of n symbols of b bits")
     bits = bits_of(data)
-    must(not any(bits[n * b :]), "5.2", "bits behind the last symbol are zero")
+    must(not any(bits[n * b :]), "5.1", "bits behind the last symbol are zero")
     return bytes(sum(bits[i * b + j] << j for j in range(b)) for i in range(n))
 
 
 def code_lengths(code: bytes) -> list[int]:
-    """5.3: two a byte, the lower symbol in the low four bits."""
+    """5.2: two a byte, the lower symbol in the low four bits."""
     return [length for byte in code for length in (byte & 15, byte >> 4)]
 
 
 def canonical(lengths: list[int]) -> dict[tuple[int, int], int]:
-    """5.3: symbols by (length, code)."""
+    """5.2: symbols by (length, code)."""
     symbols = {}
     number, before = 0, 0
     for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
@@ -125,17 +125,17 @@ def canonical(lengths: list[int]) -> dict[tuple[int, int], int]:
 
 
 def huffman_row(code: bytes, n: int, data: bytes) -> bytes:
-    """5.4"""
+    """5.3"""
     symbols = canonical(code_lengths(code))
     if len(symbols) == 1:
-        must(not data, "5.3", "rows of a single symbol take no bytes")
+        must(not data, "5.2", "rows of a single symbol take no bytes")
         return bytes(symbols.values()) * n
-    must(n <= 262_080, "5.4", "a row has at most 262,080 symbols")
+    must(n <= 262_080, "5.3", "a row has at most 262,080 symbols")
     if n < 2048:
         return huffman_lane(symbols, n, data)
-    must(len(data) >= 10, "5.4", "the row begins with the lengths of five lanes")
+    must(len(data) >= 10, "5.3", "the row begins with the lengths of five lanes")
     lengths = list(struct.unpack_from("<5H", data))
-    must(10 + sum(lengths) <= len(data), "5.4", "the lanes fit the row")
+    must(10 + sum(lengths) <= len(data), "5.3", "the lanes fit the row")
     lengths.append(len(data) - 10 - sum(lengths))
     share = ceil_div(n, 6)
     out, at = b"", 10
@@ -146,16 +146,16 @@ def huffman_row(code: bytes, n: int, data: bytes) -> bytes:
 
 
 def huffman_lane(symbols: dict[tuple[int, int], int], n: int, data: bytes) -> bytes:
-    """5.4: the last symbol first, each code from its highest bit to its lowest."""
+    """5.3: the last symbol first, each code from its highest bit to its lowest."""
     bits = bits_of(data)
     out, at = bytearray(), 0
     while len(out) < n:
         length = number = 0
         while (length, number) not in symbols:
-            must(at < len(bits), "5.4", "a lane has all of its symbols")
+            must(at < len(bits), "5.3", "a lane has all of its symbols")
             number = number << 1 | bits[at]
             length, at = length + 1, at + 1
         out.append(symbols[length, number])
-    must(ceil_div(at, 8) == len(data), "5.4", "a lane ends in its last byte")
-    must(not any(bits[at:]), "5.4", "bits behind the last code are zero")
+    must(ceil_div(at, 8) == len(data), "5.3", "a lane ends in its last byte")
+    must(not any(bits[at:]), "5.3", "bits behind the last code are zero")
     return bytes(reversed(out))

@@ -1,8 +1,8 @@
 """A decoder of dcz files to learn from: written from SPEC.md alone, in its order, as plainly as possible.
 
-It is slow (seconds for a million symbols), keeps no limits (SPEC 9) and shares no code with the library: two readers
-that agree say more about SPEC.md than one. This file has the sections 2, 7 and 10, `reference_codes.py` 1 and 5,
-`reference_tensors.py` 3, 4 and 6, `reference_deltas.py` 8. Needs numpy, msgpack, zstandard and, for the dtypes that
+It is slow (seconds for a million symbols), keeps no limits of its own (SPEC 9) and shares no code with the library: two readers
+that agree say more about SPEC.md than one. This file has the sections 6, 7 and 10, `reference_codes.py` 1 and 5,
+`reference_tensors.py` 2, 3 and 4, `reference_deltas.py` 8. Needs numpy, msgpack, zstandard and, for the dtypes that
 numpy lacks, ml_dtypes.
 
     python spec/reference_decoder.py model.dcz
@@ -23,25 +23,25 @@ from reference_tensors import DTYPES, Row, Tensor, check_tensor, decode_tensor, 
 
 __all__ = ["DTYPES", "Refused", "load"]
 
-# -- 2. The file
+# -- 6. The file
 
 VERSION = 1
 HAS_BASE = 1
 
 
 def trailer(data: bytes) -> tuple[int, int, int, int, int]:
-    """2.4: where the index begins, its coder, its length decompressed, its CRC-32C, and the feature bits."""
+    """6.2: where the index begins, its coder, its length decompressed, its CRC-32C, and the feature bits."""
     last = data[-40:]
-    must(len(data) >= 48 and last[36:] == b"ZCD\x89", "2.4", "the file ends with the magic")
+    must(len(data) >= 48 and last[36:] == b"ZCD\x89", "6.2", "the file ends with the magic")
     length, features, stored, plain, crc, version, coder, zero, own = struct.unpack("<QQIIIHBBI", last[:36])
-    must(own == crc32c(last[:32]), "2.4", "the trailer matches its CRC-32C")
-    must(version == VERSION and zero == 0, "2.4", f"the version is {VERSION}, the reserved byte is zero")
-    must(features & ~HAS_BASE == 0, "2.4", "no feature bit is set but that of a base")
-    must(length == len(data), "2.4", "the length is that of the file")
-    must(len(data) - 40 - stored >= 8, "2.4", "the index fits the file")
-    must(coder in (0, 1), "2.4", "the index is stored raw or by zstd")
-    must(coder == 1 or stored == plain, "2.4", "a raw index has one length")
-    must(plain <= 2**19 + 2 * length, "2.4", "the index is not too large for the file")
+    must(own == crc32c(last[:32]), "6.2", "the trailer matches its CRC-32C")
+    must(version == VERSION and zero == 0, "6.2", f"the version is {VERSION}, the reserved byte is zero")
+    must(features & ~HAS_BASE == 0, "6.2", "no feature bit is set but that of a base")
+    must(length == len(data), "6.2", "the length is that of the file")
+    must(len(data) - 40 - stored >= 8, "6.2", "the index fits the file")
+    must(coder in (0, 1), "6.2", "the index is stored raw or by zstd")
+    must(coder == 1 or stored == plain, "6.2", "a raw index has one length")
+    must(plain <= 2**19 + 2 * length, "6.2", "the index is not too large for the file")
     return len(data) - 40 - stored, coder, plain, crc, features
 
 
@@ -69,10 +69,26 @@ def decode_index(stored: bytes, coder: int, size: int, features: int) -> dict:
     must(msgpack.packb(columns, use_bin_type=True) == raw, "7.1", "the msgpack is canonical")
     keys = (*KEYS, *(DELTA_KEYS if features & HAS_BASE else ()), *MAPS)
     must(isinstance(columns, dict) and tuple(columns) == keys, "7.2", "the map has these keys in this order")
+    must(containers(columns) <= 65_536 + len(raw) // 16, "9", "there are not too many lists and maps")
+    must(all(columns["tensor_metadata"].values()), "7.2", "metadata of tensors is not empty")
     for key in MAPS:
         must(list(columns[key]) == sorted(columns[key]), "7.1", f"{key} are in ascending order")
     must(set(columns["tensor_metadata"]) <= set(columns["names"]), "7.2", "metadata is of tensors that are there")
     return columns
+
+
+def most(name: str) -> int:
+    """7.2: the largest number that a column may have."""
+    if name.endswith("crcs"):
+        return 2**32 - 1
+    return 2**32 if name.endswith("lengths") else 2**63 - 2 if name == "dims" else 2**48
+
+
+def containers(value: object) -> int:
+    """9: lists and maps."""
+    if isinstance(value, dict):
+        return 1 + sum(map(containers, value.values()))
+    return 1 + sum(map(containers, value)) if isinstance(value, list) else 0
 
 
 class Column:
@@ -85,6 +101,7 @@ class Column:
         must(len(planes) == count * width, "7.2", f"`{name}` has as many bytes in each plane")
         self._values = [int.from_bytes(planes[i::count], "little") for i in range(count)]
         must(max(self._values, default=0) >> 4 * width > 0 or width == 1, "7.2", f"`{name}` is no wider than it needs")
+        must(max(self._values, default=0) <= most(name), "7.2", f"no number of `{name}` is too large")
         self._name, self._at = name, 0
 
     def take(self, n: int) -> list[int]:
@@ -129,7 +146,7 @@ def tensors(columns: dict) -> Iterator[Tensor]:
                 (codes[n], size) for n, size in zip(take("book_codes", t.book_rows), take("book_lengths", t.book_rows))
             ]
         t.codes = [[codes[n] for n in take("numbers", count)] for count in take("counts", t.streams)]
-        must(all(1 <= len(each) <= 16 for each in t.codes), "5.1", "a stream names 1 to 16 codes")
+        must(all(1 <= len(each) <= 16 for each in t.codes), "5", "a stream names 1 to 16 codes")
         for _ in range(t.rows):
             counts = (take(key)[0] for key in ("row_nonzeros", "row_fillers", "row_crcs"))
             t.directory.append(Row(*counts, list(zip(take("row_codes", t.streams), take("row_lengths", t.streams)))))
@@ -147,19 +164,19 @@ def tensors(columns: dict) -> Iterator[Tensor]:
 
 def load(data: bytes, base: dict[str, np.ndarray] | None = None) -> tuple[dict[str, np.ndarray], dict]:
     """All tensors by name that are known here, and the metadata; without a base, none that is made of it."""
-    must(data[:8] == b"\x89DCZ\r\n\x1a\n", "2.1", "the file begins with the magic")
+    must(data[:8] == b"\x89DCZ\r\n\x1a\n", "6", "the file begins with the magic")
     begin, coder, plain, crc, features = trailer(data)
     stored = data[begin:-40]
-    must(crc == crc32c(stored), "2.4", "the index matches its CRC-32C")
+    must(crc == crc32c(stored), "6.2", "the index matches its CRC-32C")
     columns = decode_index(stored, coder, plain, features)
     out: dict[str, np.ndarray] = {}
     found: list[Tensor] = []
     at = 8
     for t in tensors(columns):
         start = ceil_div(at, 64) * 64 if t.aligned else at
-        must(not any(data[at:start]), "2.2", "the bytes skipped are zero")
+        must(not any(data[at:start]), "6.1", "the bytes skipped are zero")
         at = start + t.size
-        must(at <= begin, "2.2", "segments fit the file")
+        must(at <= begin, "6.1", "segments fit the file")
         found.append(t)
         source = t
         if t.same_as:
@@ -175,7 +192,7 @@ def load(data: bytes, base: dict[str, np.ndarray] | None = None) -> tuple[dict[s
         elif t.known and source.known and base is not None:
             out[t.name] = finished(t, decode_with_base(source, segment, base))
         t.start = start
-    must(at == begin, "2.2", "the index begins where the last segment ends")
+    must(at == begin, "6.1", "the index begins where the last segment ends")
     for name, target in columns["aliases"].items():
         must(name not in columns["names"], "7.2", "an alias is no tensor's name")
         must(target in columns["names"], "7.2", "an alias names a tensor")

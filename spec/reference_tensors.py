@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from reference_codes import KNOWN_CODES, Code, bits_of, ceil_div, crc32c, decode_row, must
+from reference_codes import KNOWN_CODES, Code, bits_of, ceil_div, code_lengths, crc32c, decode_row, must
 
-# -- 3. Elements and words
+# -- 2. Elements and words
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ ROW_SYMBOLS = 262_080
 
 @dataclass
 class Row:
-    """4.2: of one chunk, its counts and, per stream, which of the stream's codes and how many bytes."""
+    """4: of one chunk, its counts and, per stream, which of the stream's codes and how many bytes."""
 
     nonzeros: int
     fillers: int
@@ -90,7 +90,7 @@ class Row:
 
 
 def symbol_counts(positions: int, values: int, planes: int, word: int, n: int, row: Row) -> list[int]:
-    """4.3: symbols of each stream of a chunk of n weights."""
+    """3: symbols of each stream of a chunk of n weights."""
     counts = []
     if positions == BITMAP:
         counts.append(ceil_div(n, 8))
@@ -101,7 +101,7 @@ def symbol_counts(positions: int, values: int, planes: int, word: int, n: int, r
     return counts + [n if positions == ALL else row.nonzeros] * planes
 
 
-# -- 6. Tensors
+# -- 3. Tensors
 
 
 @dataclass
@@ -191,37 +191,37 @@ class Tensor:
 
     @property
     def aligned(self) -> bool:
-        """2.2: perhaps the words as they are."""
+        """6.1: perhaps the words as they are."""
         return self.size >= 4096 and self.size == self.words * self.word_sizes
 
 
 def stored_positions(t: Tensor, row: Row, n: int, streams: list[bytes]) -> list[int]:
-    """6 and 6.1: the weights of a chunk that are stored."""
+    """3 and 3.1: the weights of a chunk that are stored."""
     if t.positions == BITMAP:
         bits = bits_of(streams[0])
-        must(not any(bits[n:]), "6", "bits behind the chunk's last weight are zero")
+        must(not any(bits[n:]), "3", "bits behind the chunk's last weight are zero")
         found = [i for i, bit in enumerate(bits) if bit]
     else:
         filler = 2**t.positions - 1
         found, at, fillers = [], 0, 0
         symbols = [low | high << 8 for low, high in zip(*streams)] if t.positions == WIDE else streams[0]
         for s in symbols:
-            must(s <= filler, "6.1", f"relative indices have {t.positions} bits")
+            must(s <= filler, "3.1", f"relative indices have {t.positions} bits")
             at += s
             if s == filler:
                 fillers += 1
             else:
                 found.append(at)
                 at += 1
-            must(at <= n, "6.1", "the indices do not leave the chunk")
-        must(fillers == row.fillers, "4.2", "there are as many fillers as the row says")
-    must(len(found) == row.nonzeros, "6", "there are as many stored weights as the row says")
+            must(at <= n, "3.1", "the indices do not leave the chunk")
+        must(fillers == row.fillers, "4", "there are as many fillers as the row says")
+    must(len(found) == row.nonzeros, "3", "there are as many stored weights as the row says")
     return found
 
 
 def codebooks(t: Tensor, head: bytes) -> list[list[int]]:
-    """6.2: the words of each codebook, rotated back."""
-    must(not t.book or t.book_crc == crc32c(head), "6.2", f"the codebooks of {t.name!r} match their CRC-32C")
+    """3.2: the words of each codebook, rotated back."""
+    must(not t.book or t.book_crc == crc32c(head), "3.2", f"the codebooks of {t.name!r} match their CRC-32C")
     books = t.books
     left, at = list(t.book), 0
     rows = []
@@ -229,7 +229,7 @@ def codebooks(t: Tensor, head: bytes) -> list[list[int]]:
         plane = b""
         while len(plane) < books * t.entries:
             code, length = left.pop(0)
-            must(code != "zstd", "6.2", "codebooks are not coded by zstd")
+            must(code != "zstd", "3.2", "codebooks are not coded by zstd")
             plane += decode_row(code, min(ROW_SYMBOLS, books * t.entries - len(plane)), head[at : at + length])
             at += length
         rows.append(plane)
@@ -238,7 +238,7 @@ def codebooks(t: Tensor, head: bytes) -> list[list[int]]:
         word, book = 0, []
         for e in range(b * t.entries, (b + 1) * t.entries):
             word += sum(row[e] << 8 * j for j, row in enumerate(rows))
-            must(word < 1 << 8 * t.dtype.word, "6.2", "a codebook ascends")
+            must(word < 1 << 8 * t.dtype.word, "3.2", "a codebook ascends")
             book.append(rotate_back(word, t.dtype.word) if t.rotated else word)
         out.append(book)
     return out
@@ -248,18 +248,18 @@ def stored_words(t: Tensor, number: int, data: bytes, books: list[list[int]]) ->
     """Of one chunk, from its stored bytes: which of its weights are stored, and their words."""
     row, first = t.directory[number], number * t.chunks
     n = min(t.chunks, t.words - first)
-    must(row.crc == crc32c(data), "4.2", f"chunk {number} of {t.name!r} matches its CRC-32C")
+    must(row.crc == crc32c(data), "4", f"chunk {number} of {t.name!r} matches its CRC-32C")
     streams, at = [], 0
     counts = symbol_counts(t.positions, t.values, t.planes, t.dtype.word, n, row)
     for codes, (which, length), count in zip(t.codes, row.streams, counts):
-        must(which < len(codes), "4.2", "a row names one of its stream's codes")
+        must(which < len(codes), "4", "a row names one of its stream's codes")
         streams.append(decode_row(codes[which], count, data[at : at + length]))
         at += length
     if t.positions == ALL:
-        must(row.nonzeros == 0 and row.fillers == 0, "4.2", "counts are zero where positions are `all`")
+        must(row.nonzeros == 0 and row.fillers == 0, "4", "counts are zero where positions are `all`")
         stored: list[int] | range = range(n)
     else:
-        must(t.positions in RELATIVE or row.fillers == 0, "4.2", "only relative indices have fillers")
+        must(t.positions in RELATIVE or row.fillers == 0, "4", "only relative indices have fillers")
         stored = stored_positions(t, row, n, streams[: t.position_streams])
         streams = streams[t.position_streams :]
     words = []
@@ -269,7 +269,7 @@ def stored_words(t: Tensor, number: int, data: bytes, books: list[list[int]]) ->
             continue
         value = sum(plane[i] << 8 * j for j, plane in enumerate(streams))
         if t.values == CODEBOOK:
-            must(value < t.entries, "6.2", "a cluster index is less than the entries")
+            must(value < t.entries, "3.2", "a cluster index is less than the entries")
             words.append(books[(first + at) // t.groups if t.groups else 0][value])
         else:
             words.append(rotate_back(value, t.dtype.word) if t.rotated else value)
@@ -304,12 +304,12 @@ def finished(t: Tensor, words: list[int]) -> np.ndarray:
     """The array of a tensor's words."""
     raw = b"".join(word.to_bytes(t.word_sizes, "little") for word in words)
     must(crc32c(raw) == t.content_crcs, "7.2", f"{t.name!r} decodes to what its CRC-32C says")
-    must(not t.dtype.bits or not any(byte >> t.dtype.bits for byte in raw), "3", "the bits above an element are zero")
+    must(not t.dtype.bits or not any(byte >> t.dtype.bits for byte in raw), "2", "the bits above an element are zero")
     return np.frombuffer(bytearray(raw), numpy_dtype(t.dtype.name)).reshape(t.shape)
 
 
 def check_tensor(t: Tensor) -> None:
-    """4.1, 6 and 7.2: what goes together, where everything is known."""
+    """3, 4 and 7.2: what goes together, where everything is known."""
     if not t.known:
         return
     elements = 1
@@ -321,17 +321,20 @@ def check_tensor(t: Tensor) -> None:
     if not t.own:
         must(not any(layout), "7.2", "a tensor without chunks of its own has no layout")
         return
-    must(t.chunks % 512 == 0 and 512 <= t.chunks <= 1_048_576, "4.1", "chunks are multiples of 512")
-    must(t.values != BYTES or t.positions == ALL, "6", "bytes go with positions `all`")
+    must(t.chunks % 512 == 0 and 512 <= t.chunks <= 1_048_576, "4", "chunks are multiples of 512")
+    must(t.values != BYTES or t.positions == ALL, "3", "bytes go with positions `all`")
     must(t.streams == t.planes + t.position_streams, "7.2", "the streams are those of positions and values")
     must(t.rows == ceil_div(t.words, t.chunks), "7.2", "the rows are those of the chunks")
     if t.values == BYTES:
-        must(all(code in ("raw", "zstd") for each in t.codes for code in each), "6", "bytes are raw or zstd")
+        must(all(code in ("raw", "zstd") for each in t.codes for code in each), "3", "bytes are raw or zstd")
     if t.values == CODEBOOK:
         most = 256 if t.dtype.word == 2 else 65_536
-        must(t.dtype.word > 1 and t.entries <= most, "6.2", "codebooks are not too large")
-        must(t.groups % 64 == 0, "6.2", "a group is a multiple of 64")
-        must(t.books * t.entries <= t.words, "6.2", "codebooks have no more entries than the tensor has words")
+        must(t.dtype.word > 1 and t.entries <= most, "3.2", "codebooks are not too large")
+        must(t.groups % 64 == 0, "3.2", "a group is a multiple of 64")
+        if t.planes == 1:
+            above = (code for code in t.codes[-1] if isinstance(code, bytes) and any(code_lengths(code)[t.entries :]))
+            must(not any(above), "3.2", "no code names a cluster beyond the codebook")
+        must(t.books * t.entries <= t.words, "3.2", "codebooks have no more entries than the tensor has words")
         must(
             t.book_rows == t.dtype.word * ceil_div(t.books * t.entries, ROW_SYMBOLS), "6.2", "planes are cut into rows"
         )

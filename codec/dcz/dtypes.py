@@ -1,4 +1,4 @@
-"""Element types: safetensors' codes, their numpy types, and the words they are stored as (SPEC 3)."""
+"""Element types: safetensors' codes, their numpy types, and the words they are stored as (SPEC 2)."""
 
 from __future__ import annotations
 

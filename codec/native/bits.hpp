@@ -62,7 +62,7 @@ static DCZ_INLINE T most(T a, T b) {
 
 static DCZ_INLINE usize ceil_div(usize a, usize b) { return a / b + (a % b != 0); }
 
-// Rotation of a word by one bit: floats are stored with the exponent in the top byte (SPEC 6.3).
+// Rotation of a word by one bit: floats are stored with the exponent in the top byte (SPEC 3.3).
 template <class T>
 static DCZ_INLINE T rotate_left(T x) {
   return static_cast<T>((x << 1) | (x >> (8 * sizeof(T) - 1)));

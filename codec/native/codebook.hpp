@@ -1,4 +1,4 @@
-// Codebooks (SPEC 6.2): ascending words, stored as the differences of neighbours in byte planes.
+// Codebooks (SPEC 3.2): ascending words, stored as the differences of neighbours in byte planes.
 #pragma once
 #include "chunk.hpp"
 

@@ -1,4 +1,4 @@
-// Relative indices (SPEC 6.1): zeros before each nonzero, in b bits; the top symbol is a filler that
+// Relative indices (SPEC 3.1): zeros before each nonzero, in b bits; the top symbol is a filler that
 // stands for 2^b - 1 zeros and no weight.
 #pragma once
 #include "simd.hpp"

@@ -1,4 +1,4 @@
-// Canonical, length-limited Huffman codes (SPEC 5.3): package-merge, canonical numbering, decode table.
+// Canonical, length-limited Huffman codes (SPEC 5.2): package-merge, canonical numbering, decode table.
 #pragma once
 #include <initializer_list>
 

@@ -1,4 +1,4 @@
-// Huffman decoding (SPEC 5.4): six independent bit streams in flight, several symbols per table lookup.
+// Huffman decoding (SPEC 5.3): six independent bit streams in flight, several symbols per table lookup.
 #pragma once
 #include <utility>
 

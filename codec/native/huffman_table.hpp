@@ -1,4 +1,4 @@
-// Decode tables (SPEC 5.4): what the next bits of a Huffman stream say, up to six symbols at once.
+// Decode tables (SPEC 5.3): what the next bits of a Huffman stream say, up to six symbols at once.
 #pragma once
 #include "huffman_code.hpp"
 

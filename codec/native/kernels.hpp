@@ -22,7 +22,7 @@ enum class Status : int {
 };
 
 constexpr usize kSymbols = 256;             // an alphabet is at most a byte
-constexpr int kMaxCodeLength = 12;          // SPEC 5.3
+constexpr int kMaxCodeLength = 12;          // SPEC 5.2
 constexpr usize kLanes = 6;                 // independent bit streams of a long Huffman stream
 constexpr usize kLaneThreshold = 2048;      // below it a stream has one lane
 constexpr usize kMaxRow = 262080;           // symbols of a Huffman row, and of a row of a codebook plane

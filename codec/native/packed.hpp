@@ -1,4 +1,4 @@
-// Symbols in a fixed number of bits, one to seven (SPEC 5.2). Eight of them are that many bytes.
+// Symbols in a fixed number of bits, one to seven (SPEC 5.1). Eight of them are that many bytes.
 #pragma once
 #include <type_traits>
 

@@ -1,4 +1,4 @@
-// Words split into byte planes (SPEC 6.3): plane j holds byte j of every word, lowest first.
+// Words split into byte planes (SPEC 3.3): plane j holds byte j of every word, lowest first.
 #pragma once
 #include "kernels.hpp"
 

@@ -1,4 +1,4 @@
-"""Rows as long as Huffman's lanes can say, and longer ones, which are coded otherwise (SPEC 5.4 and 6.2)."""
+"""Rows as long as Huffman's lanes can say, and longer ones, which are coded otherwise (SPEC 5.3 and 3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file: prelude, segments, index, trailer; written in one pass, read at random (SPEC 2 and 7)."""
+"""The file: prelude, segments, index, trailer; written in one pass, read at random (SPEC 6 and 7)."""
 
 from dcz.container.opening import open_file
 from dcz.container.reader import Reader, TensorInfo

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """What is known of a tensor without reading it: `dtype` is its code (SPEC 2), `words` the numbers it is
+    """What is known of a tensor without reading it: `dtype` is its code (SPEC 6), `words` the numbers it is
     made of (two to a complex element), `nonzeros` those whose bits are not all zero, `stored` the bytes of
     its segment, `nbytes` those of the decoded array, `layout` how it is stored, `metadata` what the file says about it.
 

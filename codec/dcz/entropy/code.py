@@ -1,4 +1,4 @@
-"""One way to code a row of symbols (SPEC 5.1). A stream has up to sixteen, and each chunk names one."""
+"""One way to code a row of symbols (SPEC 5). A stream has up to sixteen, and each chunk names one."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dcz.errors import FormatError
 from dcz.kernels.interface import U8
 
 LEVEL = 12
-MAX_WINDOW = 8 << 20  # of a frame (SPEC 5.1)
+MAX_WINDOW = 8 << 20  # of a frame (SPEC 5.4)
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _PROBE_LEVEL = 3
 _PROBE = 1 << 16
@@ -53,7 +53,7 @@ def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:
 
 
 def _check_header(frame: bytes | memoryview, size: int, field: str) -> None:
-    """A frame of the kind that SPEC 5.1 allows: no skippable one, its content size stated, no dictionary, no checksum
+    """A frame of the kind that SPEC 5.4 allows: no skippable one, its content size stated, no dictionary, no checksum
     of its own, and a window that a small reader can hold."""
     if bytes(frame[:4]) != _MAGIC:
         raise FormatError(f"{field}: not a zstd frame: it begins with {bytes(frame[:4])!r}")

@@ -1,1 +1,1 @@
-"""The file and its index (SPEC 2 and 7): prelude, trailer, columns, directory, metadata."""
+"""The file and its index (SPEC 6 and 7): prelude, trailer, columns, directory, metadata."""

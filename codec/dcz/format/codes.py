@@ -1,4 +1,4 @@
-"""The index's columns about codes: the file's, and which of them each stream has (SPEC 5.1 and 7.4)."""
+"""The index's columns about codes: the file's, and which of them each stream has (SPEC 5 and 7.2)."""
 
 from __future__ import annotations
 

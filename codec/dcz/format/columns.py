@@ -1,4 +1,4 @@
-"""Everything the index says about how tensors are stored: one object, read and checked once (SPEC 7.4).
+"""Everything the index says about how tensors are stored: one object, read and checked once (SPEC 7.2).
 
 The columns of tensors are in `dcz.format.tensors`, those of codes in `dcz.format.codes`, those of chunks and codebooks
 in `dcz.format.directory`. `Columns` joins them and answers questions about one tensor.

@@ -1,4 +1,4 @@
-"""The directory and the codebooks' records: out of the index's columns, checked, as kernels read them (SPEC 7.4)."""
+"""The directory and the codebooks' records: out of the index's columns, checked, as kernels read them (SPEC 7.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where each tensor is in a file, by name; an entry is made when it is asked for (SPEC 7.3)."""
+"""Where each tensor is in a file, by name; an entry is made when it is asked for (SPEC 6.1)."""
 
 from __future__ import annotations
 

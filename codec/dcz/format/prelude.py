@@ -1,4 +1,4 @@
-"""The first bytes of a file: what it is (SPEC 7.1). Everything else that opening needs is in the trailer."""
+"""The first bytes of a file: what it is (SPEC 6). Everything else that opening needs is in the trailer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a writer knows of each tensor it has stored, and the index's columns made of it (SPEC 7.4)."""
+"""What a writer knows of each tensor it has stored, and the index's columns made of it (SPEC 7.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index's columns with one entry a tensor: read and checked for all tensors at once (SPEC 7.4)."""
+"""The index's columns with one entry a tensor: read and checked for all tensors at once (SPEC 7.2)."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _transforms(plain: Mapping[str, object], names: list[str]) -> tuple[I64, lis
     t = len(names)
     if "transforms" not in plain:
         return np.zeros(t, np.int64), []
-    transforms = unpack(plain["transforms"], t, 0, 255, "transforms")
+    transforms = unpack(plain["transforms"], t, 0, _ANY, "transforms")
     found = plain["base_names"]
     if type(found) is not list or len(found) != t or any(type(name) is not str for name in found):
         raise FormatError(f"index: base_names: expected a list of {t} strings")
@@ -258,7 +258,7 @@ def _check_shapes(c: Tensors, ranks: I64, kinds: _Kinds, refuse: Refusals) -> No
 
 
 def _check_layouts(c: Tensors, understood: Bools, refuse: Refusals) -> None:
-    """Numbers that go together (SPEC 3 to 6)."""
+    """Numbers that go together (SPEC 2 to 3)."""
     own = c.own()
     if np.count_nonzero(own) < len(own):
         some = c.positions | c.values | c.chunk | c.entries | c.group | c.streams | c.chunks | c.book_rows | c.stored

@@ -1,4 +1,4 @@
-"""The last 40 bytes of a file: its version, the features it needs, where the index is (SPEC 7.2)."""
+"""The last 40 bytes of a file: its version, the features it needs, where the index is (SPEC 6.2)."""
 
 from __future__ import annotations
 

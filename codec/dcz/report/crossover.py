@@ -87,7 +87,7 @@ def _entropy(p: float) -> float:
 
 
 def _gaps(stay: float, rest: float, width: int) -> NDArray[np.float64]:
-    """Expected relative indices per nonzero, by symbol; the highest is the filler (SPEC 6.1)."""
+    """Expected relative indices per nonzero, by symbol; the highest is the filler (SPEC 3.1)."""
     filler = (1 << width) - 1
     out = np.zeros(SYMBOLS)
     leave = 1 - stay

@@ -1,4 +1,4 @@
-"""What a tensor takes in every layout, exactly, without writing any: what reports are made of (SPEC 6.4).
+"""What a tensor takes in every layout, exactly, without writing any: what reports are made of (SPEC 3.4).
 
 The sizes with Huffman codes are those that `choose` compares; those of fixed width are what the same layout
 would take without an entropy coder.

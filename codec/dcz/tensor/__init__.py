@@ -1,4 +1,4 @@
-"""A tensor is positions times values, in chunks that decode alone (SPEC 4 and 6)."""
+"""A tensor is positions times values, in chunks that decode alone (SPEC 4 and 3)."""
 
 from dcz.tensor.choose import PROFILES
 from dcz.tensor.encode import encode

@@ -1,4 +1,4 @@
-"""The smallest layout of a tensor, found from histograms without encoding every layout (SPEC 6.4).
+"""The smallest layout of a tensor, found from histograms without encoding every layout (SPEC 3.4).
 
 The size of every candidate is exact. Candidates that a lower bound shows to be larger are left out. zstd is tried on
 every layout that takes at most a sixteenth more than the smallest without it.

@@ -1,4 +1,4 @@
-"""How many weights make a chunk (SPEC 4.1): a choice of the writer, stored with each tensor."""
+"""How many weights make a chunk (SPEC 4): a choice of the writer, stored with each tensor."""
 
 from __future__ import annotations
 

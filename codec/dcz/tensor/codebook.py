@@ -1,4 +1,4 @@
-"""Codebooks: distinct words in ascending order, stored as differences in byte planes (SPEC 6.2)."""
+"""Codebooks: distinct words in ascending order, stored as differences in byte planes (SPEC 3.2)."""
 
 from __future__ import annotations
 

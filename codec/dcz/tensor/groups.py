@@ -1,4 +1,4 @@
-"""Codebooks of their own for runs of a tensor, as per-channel or per-group palettization makes them (SPEC 6.2)."""
+"""Codebooks of their own for runs of a tensor, as per-channel or per-group palettization makes them (SPEC 3.2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dcz.kernels.interface import SYMBOLS, Scan
 from dcz.tensor import codebook
 from dcz.tensor.words import Words
 
-_STEP = 64  # groups are multiples of it (SPEC 6.2)
+_STEP = 64  # groups are multiples of it (SPEC 3.2)
 _LEAST_USE = 4  # nonzeros per codebook entry below which a codebook of its own cannot pay
 
 

@@ -1,4 +1,4 @@
-"""Arrays as words, the bit patterns the codec works on, and back (SPEC 3)."""
+"""Arrays as words, the bit patterns the codec works on, and back (SPEC 2)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Words:
 def to_words(array: object, name: str) -> Words:
     """The words of a numpy array; copies only what is not contiguous or not little-endian.
 
-    Raises `UnsupportedError` for anything but a plain array of a dtype in SPEC 3."""
+    Raises `UnsupportedError` for anything but a plain array of a dtype in SPEC 2."""
     field = f"tensor {name!r}"
     if isinstance(array, np.ma.MaskedArray):
         raise UnsupportedError(f"{field}: a masked array would lose its mask; store .filled() and .mask")
@@ -54,7 +54,7 @@ def to_words(array: object, name: str) -> Words:
 
 
 def fits(data: U8, dtype: Dtype) -> bool:
-    """Whether the bits above each element of a type narrower than a byte are zero (SPEC R-ELEM-3)."""
+    """Whether the bits above each element of a type narrower than a byte are zero (SPEC R-ELEM-1)."""
     return dtype.bits >= 8 or not len(data) or int(data.max()) < 1 << dtype.bits
 
 

@@ -1,4 +1,4 @@
-"""Canonical, length-limited Huffman codes (SPEC 5.3): package-merge and canonical numbering."""
+"""Canonical, length-limited Huffman codes (SPEC 5.2): package-merge and canonical numbering."""
 
 from __future__ import annotations
 
