@@ -349,6 +349,15 @@ uint32_t dcz_crc32c(const dcz_file* file, uint32_t crc, const void* data, size_t
   return ~crc;
 }
 
+/* A fuzzing build takes every checksum for right, so that changed bytes reach what is behind it. */
+static int differs(uint64_t crc, uint64_t expected) {
+#ifdef DCZ_FUZZING
+  return 0 * (crc != expected);
+#else
+  return crc != expected;
+#endif
+}
+
 static uint64_t ceil_div(uint64_t a, uint64_t b) { return a / b + (a % b != 0); }
 
 /* -- SPEC 7.1: canonical msgpack */
@@ -810,6 +819,9 @@ static dcz_status parse_index(dcz_file* f, const uint8_t* data, size_t size, dcz
                   (unsigned long long)f->columns[KEYS[i].key].count, (unsigned long long)f->count);
   }
   if (c.at != c.end) return fail(error, DCZ_FORMAT, "index: bytes follow the map");
+  static const key CRCS[] = {CONTENT_CRCS, BOOK_CRCS, ROW_CRCS, ROW_BASE_CRCS, ROW_RESULT_CRCS};
+  for (size_t i = 0; i < sizeof CRCS / sizeof *CRCS; i++)
+    if (f->columns[CRCS[i]].width > 4) return fail(error, DCZ_FORMAT, "index: a CRC-32C has more than 32 bits");
   if (f->columns[ROW_NONZEROS].count > MAX_ROW_NUMBERS || f->columns[ROW_LENGTHS].count > MAX_ROW_NUMBERS)
     return fail(error, DCZ_LIMIT, "index: there are more than %llu rows", (unsigned long long)MAX_ROW_NUMBERS);
   return DCZ_OK;
@@ -999,7 +1011,6 @@ static dcz_status parse_tensor(dcz_file* f, size_t i, places* next, dcz_error* e
   if (r->words > MAX_WORDS) return fail(error, DCZ_LIMIT, "a tensor has more than 2^48 words");
   if (rank > MAX_RANK)
     return fail(error, DCZ_LIMIT, "a tensor has %llu dimensions; the limit is %d", (unsigned long long)rank, MAX_RANK);
-  if (get(&columns[CONTENT_CRCS], i) > UINT32_MAX) return bad(r, error, "its `content_crcs` has more than 32 bits");
   r->chunk = get(&columns[CHUNKS], i);
   r->entries = get(&columns[ENTRIES], i);
   r->group = get(&columns[GROUPS], i);
@@ -1078,11 +1089,11 @@ static dcz_status open_index(dcz_file* f, uint64_t at, const uint8_t* trailer, d
   uint32_t stored_size = load32(trailer + 16), plain_size = load32(trailer + 20);
   const uint8_t* stored;
   if (trailer[30] > 1 || trailer[31]) return fail(error, DCZ_FORMAT, "trailer: bytes 30 and 31 must be 0 or 1, and 0");
-  if (plain_size > 1048576 + 2 * f->source.size || (!trailer[30] && plain_size != stored_size))
-    return fail(error, DCZ_FORMAT, "trailer: the index cannot have %lu bytes", (unsigned long)plain_size);
   if (plain_size > f->options.max_index || stored_size > f->options.max_index)
     return fail(error, DCZ_LIMIT, "the index has %lu bytes; the limit is %llu: raise max_index",
                 (unsigned long)plain_size, (unsigned long long)f->options.max_index);
+  if (!plain_size || plain_size > 1048576 + 2 * f->source.size || (!trailer[30] && plain_size != stored_size))
+    return fail(error, DCZ_FORMAT, "trailer: the index cannot have %lu bytes", (unsigned long)plain_size);
   if (f->memory) {
     stored = f->memory + at;
   } else {
@@ -1091,7 +1102,7 @@ static dcz_status open_index(dcz_file* f, uint64_t at, const uint8_t* trailer, d
     TRY(read_at(f, at, f->stored_index, stored_size, error));
     stored = f->stored_index;
   }
-  if (dcz_crc32c(f, 0, stored, stored_size) != load32(trailer + 24))
+  if (differs(dcz_crc32c(f, 0, stored, stored_size), load32(trailer + 24)))
     return fail(error, DCZ_CHECKSUM, "the index does not match its CRC-32C");
   if (trailer[30]) {
     TRY(check_frame(stored, stored_size, plain_size, error));
@@ -1118,7 +1129,7 @@ static dcz_status open_file(dcz_file* f, dcz_error* error) {
   TRY(read_at(f, size - 40, trailer, 40, error));
   if (memcmp(trailer + 36, END, 4))
     return fail(error, DCZ_TRUNCATED, "the file does not end with a trailer: it is cut off, or something follows it");
-  if (dcz_crc32c(f, 0, trailer, 32) != load32(trailer + 32))
+  if (differs(dcz_crc32c(f, 0, trailer, 32), load32(trailer + 32)))
     return fail(error, DCZ_CHECKSUM, "the trailer does not match its CRC-32C");
   if (load(trailer + 28, 2) != DCZ_VERSION)
     return fail(error, DCZ_UNSUPPORTED, "the file has format version %u; this reader knows %d",
@@ -1308,7 +1319,7 @@ static dcz_status verify_bytes(work* w, uint64_t at, uint64_t size, uint64_t exp
     crc = dcz_crc32c(w->file, crc, bytes, part);
     at += part, size -= part;
   }
-  if (crc != expected) {
+  if (differs(crc, expected)) {
     int length = w->r->name.size < 80 ? (int)w->r->name.size : 80;
     return fail(w->error, DCZ_CHECKSUM, "%.*s: %s do not match their CRC-32C", length, w->r->name.data, what);
   }
@@ -1916,12 +1927,12 @@ static dcz_status verify_known(work* w, uint8_t* words, size_t tensor) {
     nonzeros += count_nonzeros(words, n, r->word_size);
     crc = dcz_crc32c(f, crc, words, n * r->word_size);
   }
-  if (r->positions == ALL && r->transform != COPY && nonzeros != get(&f->columns[NONZEROS], tensor))
-    return bad(r, w->error, "it has not as many nonzeros as the index says");
-  if (!r->transform && crc != get(&f->columns[CONTENT_CRCS], tensor)) {
+  if (!r->transform && differs(crc, get(&f->columns[CONTENT_CRCS], tensor))) {
     int size = r->name.size < 80 ? (int)r->name.size : 80;
     return fail(w->error, DCZ_CHECKSUM, "%.*s: its words do not match their CRC-32C", size, r->name.data);
   }
+  if (r->positions == ALL && r->transform != COPY && nonzeros != get(&f->columns[NONZEROS], tensor))
+    return bad(r, w->error, "it has not as many nonzeros as the index says");
   return DCZ_OK;
 }
 
@@ -1975,13 +1986,13 @@ static dcz_status change_chunk(work* w, buffers* b, uint8_t* words, int back, in
   uint64_t number = w->chunk, crc = dcz_crc32c(f, 0, words, size);
   int name = r->name.size < 80 ? (int)r->name.size : 80;
   target t = {b->stored, b->result, r->transform, back};
-  if (crc != before && crc != after)
+  if (differs(crc, before) && differs(crc, after))
     return fail(w->error, DCZ_BASE, "%.*s: chunk %llu is not that of the base", name, r->name.data,
                 (unsigned long long)number);
-  if (crc != before) return skip_chunk(w); /* it has been changed already */
+  if (differs(crc, before)) return skip_chunk(w); /* it has been changed already */
   memcpy(b->result, words, size);
   TRY(next_chunk(w, &t));
-  if (dcz_crc32c(f, 0, b->result, size) != after)
+  if (differs(dcz_crc32c(f, 0, b->result, size), after))
     return fail(w->error, DCZ_CHECKSUM, "%.*s: chunk %llu of the result does not match its CRC-32C", name, r->name.data,
                 (unsigned long long)number);
   if (write) memcpy(words, b->result, size);
@@ -2014,7 +2025,7 @@ static dcz_status apply(const dcz_file* f, size_t tensor, uint8_t* words, size_t
     return fail(error, DCZ_BASE, "the tensor has %llu bytes, and the base's has %llu",
                 (unsigned long long)(r->words * r->word_size), (unsigned long long)size);
   if (!r->rows) { /* a copy, or no words */
-    if (dcz_crc32c(f, 0, words, size) != get(&f->columns[CONTENT_CRCS], tensor))
+    if (differs(dcz_crc32c(f, 0, words, size), get(&f->columns[CONTENT_CRCS], tensor)))
       return fail(error, DCZ_BASE, "the words are not those of the base");
     return DCZ_OK;
   }

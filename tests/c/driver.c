@@ -113,9 +113,9 @@ static dcz_status run(state* s, const char* mode, line* out, dcz_error* error) {
   size_t opened = s->held;
   s->most = s->held;
   status = decode_all(file, out, error);
-  s->most -= opened;
+  size_t beside = s->most - opened;
   if (!status) status = dcz_verify(file, error);
-  if (!strcmp(mode, "peak")) printf("%zu %zu ", opened, s->most);
+  if (!strcmp(mode, "peak")) printf("%zu %zu ", opened, beside);
   dcz_close(file);
   return status;
 }

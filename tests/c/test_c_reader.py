@@ -12,10 +12,13 @@ import pytest
 
 import dcz
 from dcz.convert import open_model, open_target, transfer
+from dcz.errors import DczError
 from dcz.tensor import PROFILES
 from support.arrays import CODES, make_array
 from support.c_programs import Driver
-from support.forging import crc, forge, zoo
+from support.forging import crc, finish, forge, segments, with_trailer, zoo
+from support.mutations import mutations
+from support.pairs import changed, delta
 
 MODES = ("memory", "read", "window")
 # density, distinct values, pattern
@@ -100,14 +103,27 @@ def small() -> bytes:
     return dcz.save(tensors, metadata={"note": "small"})
 
 
+def kind_of(data: bytes) -> str:
+    """How the library's reading and verifying of a file ends."""
+    try:
+        dcz.load(data)
+        dcz.verify(data)
+    except DczError as error:
+        return type(error).__name__.removesuffix("Error").lower()
+    return "ok"
+
+
 def test_each_changed_bit_is_found(driver: Driver) -> None:
+    """As the same kind of error that the library finds."""
     data = small()
     flips = []
     for bit in range(8 * len(data)):
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
         flips.append(bytes(changed))
-    assert not [i for i, line in enumerate(driver.run("memory", flips)) if line.startswith("ok")]
+    kinds = [line.split(" ")[0] for line in driver.run("memory", flips)]
+    assert "ok" not in kinds
+    assert [(i, kind_of(each)) for i, each in enumerate(flips)][::7] == list(enumerate(kinds))[::7]
 
 
 def test_each_shorter_file_is_refused(driver: Driver) -> None:
@@ -116,6 +132,86 @@ def test_each_shorter_file_is_refused(driver: Driver) -> None:
     for mode in MODES:
         kinds = [line.split(" ")[0] for line in driver.run(mode, shorter)]
         assert set(kinds) == {"truncated"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"version": 2}, "unsupported"),
+        ({"features": 2}, "unsupported"),
+        ({"file_length": 1 << 40}, "truncated"),
+        ({"file_length": 5}, "format"),
+        ({"index_stored": 1 << 30}, "format"),
+        ({"index_bytes": 1 << 30}, "limit"),
+        ({"coder": 2}, "format"),
+        ({"reserved": 1}, "format"),
+    ],
+)
+def test_another_trailer(driver: Driver, changes: dict[str, int], kind: str) -> None:
+    data = with_trailer(small(), **changes)
+    assert [line.split(" ")[0] for line in driver.run("read", [data])] == [kind]
+
+
+def test_an_index_of_no_bytes(driver: Driver) -> None:
+    """As it is and in a frame, which decodes to no memory at all."""
+    front = segments({})
+    for mode in MODES:
+        lines = driver.run(mode, [finish(front, b"", b"", is_raw=True), finish(front, b"")])
+        assert {line.split(" ")[0] for line in lines} == {"format"}
+
+
+def test_changed_files_with_right_checksums(driver: Driver) -> None:
+    """Both read the same bits, or both refuse."""
+    files = mutations(zoo(), 300, 5)
+    wanted = [expected(each) if kind_of(each) == "ok" else None for each in files]
+    assert 10 < sum(each is not None for each in wanted) < 100
+    for mode in MODES:
+        lines = driver.run(mode, files)
+        assert [sorted(line.split(" ")) if line.startswith("ok") else None for line in lines] == wanted
+
+
+def test_each_failing_call(driver: Driver) -> None:
+    """No memory, or a read that fails, at each call: that error, and everything is released."""
+    line = driver.run("failing", [forge(zoo())])[0]
+    assert sorted(line.split(" ")) == expected(forge(zoo()))
+
+
+def test_a_chunk_takes_little_memory(driver: Driver) -> None:
+    """Beside the index and its output: a table and a window, whatever is in the chunk but zstd and large codebooks."""
+    tensors = {
+        "codebook": make_array(1, "F32", (300_000,), 0.11, 30, "float"),
+        "bitmap": make_array(3, "F64", (90_000,), 0.5, 70_000, "float"),
+        "all": make_array(5, "F32", (200_000,), 1.0, 70_000, "float"),
+    }
+    line = driver.run("peak", [dcz.save(tensors, profile="paper"), dcz.save(tensors)])
+    for each in line:
+        words = each.split(" ")
+        assert words[2] == "ok"
+        assert int(words[1]) <= 65_536
+
+
+@pytest.mark.parametrize("transform", ["step", "xor", "replace"])
+def test_differences(dcz_cat: Path, tmp_path: Path, transform: str) -> None:
+    """Applied in place to the base that libdcz decodes; another base is refused."""
+    base = {code: make_array(i, code, (3000,), 0.7, 40, "hostile") for i, code in enumerate(CODES)}
+    base |= {"same": base["F32"], "large": make_array(40, "F32", (200_000,), 0.9, 9000, "float")}
+    new = {name: changed(array, i, 0.1, "odd") for i, (name, array) in enumerate(base.items())}
+    new |= {"I16": base["I16"], "tied": new["F32"]}
+    paths = [tmp_path / "delta.dcz", tmp_path / "base.dcz", tmp_path / "other.dcz"]
+    paths[0].write_bytes(delta(new, base, transform=transform))
+    paths[1].write_bytes(dcz.save(base))
+    paths[2].write_bytes(dcz.save({**base, "large": changed(base["large"], 99, 0.001, "far")}))
+    for options in ([], ["--read"], ["--read", "--window", "1"]):
+        command = [dcz_cat, *options, "--json", paths[0], "--base"]
+        done = subprocess.run([*command, paths[1]], capture_output=True, text=True)
+        found = {each["name"]: each["content_crc32c"] for each in map(json.loads, done.stdout.splitlines())}
+        with dcz.open(paths[0], base=base) as reader:
+            assert found == {name: crc(new[name].tobytes()) for name in reader if name not in reader.aliases}
+    done = subprocess.run([*command, paths[2]], capture_output=True, text=True)
+    assert json.loads(done.stdout.splitlines()[-1])["error"] == "base"
+    done = subprocess.run([dcz_cat, "--json", paths[0]], capture_output=True, text=True)
+    assert json.loads(done.stdout.splitlines()[-1])["error"] == "base"
+    assert subprocess.run([dcz_cat, "--verify", paths[0]]).returncode == 0
 
 
 def test_the_lines_of_dcz_cat(dcz_cat: Path, tmp_path: Path) -> None:
