@@ -844,7 +844,7 @@ static dcz_status advance(const dcz_file* f, const record* r, key key, size_t* a
 }
 
 static const char* unknown_part(const dcz_file* f, const record* r) {
-  static const uint8_t WIDTHS[] = {4, 5, 8};
+  static const uint8_t WIDTHS[] = {4, 5, 8, 16};
   size_t number = r->at.number;
   int known = r->positions == ALL || r->positions == BITMAP;
   if (!r->dtype) return "dtype";
@@ -1014,7 +1014,7 @@ static dcz_status parse_tensor(dcz_file* f, size_t i, places* next, dcz_error* e
   r->chunk = get(&columns[CHUNKS], i);
   r->entries = get(&columns[ENTRIES], i);
   r->group = get(&columns[GROUPS], i);
-  r->positions = positions < 256 ? (unsigned)positions : 256; /* unknown from 9 on, whatever it is */
+  r->positions = positions < 256 ? (unsigned)positions : 256; /* an unknown one, whatever it is */
   r->values = values < 256 ? (unsigned)values : 256;
   r->transform = transform < 256 ? (unsigned)transform : 256;
   r->same_as = same_as ? (size_t)(same_as - 1) : i;
@@ -1092,7 +1092,7 @@ static dcz_status open_index(dcz_file* f, uint64_t at, const uint8_t* trailer, d
   if (plain_size > f->options.max_index || stored_size > f->options.max_index)
     return fail(error, DCZ_LIMIT, "the index has %lu bytes; the limit is %llu: raise max_index",
                 (unsigned long)plain_size, (unsigned long long)f->options.max_index);
-  if (!plain_size || plain_size > 1048576 + 2 * f->source.size || (!trailer[30] && plain_size != stored_size))
+  if (!plain_size || plain_size > 524288 + 2 * f->source.size || (!trailer[30] && plain_size != stored_size))
     return fail(error, DCZ_FORMAT, "trailer: the index cannot have %lu bytes", (unsigned long)plain_size);
   if (f->memory) {
     stored = f->memory + at;
