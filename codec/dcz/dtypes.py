@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -119,10 +119,16 @@ def by_code(code: str, field: str) -> Dtype:
 
 def by_numpy(dtype: np.dtype, field: str) -> Dtype:
     """The dtype of an array to be stored, in either byte order."""
-    found = _BY_NAME.get(dtype.name)
-    if found is None or dtype.hasobject or dtype.fields is not None:
+    found = _by_numpy(dtype)
+    if found is None:
         raise UnsupportedError(
             f"{field}: dtype {dtype} cannot be stored; expected one of {', '.join(DTYPES)}. "
             "Convert the array, or view it as one of them"
         )
     return found
+
+
+@lru_cache(256)
+def _by_numpy(dtype: np.dtype) -> Dtype | None:
+    """The same, or None. numpy takes microseconds to name a dtype."""
+    return None if dtype.hasobject or dtype.fields is not None else _BY_NAME.get(dtype.name)

@@ -14,7 +14,7 @@ def memory_of(array: object) -> Hashable:
     strides and dtype. None for anything else, and for an array without bytes."""
     if not isinstance(array, np.ndarray) or array.nbytes == 0:
         return None
-    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
 
 
 class Ties:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 import dcz
 from dcz import kernels
+from dcz.container.writer import _PRIVATE_BYTES
 from dcz.errors import DczError, UnsupportedError
 from dcz.tensor import PROFILES
 from support.arrays import large
@@ -123,12 +125,17 @@ def fill(array: np.ndarray) -> None:
     "kernel", ["scan", "bitmap", "split", "nonzeros", "histograms", "lane_sizes", "gaps", "crc32c", "crc32c_rows"]
 )
 @pytest.mark.parametrize("profile", ["auto", "raw"])
+@pytest.mark.parametrize("copied", [True, False], ids=["copied", "checked"])
 @pytest.mark.parametrize("name", ["pruned and clustered float32", "sparse bfloat16", "sparse bytes", "dense bfloat16"])
 def test_an_array_that_changes_while_it_is_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, profile: str, kernel: str, change: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, copied: bool, profile: str, kernel: str, change: object
 ) -> None:
-    """It is refused, or what is published opens: never a file with wrong checksums."""
+    """It is refused, or what is published is valid: never a file with wrong checksums, of chunks or of contents."""
     array = large(name).copy()
+    if copied:
+        array = array.reshape(-1)[: _PRIVATE_BYTES // array.itemsize]
+    else:
+        monkeypatch.setattr("dcz.container.writer._PRIVATE_BYTES", 0)
     path = tmp_path / "w.dcz"
     with monkeypatch.context() as patch:
         changing(patch, array, kernel, change)
@@ -138,7 +145,21 @@ def test_an_array_that_changes_while_it_is_saved(
             assert "tensor 'w': the array changed while it was being saved" in str(error)
             assert os.listdir(tmp_path) == []
             return
-    assert dcz.load_file(path)["w"].shape == array.shape
+    assert dcz.verify(path).tensors == 1 and dcz.load_file(path)["w"].shape == array.shape
+
+
+def test_an_array_that_changes_between_two_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part matches its own checksum; together they are neither the old array nor the new one."""
+    monkeypatch.setattr(sys.modules["dcz.tensor.encode"], "_PART_BYTES", 1 << 20)
+    array = np.random.Generator(np.random.PCG64(3)).integers(0, 256, 3 << 20, "u1")
+
+    class Changing(io.BytesIO):
+        def write(self, data: bytes) -> int:
+            array[:] = len(self.getvalue()) % 251
+            return super().write(data)
+
+    with pytest.raises(DczError, match="tensor 'w': the array changed while it was being saved"):
+        dcz.save_file({"w": array}, Changing(), profile="raw")
 
 
 def test_a_raw_tensor_that_changes_between_checksum_and_write() -> None:

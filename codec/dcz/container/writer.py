@@ -23,10 +23,17 @@ from dcz.format.trailer import HAS_BASE
 from dcz.io.sinks import open_sink
 from dcz.io.targets import check_target
 from dcz.kernels.interface import U8, KernelError
-from dcz.tensor import Layout, encode, to_words
+from dcz.tensor import Layout, encode, tiny, to_words
 from dcz.tensor.choose import check_profile
 from dcz.tensor.encode import Encoded
 from dcz.tensor.words import Words
+
+# Words of at most so many bytes are copied before anything is made of them, so that an array that another thread
+# changes meanwhile cannot contradict its checksum. Larger ones are checked afterwards: a copy would take their memory
+# again, and more time than another checksum.
+_PRIVATE_BYTES = 1 << 20
+_CHANGED = "tensor {!r}: the array changed while it was being saved; save a copy of it"
+_NO_LAYOUT = StoredLayout()
 
 
 class Writer:
@@ -77,6 +84,8 @@ class Writer:
         self._pool = pool(count) if count > 1 else None
         self._sink = open_sink(file)
         self._duplicates = Duplicates(self._sink)
+        # Tensors of a few bytes by dtype and words: their records, and their layouts.
+        self._tiny: dict[tuple[str, bytes], tuple[Record, Layout]] = {}
         self._open = True
         with self._abandoned_on_error():
             self._write(prelude.MAGIC)
@@ -94,22 +103,36 @@ class Writer:
         self._check_name(name, self._tensors)
         words = to_words(array, name)
         index.check_shape(words.shape, words.dtype, name)
-        about = typed.normalize(metadata, f"metadata of tensor {name!r:.80}")
+        about = {} if metadata is None else typed.normalize(metadata, f"metadata of tensor {name!r:.80}")
+        if len(words.data) <= _PRIVATE_BYTES:
+            words = words.copy()
+        if not 0 < len(words.data) < tiny.LIMIT:
+            return self._store(name, words, about)
+        key = words.dtype.code, words.data.tobytes()
+        if key in self._tiny:
+            owner, layout = self._tiny[key]
+            self._tensors[name] = _record(name, words, owner.nonzeros, owner.content_crc, about, same_as=owner.name)
+            return layout
+        layout = self._store(name, words, about)
+        self._tiny[key] = self._tensors[self._tensors[name].same_as or name], layout
+        return layout
+
+    def _store(self, name: str, words: Words, about: dict[str, object]) -> Layout:
+        """Store a tensor: as a segment, or as a reference to an earlier one of equal words."""
         crc = kernels.active().crc32c(words.data)
         encoded = self._encoded(name, words)
-        record = Record(
-            name, words.dtype.code, words.shape, words.count, words.dtype.word, encoded.nonzeros, crc, StoredLayout(),
-            metadata=about,
-        )  # fmt: skip
         for other, offset in self._duplicates.candidates((words.dtype.code, words.count, crc)):
             with _changes_refused(name):
                 same = self._duplicates.same(encoded, other, offset)
             if same:
-                self._tensors[name] = replace(record, same_as=other.name)
+                self._tensors[name] = _record(name, words, encoded.nonzeros, crc, about, same_as=other.name)
                 return encoded.layout()
             encoded = self._encoded(name, words)  # its parts have been asked for
         layout = self._segment(name, encoded, len(words.data))
-        self._add_record(replace(record, layout=StoredLayout.of(layout)))
+        if len(words.data) > _PRIVATE_BYTES and crc != encoded.words_crc(words):
+            self.abandon()
+            raise DczError(_CHANGED.format(name))
+        self._add_record(_record(name, words, encoded.nonzeros, crc, about, StoredLayout.of(layout)))
         return layout
 
     def copy(self, reader: Reader, name: str, as_name: str | None = None) -> None:
@@ -161,16 +184,14 @@ class Writer:
 
     def _segment(self, name: str, encoded: Encoded, nbytes: int) -> Layout:
         """Write the segment of a tensor whose array has `nbytes` bytes."""
-        with self._abandoned_on_error():
+        try:
             self._align(encoded.stored, nbytes)
-            parts = encoded.parts()
-            while True:
-                with _changes_refused(name):
-                    part = next(parts, None)
-                if part is None:
-                    break
+            for part in _unchanged(name, encoded.parts()):
                 self._write(part)
             return encoded.layout()
+        except BaseException:
+            self.abandon()
+            raise
 
     def alias(self, name: str, target: str) -> None:
         """Give the tensor `target`, which has been added, a second name: tied weights."""
@@ -256,6 +277,20 @@ class Writer:
             raise LimitError(f"{name!r}: more than {limits.MAX_TENSORS} {kind}; split the model into shards")
 
 
+def _record(
+    name: str, words: Words, nonzeros: int, crc: int, about: dict[str, object],
+    layout: StoredLayout = _NO_LAYOUT, same_as: str = "",
+) -> Record:  # fmt: skip
+    dtype = words.dtype
+    return Record(name, dtype.code, words.shape, words.count, dtype.word, nonzeros, crc, layout, same_as, about)
+
+
+def _unchanged(name: str, parts: Iterator[U8]) -> Iterator[U8]:
+    """The parts of a segment; an error where the array that they are made of has changed."""
+    with _changes_refused(name):
+        yield from parts
+
+
 @contextmanager
 def _changes_refused(name: str) -> Iterator[None]:
     """Kernels check what they are told of the words, which is true unless the words have changed since."""
@@ -264,4 +299,4 @@ def _changes_refused(name: str) -> Iterator[None]:
     except DczError:
         raise
     except (KernelError, ValueError, IndexError) as error:
-        raise DczError(f"tensor {name!r}: the array changed while it was being saved; save a copy of it") from error
+        raise DczError(_CHANGED.format(name)) from error

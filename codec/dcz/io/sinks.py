@@ -59,8 +59,11 @@ class PathSink:
             raise
 
     def write(self, data: bytes | U8) -> None:
-        with self._named_errors():
+        try:
             self.file.write(data)
+        except OSError:
+            with self._named_errors():
+                raise
 
     def write_at(self, offset: int, data: bytes | U8) -> None:
         """Write somewhere else than at the end."""

@@ -16,7 +16,7 @@ from dcz import limits
 from dcz.entropy import Coding, Symbols, coding
 from dcz.entropy.code import RAW_CODE
 from dcz.errors import UnsupportedError
-from dcz.tensor import chunking, tiny
+from dcz.tensor import chunking
 from dcz.tensor.codebook import StoredCodebook
 from dcz.tensor.layout import NARROW_BITS, position_streams
 from dcz.tensor.streams import Analysis
@@ -87,7 +87,7 @@ def choose(analysis: Analysis, profile: str = "auto", portable: bool = False) ->
     if analysis.count == 0:
         return empty()
     whole = as_it_is(analysis)
-    if profile == "raw" or (len(analysis.words.data) < tiny.LIMIT and tiny.stays(analysis.words, whole.cost)):
+    if profile == "raw":
         return whole
     positions, zstd = PROFILES[profile], profile in ZSTD_PROFILES and not portable
     return least(analysis, zstd, whole, _search(analysis, positions, whole.cost, zstd))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,10 @@ from numpy.typing import NDArray
 
 from dcz import kernels
 from dcz.entropy import Coding
+from dcz.entropy.code import RAW_CODE
+from dcz.kernels.checksums import combine
 from dcz.kernels.interface import U8
+from dcz.tensor import chunking, tiny
 from dcz.tensor.choose import Encoding, choose
 from dcz.tensor.layout import Layout, Stream
 from dcz.tensor.streams import Analysis
@@ -59,9 +63,45 @@ class Encoded:
             tuple(self._checksums),
         )
 
+    def words_crc(self, words: Words) -> int:
+        """The CRC-32C of the words once all parts are out: where the segment is the words, of what was written."""
+        if not self.mappable:
+            return kernels.active().crc32c(words.data)
+        sizes = self._chosen.streams[0].sizes.tolist()
+        return reduce(lambda crc, row: combine(crc, *row), zip(self._checksums, sizes), 0)
+
+
+class AsItIs(Encoded):
+    """A tensor of a few bytes, unchanged: one chunk in one raw stream."""
+
+    def __init__(self, data: bytes, word: int) -> None:
+        self._data = np.frombuffer(data, np.uint8)
+        self.nonzeros = int(np.count_nonzero(self._data.view(f"<u{word}")))
+        self.stored, self.mappable = len(data), True
+        self._checksum = kernels.active().crc32c(self._data)
+
+    def parts(self) -> Iterator[U8]:
+        return iter((self._data,))
+
+    def layout(self) -> Layout:
+        return Layout("all", "bytes", chunking.STEP, None, _raw(self.stored), _ZERO, _ZERO, (self._checksum,))
+
+
+_ZERO = (0,)
+
+
+@cache
+def _raw(size: int) -> tuple[Stream, ...]:
+    """The streams of one raw row of `size` bytes."""
+    return (Stream((RAW_CODE,), _ZERO, (size,)),)
+
 
 def encode(words: Words, profile: str = "auto", pool: Executor | None = None, portable: bool = False) -> Encoded:
     """`words` in the smallest layout of the profile; a `portable` one has no stream in zstd."""
+    if 0 < len(words.data) < tiny.LIMIT:
+        data = words.data.tobytes()
+        if tiny.stays(words, data, profile):
+            return AsItIs(data, words.dtype.word)
     analysis = Analysis(words)
     return Encoded(choose(analysis, profile, portable), analysis.nonzeros, pool)
 

@@ -1,10 +1,13 @@
 """Tensors of a few bytes: whether any layout could be smaller than the words as they are, without the search.
 
 A model can have hundreds of thousands of scalars and short vectors. The search takes a millisecond for each; these
-bounds take microseconds, and where they decide, the search would decide the same.
+bounds take microseconds. Where they do not decide, the search does, so the bytes are always those of the search.
 """
 
 from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
 
 from dcz.entropy.code import huffman_cost
 from dcz.tensor.words import Words
@@ -17,46 +20,73 @@ _CHECKSUM, _NUMBER, _BOOK = 4, 2, 5
 # The least that any stream costs: its code, and without symbols nothing else.
 _CODE = 1
 
+# How `struct` calls words of so many bytes.
+_FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
-def stays(words: Words, whole: int) -> bool:
-    """Whether no layout costs less than `whole`, the cost of the words as they are. False if in doubt."""
-    word, data = words.dtype.word, words.data.tobytes()
-    row = _CHECKSUM + _NUMBER * word
-    if sum([_stream(data[plane::word]) for plane in range(word)]) + row < whole:
-        return False  # dense planes
-    values = [data[at : at + word] for at in range(0, len(data), word)]
-    nonzeros = [value for value in values if any(value)]
-    if len(nonzeros) < len(values) and _sparse(len(nonzeros), word) < whole:
+
+def stays(words: Words, data: bytes, profile: str) -> bool:
+    """Whether no layout of the profile costs less than the words as they are, 1 to `LIMIT` - 1 bytes, which are `data`.
+    False if in doubt."""
+    if profile == "raw":
+        return True
+    dtype = words.dtype
+    kind = _FORMATS[dtype.word]
+    values: Sequence[int] = struct.unpack(f"<{len(data) // dtype.word}{kind}", data)
+    if dtype.rotate:  # what planes and codebooks are made of
+        top, mask = 8 * dtype.word - 1, (1 << 8 * dtype.word) - 1
+        values = [value << 1 & mask | value >> top for value in values]
+    whole = len(data) + _CODE + _row(1)
+    nonzeros = len(values) - values.count(0)
+    if nonzeros < len(values) and _sparse(values, nonzeros, kind) < whole:
         return False
-    return word == 1 or _dense_codebook(values, word) >= whole
+    if _planes(values, kind) + _row(dtype.word) < whole:
+        return False
+    return dtype.word == 1 or _codebook(values, kind) + _row(1) >= whole
 
 
-def _sparse(nonzeros: int, word: int) -> int:
-    """A bound for bitmap and relative indices with planes, or with a codebook of one entry or none."""
-    symbols = 1 if nonzeros else 0
-    positions = _CODE + 1 if nonzeros else _CODE
-    planes = word * (_CODE + symbols) + _CHECKSUM + _NUMBER * (word + 2)
-    codebook = _CODE + symbols + _BOOK + word * (_CODE + symbols) + _CHECKSUM + _NUMBER * 3
-    return positions + min(planes, codebook)
+def _row(numbers: int) -> int:
+    """What a chunk with so many numbers takes in the index."""
+    return _CHECKSUM + _NUMBER * numbers
 
 
-def _dense_codebook(values: list[bytes], word: int) -> int:
-    """A bound for cluster indices and a codebook, which is stored as differences of its words in ascending order."""
-    entries = len(set(values))
-    index = _stream_bound(len(values), entries - 1)
-    # No plane of the codebook is smaller than one of a bit a word, but for planes of a single symbol.
-    plane = min(_stream_bound(entries, 1), _stream_bound(entries, 0))
-    return index + _BOOK + word * plane + _CHECKSUM + _NUMBER
+def _sparse(values: Sequence[int], nonzeros: int, kind: str) -> int:
+    """A bound for nonzeros with their positions as a bitmap, of one number a chunk, or as relative indices, of two."""
+    stored = [value for value in values if value]
+    bits = sum([1 << at for at, value in enumerate(values) if value])
+    bitmap = _stream(bits.to_bytes(-(-len(values) // 8), "little")) + 2 * _NUMBER
+    relative = _CODE + -(-nonzeros // 8) + 3 * _NUMBER
+    word = struct.calcsize(kind)
+    of_values = _planes(stored, kind) + _row(word)
+    if word > 1:
+        of_values = min(of_values, _codebook(stored, kind) + _row(1))
+    return min(bitmap, relative) + of_values
+
+
+def _planes(values: Sequence[int], kind: str) -> int:
+    """A bound for words as byte planes."""
+    data, word = struct.pack(f"<{len(values)}{kind}", *values), struct.calcsize(kind)
+    return sum([_stream(data[plane::word]) for plane in range(word)])
+
+
+def _codebook(values: Sequence[int], kind: str) -> int:
+    """A bound for words as cluster indices, and a codebook of differences between its words in ascending order."""
+    words = sorted(set(values))
+    steps = [word - before for before, word in zip([0, *words], words)]
+    return _stream_bound(len(values), max(len(words) - 1, 0)) + _BOOK + _planes(steps, kind)
 
 
 def _stream(symbols: bytes) -> int:
     """A bound for a stream of one row."""
+    if not symbols:
+        return _CODE
     top = max(symbols)
     return _stream_bound(len(symbols), top, symbols.count(top) == len(symbols))
 
 
 def _stream_bound(count: int, top: int, constant: bool | None = None) -> int:
     """A bound for a stream of one row whose highest symbol is `top`."""
+    if not count:
+        return _CODE
     constant = top == 0 if constant is None else constant
     bound = _CODE + count
     if 0 < top < 128:

@@ -25,6 +25,10 @@ class Words:
     def count(self) -> int:
         return len(self.data) // self.dtype.word
 
+    def copy(self) -> Words:
+        """The same words in memory of their own."""
+        return Words(self.data.copy(), self.dtype, self.shape)
+
 
 def to_words(array: object, name: str) -> Words:
     """The words of a numpy array; copies only what is not contiguous or not little-endian.
@@ -45,7 +49,7 @@ def to_words(array: object, name: str) -> Words:
     if flat.dtype.byteorder == ">" or (flat.dtype.byteorder == "=" and np.little_endian is False):
         flat = flat.byteswap()  # of a complex number, each part
     data = flat.view(np.uint8)
-    if not fits(data, dtype):
+    if dtype.bits < 8 and not fits(data, dtype):
         raise DczError(
             f"{field}: {dtype.name} has {dtype.bits} bits an element, but bits above them are set; "
             "make the array with astype, not from packed bytes"
