@@ -31,7 +31,7 @@ class Code:
         alphabet, cost = 1 << self.bits if self.kind == "packed" else 256, 1
         if self.kind == "huffman":
             alphabet = 2 * len(self.lengths) - (self.lengths[-1] < 16)
-            cost = huffman_cost(alphabet)
+            cost = _FIXED_COST + -(-alphabet // _SYMBOLS_PER_BYTE)
         object.__setattr__(self, "alphabet", alphabet)
         object.__setattr__(self, "cost", cost)
 
@@ -72,6 +72,8 @@ def huffman_cost(alphabet: int) -> int:
     return _FIXED_COST + -(-alphabet // _SYMBOLS_PER_BYTE)
 
 
+# By the alphabet's size.
+HUFFMAN_COSTS = tuple([huffman_cost(alphabet) for alphabet in range(257)])
 RAW_CODE = Code("raw")
 ZSTD_CODE = Code("zstd")
 PACKED_CODES = {bits: Code("packed", bits) for bits in range(1, 8)}

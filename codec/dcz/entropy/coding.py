@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
 from dcz.entropy import tables, zstd
-from dcz.entropy.code import PACKED_CODES, RAW_CODE, ZSTD_CODE, Code, huffman_cost
+from dcz.entropy.code import HUFFMAN_COSTS, PACKED_CODES, RAW_CODE, ZSTD_CODE, Code
 from dcz.entropy.symbols import Symbols
 from dcz.kernels.interface import I64, LANE_THRESHOLD, LANES, MAX_CODES, MAX_ROW, SYMBOLS, U8
 
@@ -71,7 +73,9 @@ class Coding:
 
 
 def _records(codes: list[Code]) -> U8:
-    return np.frombuffer(b"".join(code.record for code in codes), np.uint8)
+    if len(codes) == 1:
+        return np.frombuffer(codes[0].record, np.uint8)
+    return np.frombuffer(b"".join([code.record for code in codes]), np.uint8)
 
 
 def _estimates(symbols: Symbols, codes: list[Code], lengths: list[U8]) -> NDArray[np.float64]:
@@ -120,6 +124,8 @@ def _settle(symbols: Symbols, codes: list[Code], use: U8) -> Coding:
 
 def encode_with(symbols: Symbols, code: Code = RAW_CODE) -> Coding:
     """All rows by one given code."""
+    if code is RAW_CODE and symbols.rows == 1:
+        return Coding(symbols, [code], _FIRST, np.array([len(symbols.data)]), _NO_LANES)
     return _settle(symbols, [code], np.zeros(symbols.rows, np.uint8))
 
 
@@ -128,7 +134,7 @@ def choose(symbols: Symbols) -> Coding:
     if symbols.rows == 0 or len(symbols.data) == 0:
         return encode_with(symbols)
     if symbols.rows == 1:
-        return _single(symbols)
+        return _single(symbols, symbols.histograms[0])
     total = symbols.histograms.sum(axis=0, dtype=np.uint64)
     top = int(np.flatnonzero(total)[-1])
     codes = [RAW_CODE]
@@ -147,9 +153,19 @@ def choose(symbols: Symbols) -> Coding:
     return min(best, rich, key=lambda coding: coding.cost)
 
 
-def _single(symbols: Symbols) -> Coding:
-    """The same for a single row, without the arrays that many rows need. Of equal costs the simpler code wins."""
-    n, histogram = len(symbols.data), symbols.histograms[0]
+def choose_planes(planes: NDArray[np.uint8]) -> list[Coding]:
+    """The same for byte planes, shape (planes, symbols), each of which is a stream of one row."""
+    n = planes.shape[1]
+    if not 0 < n <= MAX_ROW:
+        return [choose(Symbols.even(plane, MAX_ROW) if n else Symbols.one_row(plane)) for plane in planes]
+    histograms = kernels.active().histograms(planes.reshape(-1), np.arange(0, planes.size + 1, n))
+    bounds = np.array([0, n])
+    return [_single(Symbols(*each), each[2][0]) for each in zip(planes, repeat(bounds), histograms[:, None])]
+
+
+def _single(symbols: Symbols, histogram: NDArray[np.uint32]) -> Coding:
+    """The coding of a single row, without the arrays that many rows need. Of equal costs the simpler code wins."""
+    n = len(symbols.data)
     top = SYMBOLS - 1 - int((histogram[::-1] != 0).argmax())
     code, size, ends = RAW_CODE, n, _NO_LANES
     cost = n + RAW_CODE.cost
@@ -159,16 +175,16 @@ def _single(symbols: Symbols) -> Coding:
         if bytes_ + packed.cost < cost:
             code, size, cost = packed, bytes_, bytes_ + packed.cost
     constant = int(histogram[top]) == n
-    if huffman_cost(top + 1) + (0 if constant else -(-n // 8)) < cost:  # no code word is shorter than a bit
+    if HUFFMAN_COSTS[top + 1] + (0 if constant else -(-n // 8)) < cost:  # no code word is shorter than a bit
         lengths = tables.lengths_of(histogram)
-        bytes_, lanes = _huffman_size(symbols, histogram, lengths, constant)
         huffman = Code.huffman(lengths)
+        bytes_, lanes = _huffman_size(symbols, histogram, lengths, huffman, constant)
         if bytes_ + huffman.cost < cost and (constant or n <= MAX_ROW):
             code, size, ends = huffman, bytes_, lanes
     return Coding(symbols, [code], _FIRST, np.array([size]), ends)
 
 
-def _huffman_size(symbols: Symbols, histogram: NDArray, lengths: U8, constant: bool) -> tuple[int, I64]:
+def _huffman_size(symbols: Symbols, histogram: NDArray, lengths: U8, code: Code, constant: bool) -> tuple[int, I64]:
     """Bytes of a single row by a Huffman code, and of each of its lanes."""
     if constant:
         return 0, _NO_LANES
@@ -176,7 +192,7 @@ def _huffman_size(symbols: Symbols, histogram: NDArray, lengths: U8, constant: b
         lanes = np.zeros((1, LANES), np.int64)
         lanes[0, 0] = size = -(-int(histogram @ lengths.astype(np.uint32)) // 8)
         return size, lanes
-    lanes = kernels.active().lane_sizes(symbols.data, symbols.bounds, _FIRST, _records([Code.huffman(lengths)]))
+    lanes = kernels.active().lane_sizes(symbols.data, symbols.bounds, _FIRST, _records([code]))
     return int(lanes.sum()) + _LANE_HEAD, lanes
 
 

@@ -14,9 +14,9 @@ class Symbols:
 
     __slots__ = ("_histograms", "bounds", "data", "rows")
 
-    def __init__(self, data: U8, bounds: I64) -> None:
+    def __init__(self, data: U8, bounds: I64, histograms: NDArray[np.uint32] | None = None) -> None:
         self.data, self.bounds, self.rows = data, bounds, len(bounds) - 1
-        self._histograms: NDArray[np.uint32] | None = None
+        self._histograms = histograms
 
     @staticmethod
     def even(data: U8, chunk: int) -> Symbols:

@@ -22,16 +22,15 @@ _LEAST = 64  # a frame's own head is a dozen bytes
 _local = threading.local()  # zstandard's contexts are not for two threads at once
 
 
-def _compressor(level: int) -> zstandard.ZstdCompressor:
-    cache = _local.__dict__.setdefault("compressors", {})
-    if level not in cache:
-        cache[level] = zstandard.ZstdCompressor(level=level, write_content_size=True, write_checksum=False)
-    return cache[level]
-
-
 def compress(symbols: U8, level: int = LEVEL) -> bytes:
     """One frame that says how much it holds; no bytes for no symbols."""
-    return _compressor(level).compress(np.ascontiguousarray(symbols).data) if len(symbols) else b""
+    if not len(symbols):
+        return b""
+    compressor = _local.__dict__.get(level)
+    if compressor is None:
+        compressor = zstandard.ZstdCompressor(level=level, write_content_size=True, write_checksum=False)
+        _local.__dict__[level] = compressor
+    return compressor.compress(np.ascontiguousarray(symbols).data)
 
 
 def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:

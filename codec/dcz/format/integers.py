@@ -21,9 +21,12 @@ def pack(values: Sequence[int]) -> bytes:
     >>> pack([1, 2, 0x0304])
     b'\\x02\\x01\\x02\\x04\\x00\\x00\\x03'
     """
-    array = np.array(values, "<u8")
-    top = int(array.max()) if len(array) else 0
-    width = next(width for width in WIDTHS if top < 1 << 8 * width)
+    try:
+        return b"\1" + bytes(values)
+    except ValueError:  # an integer is over 255
+        array = np.array(values, "<u8")
+    top = int(array.max())
+    width = 2 if top < 1 << 16 else 4 if top < 1 << 32 else 8
     planes = array.view(np.uint8).reshape(-1, 8).T[:width]
     return bytes([width]) + planes.tobytes()
 

@@ -16,7 +16,7 @@ from dcz import limits
 from dcz.entropy import Coding, Symbols, coding
 from dcz.entropy.code import RAW_CODE
 from dcz.errors import UnsupportedError
-from dcz.tensor import chunking
+from dcz.tensor import bounds, chunking
 from dcz.tensor.codebook import StoredCodebook
 from dcz.tensor.layout import NARROW_BITS, position_streams
 from dcz.tensor.streams import Analysis
@@ -48,10 +48,6 @@ _LARGE = 32 << 20
 # zstd is tried on layouts that take this fraction more than the smallest without it.
 _SLACK = 16
 
-# What a chunk takes in the index: checksum, and about two bytes for each other number.
-_ROW_COST = 4
-_NUMBER_COST = 2
-
 
 @dataclass(slots=True)
 class Encoding:
@@ -72,7 +68,7 @@ class Encoding:
         rows = self.streams[0].symbols.rows if self.streams else 0
         book = self.codebook.cost if self.codebook else 0
         streams = sum([stream.cost for stream in self.streams])
-        self.cost = streams + book + rows * (_ROW_COST + _NUMBER_COST * numbers)
+        self.cost = streams + book + rows * (bounds.ROW_COST + bounds.NUMBER_COST * numbers)
 
 
 def check_profile(profile: str) -> None:
@@ -168,12 +164,11 @@ def _search(analysis: Analysis, positions: tuple[str, ...], bound: int, slack: b
         sparse = kind != "all"
         if sparse and analysis.nonzeros == analysis.count and "all" in positions:
             continue  # without zeros, positions only add to what `all` takes
-        if (
-            not sparse
-            and _dense_bound(analysis) > best
-            and not (_dense_bound(analysis) <= least and any(_with_zstd(each) is not each for each in near))
-        ):
-            continue  # where zstd finds no repeats among the nonzeros, it finds none among all words either
+        if not sparse:
+            expected = bounds.dense(analysis, sparse_values.get("codebook"), least)
+            # Where zstd finds no repeats among the nonzeros, it finds none among all words either.
+            if expected > best and (expected > least or all(_with_zstd(each) is each for each in near)):
+                continue
         if sparse and not sparse_values:
             sparse_values = _released(analysis, _values(analysis, True, least, slack), slack)
         values = sparse_values if sparse else _released(analysis, _values(analysis, False, least, slack), slack)
@@ -183,9 +178,9 @@ def _search(analysis: Analysis, positions: tuple[str, ...], bound: int, slack: b
             continue
         stream, fillers = _coded_positions(analysis, kind)
         if kind == "relative8" and fillers is not None:
-            gaps_bound = _stream_bound(stream[0].symbols.histograms[fillers == 0])
+            gaps_bound = bounds.rows(stream[0].symbols.histograms[fillers == 0])
             # Wider indices save fillers, of at most 12 bits each, and take one more stream.
-            wide_pays = 3 * int(fillers.sum()) // 2 > _NUMBER_COST * len(fillers)
+            wide_pays = 3 * int(fillers.sum()) // 2 > bounds.NUMBER_COST * len(fillers)
         for name, coded in values.items():
             encoding = _assemble(analysis, kind, name, stream, fillers, coded)
             best = min(best, encoding.cost)
@@ -232,7 +227,7 @@ def _values(
         if slack:  # what the cheapest positions take is part of the cost by which `with_slack` goes
             rows = out["codebook"][1][0].symbols.rows
             limit = with_slack(limit) + (sparse * analysis.count // 8 + 16 * rows) // _SLACK + 1
-        if _planes_bound(analysis, out["codebook"]) > min(least, limit):
+        if bounds.planes(analysis, out["codebook"]) > min(least, limit):
             return out
     out["planes"] = _coded_values(analysis, "planes", sparse)
     return out
@@ -257,37 +252,6 @@ def _restore(best: Encoding, analysis: Analysis) -> None:
     if best.values == "planes" and any(stream.symbols.released for stream in streams):
         for stream, symbols in zip(streams, analysis.planes(sparse), strict=True):
             stream.symbols.data = symbols.data
-
-
-def _planes_bound(analysis: Analysis, clusters: tuple[StoredCodebook | None, list[Coding]]) -> int:
-    """A lower bound for byte planes of values whose clusters are already counted."""
-    book, streams = clusters
-    if book is None or len(streams) != 1:
-        return 0
-    planes = analysis.plane_histograms(streams[0].symbols, book.words)
-    return sum(_stream_bound(plane) for plane in planes)
-
-
-def _stream_bound(histograms: NDArray) -> int:
-    """No code is shorter than the entropy, and none but that of a single symbol than a bit a symbol.
-
-    Of 8-bit relative indices without fillers it bounds narrower ones too: with them, fillers and rest
-    are together a code word of the gap."""
-    histograms = histograms.astype(np.float64)
-    counts = histograms.sum(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(histograms > 0, histograms * np.log2(histograms / counts), 0).sum(axis=1)
-    least = np.where((histograms > 0).sum(axis=1) > 1, counts[:, 0], 0)
-    return int(np.maximum(entropy, least).sum() / 8)
-
-
-def _dense_bound(analysis: Analysis) -> int:
-    """Chunks with zeros and nonzeros take a bit a weight at least."""
-    chunk = analysis.dense_chunk
-    nonzeros = analysis.nonzeros_per(chunk)
-    weights = np.full(len(nonzeros), chunk)
-    weights[-1] = analysis.count - chunk * (len(nonzeros) - 1)
-    return int(weights[(nonzeros > 0) & (nonzeros < weights)].sum()) // 8
 
 
 def _assemble(

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from dcz import kernels
 from dcz.dtypes import Dtype
-from dcz.entropy import Coding, Symbols, coding
-from dcz.kernels.interface import MAX_ROW, U8
+from dcz.entropy import Coding, coding
 from dcz.tensor.layout import CodebookRecord
 
 # Its numbers in the index, about.
@@ -55,10 +54,7 @@ def store(words: NDArray, entries: int, group: int, dtype: Dtype) -> StoredCodeb
     ordered = rotate_left(words, dtype).reshape(-1, max(entries, 1))
     steps = np.diff(ordered, axis=1, prepend=ordered.dtype.type(0)).reshape(-1)
     planes = kernels.active().split(np.ascontiguousarray(steps).view(np.uint8), dtype.word, False)
-    coded = tuple([coding.choose(_rows(plane)) for plane in planes])
-    return StoredCodebook(words, entries, group, coded, sum([plane.cost for plane in coded]) + _INDEX_COST)
-
-
-def _rows(plane: U8) -> Symbols:
-    """A byte plane of all codebooks, cut where a row would have too many symbols."""
-    return Symbols.one_row(plane) if len(plane) <= MAX_ROW else Symbols.even(plane, MAX_ROW)
+    coded, cost = coding.choose_planes(planes), _INDEX_COST
+    for plane in coded:
+        cost += plane.cost
+    return StoredCodebook(words, entries, group, tuple(coded), cost)

@@ -48,11 +48,11 @@ class Analysis:
             return self.scan.bitmap, len(self.scan.ids)
         return kernels.active().bitmap(self.words.data, self.dtype.word)
 
-    @property
+    @cached_property
     def bitmap(self) -> U8:
         return self._bitmap[0]
 
-    @property
+    @cached_property
     def nonzeros(self) -> int:
         return self._bitmap[1]
 
@@ -177,13 +177,6 @@ class Analysis:
             index = self._with_zeros(index)
         stored = codebook.store(books, self.groups.entries + zero, self.groups.size, self.dtype)
         return stored, [self._rows(index, sparse)]
-
-    def plane_histograms(self, index: Symbols, words: NDArray) -> list[NDArray[np.float64]]:
-        """Histograms of the byte planes of values whose cluster indices are known, without the values."""
-        columns = codebook.rotate_left(words, self.dtype).view(np.uint8).reshape(len(words), self.dtype.word)
-        rows = index.histograms[:, : len(words)].astype(np.float64)
-        symbols = np.arange(SYMBOLS)
-        return [rows @ (column[:, None] == symbols).astype(np.float64) for column in columns.T]
 
     def _rows(self, symbols: U8, sparse: bool) -> Symbols:
         if sparse:

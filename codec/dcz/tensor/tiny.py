@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from dcz.entropy.code import huffman_cost
+from dcz.entropy.code import HUFFMAN_COSTS
 from dcz.tensor.words import Words
 
 # zstd is never tried on fewer symbols, and there are no groups among so few words.
@@ -91,4 +91,4 @@ def _stream_bound(count: int, top: int, constant: bool | None = None) -> int:
     bound = _CODE + count
     if 0 < top < 128:
         bound = _CODE + -(-count * top.bit_length() // 8)
-    return min(bound, huffman_cost(top + 1) + (0 if constant else -(-count // 8)))
+    return min(bound, HUFFMAN_COSTS[top + 1] + (0 if constant else -(-count // 8)))
