@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dcz.container import Reader, ShardedReader
 from dcz.convert import open_model
@@ -144,14 +143,10 @@ def picture(words: Words, cells: int) -> Picture | None:
     across = min(cells, columns)
     out = []
     for part in np.array_split(np.arange(rows), min(cells, rows)):
-        block = matrix[_some(part)] != 0
+        # At most eight to fifteen rows of a band: a picture needs no more.
+        block = matrix[part[0] : part[-1] + 1 : max(1, len(part) // 8)] != 0
         edges = np.arange(across) * columns // across
         ones = np.add.reduceat(np.count_nonzero(block, axis=0), edges)
         weights = len(block) * np.diff(np.append(edges, columns))
         out.append(np.rint(255 * ones / weights).astype(np.uint8))
     return Picture(len(out), across, np.stack(out).tobytes())
-
-
-def _some(rows: NDArray[np.int64]) -> slice:
-    """At most eight rows of a band: a picture needs no more."""
-    return slice(int(rows[0]), int(rows[-1]) + 1, max(1, len(rows) // 8))

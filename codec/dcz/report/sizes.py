@@ -7,6 +7,8 @@ would take without an entropy coder.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from dcz.kernels.interface import SYMBOLS
 from dcz.tensor import choose
 from dcz.tensor.choose import PROFILES, Encoding
 from dcz.tensor.fixed_width import Size, fixed_width
-from dcz.tensor.layout import position_streams
+from dcz.tensor.layout import POSITIONS, position_streams
 from dcz.tensor.streams import Analysis
 from dcz.tensor.words import Words
 
@@ -74,14 +76,15 @@ def measure(words: Words) -> Sizes:
         return Sizes(0, 0, 0, 0, 4 * (rows + 1), same, same, nothing, dict.fromkeys(PROFILES, chosen), None, 0.0)
     whole = choose.as_it_is(analysis)
     found = list(choose.contenders(analysis, (*KINDS, "relative16")))
-    best = {kind: min((e for e in found if e.positions == kind), key=lambda e: e.cost) for kind in KINDS}
+    of = {kind: [encoding for encoding in found if encoding.positions == kind] for kind in POSITIONS}
+    best = {kind: min(of[kind], key=attrgetter("cost")) for kind in KINDS}
     clusters = _clusters(best["bitmap"])
     profiles = {
         profile: choose.least(
             analysis,
             profile in choose.ZSTD_PROFILES,
             whole,
-            (e for kind in kinds for e in found if e.positions == kind),
+            chain.from_iterable(map(of.__getitem__, kinds)),
         )
         if profile != "raw"
         else whole
@@ -105,9 +108,9 @@ def measure(words: Words) -> Sizes:
 
 def segment(encoding: Encoding) -> Size:
     """Bytes of an encoding's segment."""
-    sizes = [int(stream.sizes.sum()) for stream in encoding.streams]
+    sizes = [stream.stored for stream in encoding.streams]
     positions = position_streams(encoding.positions) if sizes else 0
-    book = sum(int(plane.sizes.sum()) for plane in encoding.codebook.planes) if encoding.codebook else 0
+    book = sum([plane.stored for plane in encoding.codebook.planes]) if encoding.codebook else 0
     fillers = int(encoding.fillers.sum()) if encoding.fillers is not None else 0
     return Size(sum(sizes[:positions]), sum(sizes[positions:]), book, fillers)
 
@@ -127,7 +130,7 @@ def _fixed(encoding: Encoding, analysis: Analysis, fillers: int) -> Size:
 
 
 def _chosen(encoding: Encoding) -> Chosen:
-    codes = dict.fromkeys(code.kind for stream in encoding.streams for code in stream.codes)
+    codes = dict.fromkeys([code.kind for stream in encoding.streams for code in stream.codes])
     return Chosen(encoding.positions, encoding.values, tuple(codes), segment(encoding))
 
 

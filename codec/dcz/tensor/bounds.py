@@ -36,13 +36,11 @@ def rows(histograms: NDArray) -> int:
     counts = histograms.astype(np.float64)
     top = counts.max(axis=1)
     others = counts.sum(axis=1) - top
-    bits = _times_log(others) - _times_log(counts).sum(axis=1) + _times_log(top)
+    terms = np.concatenate([counts, others[:, None], top[:, None]], axis=1)
+    terms *= np.log2(np.maximum(terms, 1))
+    bits = terms[:, -2] + terms[:, -1] - terms[:, :-2].sum(axis=1)  # the entropy of the others among themselves
     bits += (top[:, None] * _LENGTHS + others[:, None] * _OTHERS).min(axis=1)
     return int(bits[others > 0].sum() / 8)
-
-
-def _times_log(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return counts * np.log2(np.maximum(counts, 1))
 
 
 def planes(analysis: Analysis, clusters: tuple[StoredCodebook | None, list[Coding]]) -> int:
