@@ -92,11 +92,17 @@ def decode_row(code: Code, n: int, data: bytes) -> bytes:
 def frame(data: bytes, n: int) -> bytes:
     """5.4: one zstd frame of n bytes."""
     must(data[:4] == b"\x28\xb5\x2f\xfd", "5.4", "the frame is no skippable one")
-    header = zstandard.get_frame_parameters(data)
+    try:
+        header = zstandard.get_frame_parameters(data)
+    except zstandard.ZstdError as error:
+        raise Refused(f"SPEC 5.4: a frame is one of zstd: {error}") from None
     must(header.content_size == n, "5.4", "the frame states its content size, that of the symbols")
     must(header.dict_id == 0 and not header.has_checksum, "5.4", "there is neither a dictionary nor a checksum")
     must(header.window_size <= 8 << 20, "5.4", "the window has at most 8 MiB")
-    return zstandard.ZstdDecompressor().decompress(data, max_output_size=n, allow_extra_data=False)
+    try:
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=n, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise Refused(f"SPEC 5.4: a frame is one of zstd: {error}") from None
 
 
 def unpack(b: int, n: int, data: bytes) -> bytes:

@@ -19,7 +19,7 @@ import msgpack
 import numpy as np
 from reference_codes import Refused, ceil_div, check_code, crc32c, frame, must
 from reference_deltas import decode_with_base
-from reference_tensors import DTYPES, Row, Tensor, check_tensor, decode_tensor, finished
+from reference_tensors import DTYPES, Row, Tensor, check_stored, check_tensor, decode_tensor, finished
 
 __all__ = ["DTYPES", "Refused", "load"]
 
@@ -57,7 +57,7 @@ KEYS = (
 )  # fmt: skip
 DELTA_KEYS = ("transforms", "base_names", "row_base_crcs", "row_result_crcs")
 MAPS = ("aliases", "metadata", "tensor_metadata", "extensions")
-NO_INTEGERS = ("names", "dtypes", "codes", "base_names")
+LISTS = {"names": [str], "dtypes": [str], "codes": [str, bytes], "base_names": [str]}
 
 
 def decode_index(stored: bytes, coder: int, size: int, features: int) -> dict:
@@ -65,11 +65,21 @@ def decode_index(stored: bytes, coder: int, size: int, features: int) -> dict:
     raw = stored
     if coder == 1:
         raw = frame(stored, size)
-    columns = msgpack.unpackb(raw, raw=False, strict_map_key=True)
+    try:
+        columns = msgpack.unpackb(raw, raw=False, strict_map_key=True)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise Refused(f"SPEC 7.1: the index is msgpack: {error}") from None
     must(msgpack.packb(columns, use_bin_type=True) == raw, "7.1", "the msgpack is canonical")
     keys = (*KEYS, *(DELTA_KEYS if features & HAS_BASE else ()), *MAPS)
     must(isinstance(columns, dict) and tuple(columns) == keys, "7.2", "the map has these keys in this order")
     must(containers(columns) <= 65_536 + len(raw) // 16, "9", "there are not too many lists and maps")
+    for key, kinds in LISTS.items():
+        right = type(columns.get(key, [])) is list and all(type(each) in kinds for each in columns.get(key, []))
+        must(right, "7.2", f"`{key}` is a list of what it is to be")
+    must(all(dtype.isascii() for dtype in columns["dtypes"]), "7.2", "dtypes are ASCII")
+    must(all(all_strings(columns[key]) for key in MAPS), "7.3", "maps have strings as keys")
+    must(all(map(all_strings, columns["tensor_metadata"].values())), "7.3", "metadata of a tensor is a map")
+    must(all(type(name) is str for name in columns["aliases"].values()), "7.2", "an alias names a tensor")
     must(all(columns["tensor_metadata"].values()), "7.2", "metadata of tensors is not empty")
     for key in MAPS:
         must(list(columns[key]) == sorted(columns[key]), "7.1", f"{key} are in ascending order")
@@ -89,6 +99,11 @@ def containers(value: object) -> int:
     if isinstance(value, dict):
         return 1 + sum(map(containers, value.values()))
     return 1 + sum(map(containers, value)) if isinstance(value, list) else 0
+
+
+def all_strings(what: object) -> bool:
+    """Whether this is a map and all its keys are strings."""
+    return type(what) is dict and all(type(key) is str for key in what)
 
 
 class Column:
@@ -122,11 +137,16 @@ def tensors(columns: dict) -> Iterator[Tensor]:
         must(len(set(each)) == len(each), "7.2", f"{what} are there once")
     for code in codes:
         check_code(code)
-    integers = [key for key in (*KEYS, *DELTA_KEYS) if key in columns and key not in NO_INTEGERS]
+    integers = [key for key in (*KEYS, *DELTA_KEYS) if key in columns and key not in LISTS]
     column = {key: Column(key, columns[key]) for key in integers}
 
     def take(key: str, n: int = 1) -> list[int]:
         return column[key].take(n)
+
+    def take_codes(key: str, n: int) -> list[str | bytes]:
+        places = take(key, n)
+        must(all(place < len(codes) for place in places), "7.2", "a code is one of the list")
+        return [codes[place] for place in places]
 
     for number, name in enumerate(names):
         about = {key: take(key)[0] for key in PER_TENSOR}
@@ -142,10 +162,8 @@ def tensors(columns: dict) -> Iterator[Tensor]:
             )
         if t.book_rows:
             (t.book_crc,) = take("book_crcs")
-            t.book = [
-                (codes[n], size) for n, size in zip(take("book_codes", t.book_rows), take("book_lengths", t.book_rows))
-            ]
-        t.codes = [[codes[n] for n in take("numbers", count)] for count in take("counts", t.streams)]
+            t.book = list(zip(take_codes("book_codes", t.book_rows), take("book_lengths", t.book_rows)))
+        t.codes = [take_codes("numbers", count) for count in take("counts", t.streams)]
         must(all(1 <= len(each) <= 16 for each in t.codes), "5", "a stream names 1 to 16 codes")
         for _ in range(t.rows):
             counts = (take(key)[0] for key in ("row_nonzeros", "row_fillers", "row_crcs"))
@@ -187,6 +205,8 @@ def load(data: bytes, base: dict[str, np.ndarray] | None = None) -> tuple[dict[s
             check_tensor(each)
         where = start if source is t else source.start
         segment = data[where : where + source.size]
+        if source is t:
+            check_stored(t, segment)
         if t.known and source.known and not source.transform:
             out[t.name] = decode_tensor(t, source, segment)
         elif t.known and source.known and base is not None:

@@ -219,9 +219,18 @@ def stored_positions(t: Tensor, row: Row, n: int, streams: list[bytes]) -> list[
     return found
 
 
+def check_stored(t: Tensor, segment: bytes) -> None:
+    """3.2 and 4: the stored bytes of a tensor, which may be one that is unknown here."""
+    at = t.head
+    must(not t.book or t.book_crc == crc32c(segment[:at]), "3.2", f"the codebooks of {t.name!r} match their CRC-32C")
+    for number, row in enumerate(t.directory):
+        size = sum(length for _, length in row.streams)
+        must(row.crc == crc32c(segment[at : at + size]), "4", f"chunk {number} of {t.name!r} matches its CRC-32C")
+        at += size
+
+
 def codebooks(t: Tensor, head: bytes) -> list[list[int]]:
     """3.2: the words of each codebook, rotated back."""
-    must(not t.book or t.book_crc == crc32c(head), "3.2", f"the codebooks of {t.name!r} match their CRC-32C")
     books = t.books
     left, at = list(t.book), 0
     rows = []
@@ -248,7 +257,6 @@ def stored_words(t: Tensor, number: int, data: bytes, books: list[list[int]]) ->
     """Of one chunk, from its stored bytes: which of its weights are stored, and their words."""
     row, first = t.directory[number], number * t.chunks
     n = min(t.chunks, t.words - first)
-    must(row.crc == crc32c(data), "4", f"chunk {number} of {t.name!r} matches its CRC-32C")
     streams, at = [], 0
     counts = symbol_counts(t.positions, t.values, t.planes, t.dtype.word, n, row)
     for codes, (which, length), count in zip(t.codes, row.streams, counts):

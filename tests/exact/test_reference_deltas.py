@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,19 +11,7 @@ import dcz
 from support.bits import assert_same_bits
 from support.forging import reindexed
 from support.pairs import TRANSFORMS, changed, delta, pairs
-
-FOLDER = Path(__file__).parents[2] / "spec"
-
-
-def _import() -> ModuleType:
-    sys.path.insert(0, str(FOLDER))
-    try:
-        return importlib.import_module("reference_decoder")
-    finally:
-        sys.path.remove(str(FOLDER))
-
-
-reference = _import()
+from support.reference import reference
 
 
 def check(file: bytes, base: dict[str, np.ndarray]) -> None:
