@@ -226,6 +226,19 @@ def test_any_array_is_the_same_as_itself(tmp_path_factory: pytest.TempPathFactor
 METADATA = {"format": "pt", "step": "3", "of": "us"}
 
 
+def test_metadata_of_tensors_are_compared(folder: Path, dcz_: Callable) -> None:
+    first = sorted(A)[0]
+    dcz.save_file(A, "one.dcz", tensor_metadata={first: {"scale": 0.5, "role": "weight"}})
+    dcz.save_file(A, "other.dcz", tensor_metadata={first: {"scale": 0.25, "role": "weight"}})
+    assert dcz_("diff", "one.dcz", "one.dcz").code == 0
+    run = dcz_("diff", "one.dcz", "other.dcz")
+    assert run.code == 1 and f"metadata of {first}: scale: 0.5 -> 0.25" in run.out.splitlines()
+    found = json.loads(dcz_("diff", "one.dcz", "other.dcz", "--json").out)["metadata"]
+    assert found == [{"key": "scale", "status": "values", "a": "0.5", "b": "0.25", "tensor": first}]
+    save_file(A, "plain.safetensors")
+    assert dcz_("diff", "plain.safetensors", "one.dcz").code == 1
+
+
 def test_metadata_are_compared(folder: Path, dcz_: Callable) -> None:
     save_file(A, "one.safetensors", metadata=METADATA)
     dcz.save_file(A, "same.dcz", metadata={**METADATA, "step": 3})
@@ -243,7 +256,7 @@ def test_metadata_are_compared(folder: Path, dcz_: Callable) -> None:
     run = dcz_("diff", "one.safetensors", "other.dcz", "--json")
     document = json.loads(run.out)
     assert run.code == 1 and document["same"] is False and document["not_compared"] == []
-    assert document["metadata"][2] == {"key": "step", "status": "values", "a": "'3'", "b": "4"}
+    assert document["metadata"][2] == {"key": "step", "status": "values", "a": "'3'", "b": "4", "tensor": None}
     many = {f"key{i}": i for i in range(30)}
     dcz.save_file(A, "many.dcz", metadata=many)
     assert "and 20 more keys of the metadata; --all lists them" in dcz_("diff", "a.dcz", "many.dcz").out

@@ -83,9 +83,14 @@ def test_what_the_library_writes(tmp_path: Path, library, alignment: int | None)
     assert found["bf"].dtype.name == "bfloat16" and found["bf"].tobytes() == raw["bf"].tobytes()
     with dcz.open(packed) as reader:
         metadata = dict(reader.metadata)
+        about = {name: dict(reader.info(name).metadata) for name in reader}
     assert metadata["general.architecture"] == "llama" and metadata["llama.context_length"] == 512
     assert metadata["llama.rope"] == 0.5 and metadata["llama.flag"] is True
-    assert metadata["gguf.types"] == {"q4": "Q4_0", "q6": "Q6_K", "iq": "IQ4_XS"}
+    types = {"q4": "Q4_0", "q6": "Q6_K", "iq": "IQ4_XS"}
+    assert {name: each["gguf.type"] for name, each in about.items() if each} == types
+    theirs = {tensor.name: tensor.shape for tensor in library.GGUFReader(tmp_path / "a.gguf").tensors}
+    for name in types:
+        assert about[name]["gguf.shape"] == theirs[name][::-1].tolist()  # in weights, the last varies fastest
     assert convert(packed, tmp_path / "b.gguf").read_bytes() == (tmp_path / "a.gguf").read_bytes()
 
 
@@ -176,7 +181,8 @@ def test_unknown_types_are_bytes_and_the_others_what_they_are(tmp_path: Path) ->
     (tmp_path / "a.gguf").write_bytes(EXACT["unknown types"])
     with open_model(tmp_path / "a.gguf") as model:
         shapes = {tensor.name: (tensor.dtype.code, tensor.shape) for tensor in model.tensors()}
-        assert model.metadata["gguf.types"] == {"p": "type 98", "q": "type 42"}
+        about = model.tensor_metadata
+    assert {name: each["gguf.type"] for name, each in about.items()} == {"p": "type 98", "q": "type 42"}
     assert shapes["p"] == ("U8", (64,)) and shapes["w"] == ("F32", (4,)) and shapes["q"] == ("U8", (44,))
 
 

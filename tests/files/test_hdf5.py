@@ -69,9 +69,10 @@ def test_attributes_and_second_names_survive(tmp_path: Path) -> None:
         file.create_group("empty")
     with open_model(tmp_path / "a.h5") as model:
         assert dict(model.aliases) == {"dense/tied": "dense/kernel"}
-        assert model.metadata["hdf5"] == {
-            "/": {"layer_names": [b"dense", b"conv"], "version": 3}, "dense/kernel": {"text": "ü"},
-        }  # fmt: skip
+        assert model.metadata["hdf5"] == {"/": {"layer_names": [b"dense", b"conv"], "version": 3}}
+    with dcz.open(convert(tmp_path / "a.h5", tmp_path / "a.dcz")) as reader:
+        about = dict(reader.info("dense/kernel").metadata)
+        assert about == {"hdf5": {"text": "ü"}, "hdf5.types": [["text", "str:utf-8", None]]}
     back = convert(convert(tmp_path / "a.h5", tmp_path / "a.dcz"), tmp_path / "b.h5")
     with h5py.File(back) as file:
         assert [np.bytes_(each) for each in file.attrs["layer_names"]] == [b"dense", b"conv"] and file.attrs[
@@ -328,6 +329,30 @@ METADATA = {
     "groups": {"hdf5.groups": 5}, "a group": {"hdf5.groups": [["a", "empty"]]},
     "a path": {"hdf5.groups": [["../a", "empty", []]]}, "an order": {"hdf5.groups": [["a", "ordered", [5]]]},
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "about",
+    [{"hdf5": 5}, {"hdf5": {"a": 1}, "hdf5.types": 5}, {"hdf5": {"a": 1}, "hdf5.types": [["a", "O", None]]}],
+)
+def test_hostile_metadata_of_a_tensor(tmp_path: Path, about: dict) -> None:
+    dcz.save_file({"w": np.zeros(3)}, tmp_path / "a.dcz", tensor_metadata={"w": about})
+    with pytest.raises(DczError, match="metadata: hdf5: 'w'"):
+        convert(tmp_path / "a.dcz", tmp_path / "b.h5")
+    assert os.listdir(tmp_path) == ["a.dcz"]
+
+
+@pytest.mark.parametrize("extension", [".dcz.index.json", ".dcz"])
+def test_attributes_of_datasets_in_several_files(tmp_path: Path, extension: str) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in ("a/w", "b/w"):
+            file[name] = np.arange(100.0)
+            file[name].attrs["of"] = np.float32(len(file))
+    with open_model(tmp_path / "a.h5") as model:
+        size = 900 if extension != ".dcz" else None
+        transfer(model, open_target(tmp_path / f"m{extension}", shard_size=size))
+    with h5py.File(tmp_path / "a.h5") as one, h5py.File(convert(tmp_path / f"m{extension}", tmp_path / "b.h5")) as two:
+        assert described(one) == described(two)
 
 
 @pytest.mark.parametrize("name", METADATA)

@@ -319,3 +319,23 @@ def test_garbled_models(tmp_path: Path) -> None:
         except DczError:
             damaged += 1
     assert damaged
+
+
+def test_doc_strings_of_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = [onnx.numpy_helper.from_array(np.arange(4.0) + i, name) for i, name in enumerate("abc")]
+    tensors[0].doc_string, tensors[1].doc_string = "the weights of a ü layer", "b" * 100
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["a"], ["y"])], "g", [], [], tensors)
+    onnx.save_model(onnx.helper.make_model(graph), tmp_path / "m.onnx")
+
+    def pack() -> tuple[dict[str, dict], dict[str, str]]:
+        with open_model(tmp_path / "m.onnx") as model:
+            moved = transfer(model, open_target(tmp_path / "m.dcz"))
+        with dcz.open(tmp_path / "m.dcz") as reader:
+            return {name: dict(reader.info(name).metadata) for name in reader}, dict(moved.left_out)
+
+    documents = {name: {"onnx.doc_string": tensor.doc_string} for name, tensor in zip("ab", tensors)}
+    assert pack() == ({**documents, "c": {}}, {})
+    monkeypatch.setattr("dcz.convert.onnx._LARGEST_DOCUMENTS", 100)
+    assert pack() == (
+        {"a": documents["a"], "b": {}, "c": {}}, {"doc string of b": "more than 100 bytes of them in all"},
+    )  # fmt: skip

@@ -61,9 +61,25 @@ def test_quantization_and_four_bits(tmp_path: Path) -> None:
     entries = [
         Entry("w", "INT8", (2, 2), 1, [0.5, 0.25], [0, -3]), Entry("n", "INT4", (3,), 2),
     ]  # fmt: skip
-    found, metadata, _ = pack(tmp_path / "m.tflite", build([entries], [b"", b"abcd", b"\x7f\x08"]))
-    assert metadata["tflite.quantization"] == {"w": {"scale": [0.5, 0.25], "zero_point": [0, -3], "dimension": 0}}
+    found, _, _ = pack(tmp_path / "m.tflite", build([entries], [b"", b"abcd", b"\x7f\x08"]))
+    with dcz.open(next(tmp_path.glob("*.dcz"))) as reader:
+        about = {name: dict(reader.info(name).metadata) for name in reader}
+    assert about == {
+        "w": {"tflite.quantization": {"scale": [0.5, 0.25], "zero_point": [0, -3], "dimension": 0}}, "n": {},
+    }  # fmt: skip
     assert found["n"].astype(int).tolist() == [-1, 7, -8]
+
+
+def test_one_buffer_that_means_two_things(tmp_path: Path) -> None:
+    """Two tensors of the same bytes are no second names of each other where their scales differ."""
+    entries = [
+        Entry("a", "INT8", (4,), 1, [0.5], [0]), Entry("b", "INT8", (4,), 1, [0.25], [0]),
+        Entry("c", "INT8", (4,), 1, [0.5], [0]),
+    ]  # fmt: skip
+    pack(tmp_path / "m.tflite", build([entries], [b"", b"abcd"]))
+    with dcz.open(next(tmp_path.glob("*.dcz"))) as reader:
+        assert dict(reader.aliases) == {"c": "a"}
+        assert [reader.info(n).metadata["tflite.quantization"]["scale"] for n in "abc"] == [[0.5], [0.25], [0.5]]
 
 
 @pytest.mark.filterwarnings("ignore")

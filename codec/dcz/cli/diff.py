@@ -85,7 +85,8 @@ def _beside_lines(metadata: list[MetadataDifference], notes: list[str], everythi
     shown = metadata if everything else metadata[:_METADATA_SHOWN]
     for each in shown:
         values = f"{each.a} -> {each.b}" if each.status == "values" else each.status
-        yield f"metadata {printable(each.key)}: {values}"
+        where = "" if each.tensor is None else f"of {printable(each.tensor)}: "
+        yield f"metadata {where}{printable(each.key)}: {values}"
     if len(shown) < len(metadata):
         yield f"and {len(metadata) - len(shown)} more keys of the metadata; --all lists them"
     for note in notes:

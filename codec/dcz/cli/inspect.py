@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -28,6 +29,9 @@ def inspect(
         Optional[str],
         typer.Option(help="The base of a file of differences: says what a whole file would take.", show_default=False),
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also show the metadata of the file and of its tensors.")
+    ] = False,
     everything: All = False,
     wide: Wide = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the page if it exists.")] = False,
@@ -58,6 +62,9 @@ def inspect(
         return
     columns.show(table(found, columns.most_rows(everything)), wide)
     streams.say_printable(summary(file, found))
+    if verbose:
+        for line in metadata_lines(found):
+            streams.say_printable(line)
 
 
 def _page(reader: Reader | ShardedReader, path: str, quiet: bool) -> None:
@@ -157,6 +164,25 @@ def _cells(t: StoredTensor) -> tuple[str, ...]:
         size(t.fixed_width),
         f"{100 * t.saved_by_coding:.0f}%",
     )
+
+
+# Characters of a value that are shown.
+_SHOWN = 200
+
+
+def metadata_lines(found: StoredFile) -> Iterator[str]:
+    """The metadata of the file and of its tensors, a line a key; long values are cut."""
+    for key, value in found.metadata.items():
+        yield f"metadata {printable(key)}: {_value(value)}"
+    for tensor in found.tensors:
+        if tensor.alias_of is None:
+            for key, value in tensor.metadata.items():
+                yield f"metadata of {printable(tensor.name)}: {printable(key)}: {_value(value)}"
+
+
+def _value(value: object) -> str:
+    text = printable(repr(value))
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def summary(path: str, found: StoredFile) -> str:

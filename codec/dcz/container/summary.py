@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from dcz.container.reader import Reader, TensorInfo
 from dcz.container.sharded import ShardedReader
@@ -38,6 +39,7 @@ class StoredTensor:
     fixed_width: int
     alias_of: str | None = None
     unsupported: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def bits_per_weight(self) -> float:
@@ -88,7 +90,8 @@ class StoredFile:
 
 def stored_file(reader: Reader | ShardedReader) -> StoredFile:
     """What is in an open file."""
-    tensors = tuple(stored_tensor(reader.info(name), name) for name in reader)
+    infos = [(name, reader.info(name)) for name in reader]
+    tensors = tuple(replace(stored_tensor(info, name), metadata=dict(info.metadata)) for name, info in infos)
     return StoredFile(tensors, reader.size, dict(reader.metadata))
 
 

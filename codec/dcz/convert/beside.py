@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from dcz.container.shards import SUFFIX
 from dcz.convert.formats import READABLE, extension_of
-from dcz.convert.model import Model
+from dcz.convert.model import Model, tensor_metadata
 from dcz.convert.safetensors import as_text
 
 _TORCH = (".bin", ".ckpt", ".pt", ".pth", ".pth.tar")
 # Formats whose files have metadata of their own, which come back when they are unpacked.
 _FAMILIES = {
     **dict.fromkeys(_TORCH, "torch"), ".dcz": "dcz", ".safetensors": "safetensors", ".gguf": "gguf",
-    ".h5": "hdf5", ".hdf5": "hdf5", ".keras": "keras",
+    ".h5": "hdf5", ".hdf5": "hdf5", ".keras": "keras", ".onnx": "onnx", ".tflite": "tflite", ".mlmodel": "coreml",
+    ".mlpackage": "coreml",
 }  # fmt: skip
 _GRAPHS = {".onnx": "graph", ".mlmodel": "program", ".mlpackage": "program", ".tflite": "graph"}
 _SHOWN = 60  # characters of a value
@@ -24,12 +25,14 @@ _SHOWN = 60  # characters of a value
 
 @dataclass(frozen=True, slots=True)
 class MetadataDifference:
-    """A key of the metadata. `status` is "values", "only in A" or "only in B"; values are shortened to be read."""
+    """A key of the metadata, of the file or of the `tensor` that is named. `status` is "values", "only in A" or
+    "only in B"; values are shortened to be read."""
 
     key: str
     status: str
     a: str | None
     b: str | None
+    tensor: str | None = None
 
 
 def beside(
@@ -50,29 +53,43 @@ def beside(
             shown = ", ".join(list(left_out)[:3]) + (", ..." if len(left_out) > 3 else "")
             notes.append(f"{len(left_out)} entries of {which} that are not weights: {shown}")
     if None in families:
-        if a.metadata or b.metadata:
+        if _any_metadata(a) or _any_metadata(b):
             lacking = names[families.index(None)]
             notes.append(f"metadata, as {lacking} files have none")
         return [], notes
     if families[0] != families[1] and "dcz" not in families:
-        if a.metadata or b.metadata:
+        if _any_metadata(a) or _any_metadata(b):
             notes.append(f"metadata, which mean other things in {names[0]} and {names[1]} files")
         return [], notes
-    return list(_differences(a.metadata, b.metadata)), notes
+    return [*_differences(a.metadata, b.metadata), *_of_tensors(a, b)], notes
+
+
+def _any_metadata(model: Model) -> bool:
+    return bool(model.metadata or tensor_metadata(model))
+
+
+def _of_tensors(a: Model, b: Model) -> Iterator[MetadataDifference]:
+    """Of tensors that both have; the others differ anyway."""
+    here, there = tensor_metadata(a), tensor_metadata(b)
+    both = {tensor.name for tensor in a.tensors()} & {tensor.name for tensor in b.tensors()}
+    for name in sorted((here.keys() | there.keys()) & both):
+        yield from _differences(here.get(name, {}), there.get(name, {}), name)
 
 
 def _extension(path: str | os.PathLike[str]) -> str:
     return (extension_of(path, READABLE) or "").removesuffix(SUFFIX)
 
 
-def _differences(a: Mapping[str, object], b: Mapping[str, object]) -> Iterator[MetadataDifference]:
+def _differences(
+    a: Mapping[str, object], b: Mapping[str, object], tensor: str | None = None
+) -> Iterator[MetadataDifference]:
     for key in sorted(a.keys() | b.keys()):
         if key not in b:
-            yield MetadataDifference(key, "only in A", _shown(a[key]), None)
+            yield MetadataDifference(key, "only in A", _shown(a[key]), None, tensor)
         elif key not in a:
-            yield MetadataDifference(key, "only in B", None, _shown(b[key]))
+            yield MetadataDifference(key, "only in B", None, _shown(b[key]), tensor)
         elif not _equal(a[key], b[key]):
-            yield MetadataDifference(key, "values", _shown(a[key]), _shown(b[key]))
+            yield MetadataDifference(key, "values", _shown(a[key]), _shown(b[key]), tensor)
 
 
 def _equal(x: object, y: object) -> bool:

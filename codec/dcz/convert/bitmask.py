@@ -27,7 +27,7 @@ import numpy as np
 
 from dcz import limits
 from dcz.convert.guard import Guard
-from dcz.convert.model import Model, Tensor
+from dcz.convert.model import Model, Tensor, tensor_metadata
 from dcz.errors import FormatError
 
 _PARTS = ("shape", "compressed", "bitmask")
@@ -55,6 +55,7 @@ class BitmaskModel:
         self._inner, self._path, self._guard = inner, guard.path, guard
         self.metadata: Mapping[str, object] = inner.metadata
         self.aliases: Mapping[str, str] = inner.aliases
+        self.tensor_metadata = tensor_metadata(inner)
         self._stored = {tensor.name: tensor for tensor in inner.tensors()}
         names = [name.removesuffix(".bitmask") for name in self._stored if name.endswith(".bitmask")]
         names = [name for name in names if all(f"{name}.{part}" in self._stored for part in _PARTS)]

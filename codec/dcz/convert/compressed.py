@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dcz.convert.model import Model, Tensor
+from dcz.convert.model import Model, Tensor, tensor_metadata
 from dcz.lossy.compression import RecipeRunner, TensorReport
 
 
@@ -31,6 +31,11 @@ class CompressedModel:
     def left_out(self) -> Mapping[str, str]:
         """What the file has beside weights, as the model below names it."""
         return getattr(self._model, "left_out", {})
+
+    @property
+    def tensor_metadata(self) -> Mapping[str, Mapping[str, object]]:
+        """What the file says of its tensors."""
+        return tensor_metadata(self._model)
 
     def tensors(self) -> list[Tensor]:
         return self._model.tensors()

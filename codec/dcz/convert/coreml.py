@@ -43,7 +43,10 @@ _MAX_DEPTH = 16
 
 
 class CoremlModel:
-    """The weights of a `.mlpackage` folder, or of an `.mlmodel` file with its weights beside it."""
+    """The weights of a `.mlpackage` folder, or of an `.mlmodel` file with its weights beside it.
+
+    Metadata of a tensor: `coreml.type`, where its elements take less than a byte in the file, and `coreml.operation`,
+    which made it dense."""
 
     aliases: Mapping[str, str] = {}
 
@@ -58,7 +61,7 @@ class CoremlModel:
         self._entries: dict[str, tuple[str, object]] = {}
         self._tensors: dict[str, Tensor] = {}
         self.left_out: dict[str, str] = {}
-        kinds: dict[str, str] = {}
+        about: dict[str, dict[str, object]] = {}
         try:
             for name, entry, kind in self._weights(self._program()):
                 if name in self._tensors:
@@ -69,11 +72,14 @@ class CoremlModel:
                     self.left_out[name] = str(error).removeprefix(f"{self._path}: weight {name!r:.80}: ")
                     continue
                 if self._kind(kind) in _PACKED:
-                    kinds[name] = self._kind(kind)
+                    about.setdefault(name, {})["coreml.type"] = self._kind(kind)
+                if entry[0] == "dense":
+                    about.setdefault(name, {})["coreml.operation"] = entry[1].type
         except BaseException:
             self.__exit__()
             raise
-        self.metadata: Mapping[str, object] = {"coreml.types": kinds} if kinds else {}
+        self.metadata: Mapping[str, object] = {}
+        self.tensor_metadata: Mapping[str, Mapping[str, object]] = about
 
     def _program(self) -> object:
         from google.protobuf.message import DecodeError

@@ -14,7 +14,7 @@ from dcz.container.shards import SUFFIX
 from dcz.convert.bitmask import BitmaskModel, without_bitmasks
 from dcz.convert.folder_contents import TORCH, TRAINING, Weights, contents
 from dcz.convert.formats import open_model, open_target
-from dcz.convert.model import Model, Tensor, check_not_empty
+from dcz.convert.model import Model, Tensor, check_not_empty, tensor_metadata
 from dcz.convert.shards import SHARD_SIZE, of_the_same_model
 from dcz.convert.transfer import Transfer, check_nothing_left_out, transfer
 from dcz.errors import DczError
@@ -237,6 +237,7 @@ class _OfPyTorch:
         self.metadata = {"format": "pt", **model.metadata}
         self.aliases = model.aliases
         self.left_out: Mapping[str, str] = getattr(model, "left_out", {})
+        self.tensor_metadata = tensor_metadata(model)
 
     def tensors(self) -> list[Tensor]:
         return self._model.tensors()

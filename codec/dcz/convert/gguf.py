@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dcz.convert.gguf_header import HEADER, MAX_PADDING, MAX_VALUES, PADDING, Header, Short
+from dcz.convert.gguf_header import HEADER, MAX_PADDING, MAX_TYPES, PADDING, Header, Short
 from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor, resolved
 from dcz.dtypes import DTYPES
@@ -26,7 +26,8 @@ _MAX_HEADER = 256 << 20  # vocabularies are the largest part: ten or twenty mega
 
 
 class GgufModel:
-    """A GGUF file. Its plain values become metadata, with the types of quantized tensors as `gguf.types`."""
+    """A GGUF file. Its plain values become metadata; `gguf.type` and `gguf.shape`, in weights, those of a tensor that is
+    quantized."""
 
     aliases: Mapping[str, str] = {}
 
@@ -46,11 +47,18 @@ class GgufModel:
         except BaseException:
             self._source.close()
             raise
-        quantized = {name: kind for name, kind in self._header.types.items() if kind not in DTYPES}
-        names = sum(len(name) + 32 for name in quantized) <= MAX_VALUES
-        self.metadata: Mapping[str, object] = self._header.values | (
-            {"gguf.types": quantized} if quantized and names else {}
-        )
+        self.metadata: Mapping[str, object] = self._header.values
+        self.tensor_metadata: Mapping[str, Mapping[str, object]] = self._types()
+
+    def _types(self) -> dict[str, dict[str, object]]:
+        """The type and the shape in weights of each tensor that is read as bytes. A million of them would be more than
+        a file may say of its tensors; the header, which is kept as a tensor, has them all."""
+        header = self._header
+        if sum(len(name) + 128 for name in header.shapes) > MAX_TYPES:
+            return {}
+        return {
+            name: {"gguf.type": header.types[name], "gguf.shape": list(shape)} for name, shape in header.shapes.items()
+        }
 
     def _read_padding(self) -> np.ndarray | None:
         """The bytes between the tensors, and those behind them; None where they are what every writer puts there."""

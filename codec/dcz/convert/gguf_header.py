@@ -14,6 +14,7 @@ HEADER = "GGUF.header"  # capitals come first, and the header is needed first
 PADDING = "GGUF.padding"  # where it is not zeros up to the alignment
 MAX_PADDING = 256 << 20
 MAX_VALUES = 1 << 20  # of the header, as metadata beside it
+MAX_TYPES = 8 << 20  # of types and shapes, as metadata of their tensors
 _MAX_NESTING = 8
 # ggml's types: name, weights in a block, bytes of a block; with our dtype where a block is a plain number.
 _TYPES = {
@@ -41,6 +42,7 @@ class Header:
         self.values: dict[str, object] = {}
         self.tensors: dict[str, Tensor] = {}
         self.types: dict[str, str] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}  # in weights, where a tensor is read as the bytes of blocks
         self.offsets: dict[str, int] = {}
         self.unknown: set[str] = set()
         self._left = MAX_VALUES
@@ -160,6 +162,8 @@ class Header:
         shape = check_shape(reversed(lengths), where, 8)  # the first varies fastest
         if offset >= limits.MAX_WORDS:
             raise LimitError(f"{where}: offset {offset} is more than {limits.MAX_WORDS}")
+        if kind not in _TYPES or _TYPES[kind][1] > 1:
+            self.shapes[name] = shape
         if kind not in _TYPES:
             self.types[name] = f"type {kind}"
             self.unknown.add(name)

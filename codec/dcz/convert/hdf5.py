@@ -1,8 +1,9 @@
 """HDF5 files of weights: one dataset at a time, through h5py.
 
-A tensor's name is its dataset's path. Attributes become metadata: their values under `hdf5`, their types and order
-under `hdf5.types`, and groups that datasets do not imply (empty ones, those that keep an order) under `hdf5.groups`, so
-that unpacking makes the file again. What points out of the file (external links, external storage, virtual datasets)
+A tensor's name is its dataset's path. Its attributes become its metadata: their values under `hdf5`, their types and
+order under `hdf5.types`. Those of groups are under the same keys, by the groups' paths, in the metadata of the file, and
+groups that datasets do not imply (empty ones, those that keep an order) under `hdf5.groups`: unpacking makes the file
+again. What points out of the file (external links, external storage, virtual datasets)
 is refused: it would read files of the machine.
 """
 
@@ -61,8 +62,13 @@ class Hdf5Model:
             self._stack.close()
             raise
         self.aliases = self._seconds
-        found = {VALUES: self._values, TYPES: self._types, GROUPS: self._groups, "keras": members}
+        kept = {VALUES: self._values, TYPES: self._types}
+        found = {key: {n: v for n, v in value.items() if n not in self._datasets} for key, value in kept.items()}
+        found |= {GROUPS: self._groups, "keras": members}
         self.metadata: Mapping[str, object] = {key: value for key, value in found.items() if value}
+        self.tensor_metadata: Mapping[str, Mapping[str, object]] = {
+            name: {key: value[name] for key, value in kept.items()} for name in self._datasets if name in self._values
+        }
 
     @contextlib.contextmanager
     def _errors(self, where: str) -> Iterator[None]:

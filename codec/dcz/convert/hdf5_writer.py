@@ -11,7 +11,7 @@ import numpy as np
 
 from dcz.convert.hdf5 import DTYPE, GROUPS, TYPES, VALUES
 from dcz.convert.holding import HDF5, cannot_hold
-from dcz.convert.model import Tensor
+from dcz.convert.model import Tensor, tensor_metadata
 from dcz.errors import DczError
 from dcz.extras import require
 from dcz.io.sinks import PathSink
@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 
 class Hdf5Target:
     """An HDF5 file being written: a dataset for each tensor, hard links for second names, and the groups and
-    attributes that metadata have under `hdf5`."""
+    attributes that metadata of the file and of its tensors have under `hdf5`."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
         self._h5py = require("h5py", "hdf5", path)
         self._sink: PathSink | None = None
         self._root: h5py.File | None = None
+        self._about: Mapping[str, Mapping[str, object]] = {}
+
+    def source(self, model: object) -> None:
+        """Where the tensors come from, which may know their attributes."""
+        self._about = tensor_metadata(model)
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
         self._tensors = {tensor.name: tensor for tensor in tensors}
@@ -39,8 +44,7 @@ class Hdf5Target:
         for tensor in tensors:
             if tensor.dtype.code not in HDF5:
                 raise cannot_hold(self._path, tensor, "HDF5")
-        self._values = self._mapping(metadata, VALUES)
-        self._types = self._mapping(metadata, TYPES)
+        self._values, self._types = (self._attributes(metadata, key) for key in (VALUES, TYPES))
         groups = self._groups(metadata.get(GROUPS, []), names)
         self._sink = PathSink(self._path)
         self._root = self._start(metadata, groups.get("/") is not None)
@@ -58,6 +62,11 @@ class Hdf5Target:
             above = ["/".join(parts[:depth]) for depth in range(1, len(parts))]
             if taken := known.intersection(above):
                 raise self._error(f"tensor {name!r:.80}: {min(taken)!r:.80} is a dataset, and cannot be its group, too")
+
+    def _attributes(self, metadata: Mapping[str, object], key: str) -> Mapping[str, object]:
+        """What the metadata of the file, of its groups, and those of tensors have under a key, by path."""
+        own = {name: about[key] for name, about in self._about.items() if key in about}
+        return {**self._mapping(metadata, key), **own}
 
     def _mapping(self, metadata: Mapping[str, object], key: str) -> Mapping[str, object]:
         found = metadata.get(key, {})

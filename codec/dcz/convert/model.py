@@ -33,7 +33,8 @@ class Tensor:
 class Model(Protocol):
     """An open file: its tensors in order, second names of some, metadata. A context manager.
 
-    A model whose file has entries that are not weights also has `left_out`, their names and the reasons."""
+    A model whose file has entries that are not weights also has `left_out`, their names and the reasons. One whose file
+    says something of single tensors has `tensor_metadata`, by their names."""
 
     @property
     def metadata(self) -> Mapping[str, object]: ...
@@ -52,7 +53,9 @@ class Model(Protocol):
 
 
 class Target(Protocol):
-    """A file being written: told first what is coming, then given the tensors in that order."""
+    """A file being written: told first what is coming, then given the tensors in that order.
+
+    A target that can keep what is said of single tensors also has `source(model)`, which is called before `begin`."""
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None: ...
 
@@ -63,6 +66,19 @@ class Target(Protocol):
 
     def abandon(self) -> None:
         """Leaves what was there before."""
+
+
+def tensor_metadata(model: object) -> Mapping[str, Mapping[str, object]]:
+    """What the file of a model says of single tensors, by their names; nothing of most."""
+    found: Mapping[str, Mapping[str, object]] = getattr(model, "tensor_metadata", {})
+    return found
+
+
+def tell_source(target: object, model: object) -> None:
+    """Tells a target where its tensors come from, if it asks."""
+    source = getattr(target, "source", None)
+    if source is not None:
+        source(model)
 
 
 def check_not_empty(model: Model, path: str | os.PathLike[str]) -> None:

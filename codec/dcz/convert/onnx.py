@@ -12,10 +12,12 @@ from dcz.convert.model import Tensor
 from dcz.errors import DczError, FormatError
 from dcz.extras import require
 
+_LARGEST_DOCUMENTS = 4 << 20  # as metadata
+
 
 class OnnxModel:
     """The weights of an ONNX model as `dcz.onnx` finds them: initializers and constants, also of subgraphs and
-    functions; sparse ones are the dense tensors they stand for."""
+    functions; sparse ones are the dense tensors they stand for. `onnx.doc_string` in the metadata of a tensor is its own."""
 
     aliases: Mapping[str, str] = {}
 
@@ -33,10 +35,24 @@ class OnnxModel:
             if isinstance(error, DczError):
                 raise
             raise FormatError(f"{self._path}: not an ONNX model, or one that is cut off ({error})") from None
-        self.left_out: Mapping[str, str] = self._weights.left_out
+        self.left_out = self._weights.left_out
         for file in self._weights.files(self._path):
             guard.beside(file)
         self.metadata: Mapping[str, object] = {}
+        self.tensor_metadata: Mapping[str, Mapping[str, object]] = self._documents()
+
+    def _documents(self) -> dict[str, dict[str, object]]:
+        """The doc strings of tensors."""
+        out: dict[str, dict[str, object]] = {}
+        left = _LARGEST_DOCUMENTS
+        for name, weight in self._weights.items():
+            text = weight.document()
+            left -= len(text) + len(name)
+            if text and left < 0:
+                self.left_out[f"doc string of {name}"] = f"more than {_LARGEST_DOCUMENTS} bytes of them in all"
+            elif text:
+                out[name] = {"onnx.doc_string": text}
+        return out
 
     def tensors(self) -> list[Tensor]:
         return [Tensor(name, weight.dtype, weight.shape) for name, weight in self._weights.items()]

@@ -13,7 +13,7 @@ import numpy as np
 
 from dcz.container.shards import SUFFIX, ShardIndex
 from dcz.convert.guard import Guard
-from dcz.convert.model import Model, Target, Tensor
+from dcz.convert.model import Model, Target, Tensor, tell_source, tensor_metadata
 from dcz.convert.safetensors import second_names
 from dcz.errors import DczError, FormatError
 from dcz.io.sinks import sync_folder
@@ -52,6 +52,7 @@ class ShardedModel:
         self.metadata: Mapping[str, object] = {}
         self.aliases: Mapping[str, str] = {}
         self.left_out: dict[str, str] = {}
+        self.tensor_metadata: Mapping[str, Mapping[str, object]] = {}
         self._where: dict[str, Model] = {}
         self._stored: dict[str, Tensor] = {}
         wanted: dict[str, set[str]] = {}
@@ -88,6 +89,8 @@ class ShardedModel:
         mine = {name: tensor for name, tensor in here.items() if name in wanted}
         self._stored |= mine
         self._where |= dict.fromkeys(mine, model)
+        about = {name: value for name, value in tensor_metadata(model).items() if name in mine}
+        self.tensor_metadata = {**self.tensor_metadata, **about}
         self.aliases = {
             **self.aliases,
             **{n: o for n, o in seconds.items() if self._index.weight_map.get(n, file) == file},
@@ -147,8 +150,13 @@ class ShardedTarget:
         self._extension, self._open_one = extension, open_one
         self._shard_size, self._replace, self._source = shard_size or SHARD_SIZE, replace, source
         self._target: Target | None = None
+        self._model: object = None
         self._scratch = ""
         self._files: dict[str, list[str]] = {}
+
+    def source(self, model: object) -> None:
+        """Where the tensors come from, for each file."""
+        self._model = model
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
         seconds: dict[str, list[str]] = {}
@@ -190,6 +198,7 @@ class ShardedTarget:
             file, shard, aliases = following
             self._remaining = len(shard)
             self._target = self._open_one(os.path.join(self._scratch, file))
+            tell_source(self._target, self._model)
             self._target.begin(shard, aliases, self._metadata)
 
     def add(self, name: str, array: np.ndarray) -> None:

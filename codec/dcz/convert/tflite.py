@@ -41,7 +41,7 @@ _ERRORS = (
 
 class TfliteModel:
     """The tensors of a TensorFlow Lite model that have values. Those of further subgraphs are called
-    `subgraph_1.NAME`. `tflite.quantization` in the metadata has scales and zero points by name."""
+    `subgraph_1.NAME`. `tflite.quantization` in the metadata of a tensor has its scales and zero points."""
 
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
@@ -55,7 +55,7 @@ class TfliteModel:
         self._tensors: dict[str, tuple[Tensor, str, tuple[int, int]]] = {}
         self._seconds: dict[str, str] = {}
         self._owners: dict[object, str] = {}
-        self._quantization: dict[str, dict[str, object]] = {}
+        self._quantization: dict[str, dict[str, dict[str, object]]] = {}
         self._room = _LARGEST_QUANTIZATION
         try:
             self._walk(self._tflite.Model.GetRootAs(self._data, 0))
@@ -64,7 +64,8 @@ class TfliteModel:
                 raise
             raise FormatError(f"{self._path}: not a TensorFlow Lite model, or one that is damaged ({error})") from None
         self.aliases: Mapping[str, str] = self._seconds
-        self.metadata: Mapping[str, object] = {"tflite.quantization": self._quantization} if self._quantization else {}
+        self.metadata: Mapping[str, object] = {}
+        self.tensor_metadata: Mapping[str, Mapping[str, object]] = self._quantization
 
     def _walk(self, model: tflite.Model) -> None:
         kinds = {number: name for name, number in vars(self._tflite.TensorType).items() if isinstance(number, int)}
@@ -124,22 +125,25 @@ class TfliteModel:
         expected = -(-prod(shape) // 2) if kind == "INT4" else prod(shape) * dtype.itemsize
         if place[1] != expected:
             raise FormatError(f"{where}: {place[1]} bytes of data, {kind} {list(shape)} takes {expected}")
-        self._quantized(name, tensor)
-        owner = self._owners.setdefault((place, kind, shape), name)
+        quantization = self._quantized(name, tensor)
+        # Of two tensors of the same values that mean different numbers neither is a second name of the other.
+        owner = self._owners.setdefault((place, kind, shape, repr(quantization)), name)
         if owner != name:
             self._seconds[name] = owner
             return
+        if quantization:
+            self._quantization[name] = {"tflite.quantization": quantization}
         self._tensors[name] = Tensor(name, dtype, shape), kind, place
 
-    def _quantized(self, name: str, tensor: tflite.Tensor) -> None:
+    def _quantized(self, name: str, tensor: tflite.Tensor) -> dict[str, object]:
         found = tensor.Quantization()
         if found is None or not (found.ScaleLength() or found.ZeroPointLength()):
-            return
+            return {}
         self._room -= 8 * (found.ScaleLength() + found.ZeroPointLength()) + len(name)
         if self._room < 0:
             self.left_out[f"quantization of {name}"] = f"more than {_LARGEST_QUANTIZATION} bytes of scales in all"
-            return
-        self._quantization[name] = {
+            return {}
+        return {
             "scale": np.atleast_1d(found.ScaleAsNumpy()).tolist() if found.ScaleLength() else [],
             "zero_point": np.atleast_1d(found.ZeroPointAsNumpy()).tolist() if found.ZeroPointLength() else [],
             "dimension": found.QuantizedDimension(),

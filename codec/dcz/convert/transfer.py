@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dcz.convert.model import Model, Target
+from dcz.convert.model import Model, Target, tell_source
 from dcz.errors import DczError
 
 
@@ -40,8 +40,7 @@ def transfer(
     total = sum(tensor.nbytes for tensor in tensors)
     done = 0
     copy = getattr(target, "copy", None)
-    if copy is not None:
-        target.source(model)  # type: ignore[attr-defined]
+    tell_source(target, model)
     try:
         with naming(path):
             target.begin(tensors, model.aliases, model.metadata)

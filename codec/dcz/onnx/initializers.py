@@ -58,6 +58,11 @@ class Weight:
         """The protos that hold it, which may have their data in other files."""
         return []
 
+    def document(self) -> str:
+        """The doc string of the tensor; empty where there is none, or where its bytes are not text."""
+        texts = [tensor.doc_string for tensor in self.tensors()]
+        return next((text for text in texts if text and isinstance(text, str)), "")
+
     def read(self, folder: str | None) -> NDArray:
         """Its elements; `folder` is where the model lies, or the model's path."""
         raise NotImplementedError
