@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,7 @@ def stored(layer: int, name: str, shape: tuple[int, ...]) -> StoredTensor:
 def a_file(layers: int) -> StoredFile:
     tensors = [stored(layer, *block) for layer in range(layers) for block in BLOCKS]
     tied = tensors[1]
-    tensors.append(
-        StoredTensor("lm_head.weight", *(getattr(tied, key) for key in list(tied.__slots__)[1:-1]), alias_of=tied.name)
-    )
+    tensors.append(replace(tied, name="lm_head.weight", alias_of=tied.name))
     return StoredFile(tuple(tensors), 10**9, {})
 
 

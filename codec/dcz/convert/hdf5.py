@@ -62,8 +62,10 @@ class Hdf5Model:
             self._stack.close()
             raise
         self.aliases = self._seconds
-        kept = {VALUES: self._values, TYPES: self._types}
-        found = {key: {n: v for n, v in value.items() if n not in self._datasets} for key, value in kept.items()}
+        kept: dict[str, Mapping[str, object]] = {VALUES: self._values, TYPES: self._types}
+        found: dict[str, object] = {
+            key: {n: v for n, v in value.items() if n not in self._datasets} for key, value in kept.items()
+        }
         found |= {GROUPS: self._groups, "keras": members}
         self.metadata: Mapping[str, object] = {key: value for key, value in found.items() if value}
         self.tensor_metadata: Mapping[str, Mapping[str, object]] = {
