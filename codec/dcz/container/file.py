@@ -97,7 +97,7 @@ class OpenFile:
         entry = self.listed(name)
         reason = self.unsupported(name)
         if reason is not None:
-            raise UnsupportedError(reason)
+            raise UnsupportedError(reason).located(self.source.name)
         return entry
 
     def every(self) -> dict[str, Entry]:
@@ -111,7 +111,7 @@ class OpenFile:
     def listed(self, name: str) -> Entry:
         """The same also of a tensor that this version cannot decode."""
         if self._closed:
-            raise DczError("the reader is closed; open the file again")
+            raise DczError("the reader is closed; open the file again").located(self.source.name)
         entries = self.index.entries
         found = self.index.aliases.get(name, name)
         if found not in entries:
