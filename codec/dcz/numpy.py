@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dcz import api
 from dcz.adapters import check_backend
-from dcz.api import Progress, load
+from dcz.api import load
+from dcz.saving import Progress
 
 __all__ = ["load", "load_file", "save", "save_file"]
 

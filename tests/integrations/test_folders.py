@@ -1,4 +1,4 @@
-"""Model folders that the libraries of the hub make and load: packed, unpacked, and run with the same outputs bit for bit.
+"""Model folders of the hub's libraries: packed, unpacked, and run with the same outputs bit for bit.
 
 The models are tiny and random. Each library is optional; tests/requirements-integrations.txt has the versions that are
 tested.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from dcz.container.summary import stored_file
@@ -19,7 +19,7 @@ _MOST = 60
 _LONGEST = 200
 
 
-def table(caption: str, head: Iterable[str], rows: list[tuple[object, ...]]) -> str:
+def table(caption: str, head: Iterable[str], rows: Sequence[tuple[object, ...]]) -> str:
     top = "".join(f"<th scope=col>{html.escape(title)}</th>" for title in head)
     body = "".join(
         f"<tr><th scope=row style='text-align:left'>{html.escape(str(row[0]))}</th>"

@@ -138,9 +138,11 @@ def _pieces(out: NDArray, start: int, strides: tuple[int, ...], per_chunk: int) 
         chunk = at // per_chunk
         whole = min(n - i, ((chunk + 1) * per_chunk - 1 - at - rest) // step + 1)
         if whole > 0:
-            yield _Piece(chunk, at - chunk * per_chunk, strides, out[(*lead, slice(i, i + whole))])
+            key = (*lead, slice(i, i + whole))
+            yield _Piece(chunk, at - chunk * per_chunk, strides, out[key])
         else:  # what lies behind one index of this axis is in several chunks
-            yield from _pieces(out[(*lead, slice(i, i + 1))], at, strides, per_chunk)
+            key = (*lead, slice(i, i + 1))
+            yield from _pieces(out[key], at, strides, per_chunk)
         i += max(whole, 1)
 
 

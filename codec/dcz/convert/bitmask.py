@@ -1,5 +1,5 @@
-"""Pruned weights as compressed-tensors stored them up to 0.13, several tensors for one: later versions of the library no
-longer read them. They are read as the one dense tensor they stand for.
+"""Pruned weights as compressed-tensors stored them up to 0.13, several tensors for one. Later versions of the library
+no longer read them; here they are read as the dense tensor that they stand for.
 
 `sparse-bitmask`:
 

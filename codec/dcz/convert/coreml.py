@@ -351,7 +351,8 @@ def _look_up(index: np.ndarray, lut: np.ndarray, axis: int | None) -> np.ndarray
     if lut.ndim != index.ndim + 2 or any(n % g if g else n for n, g in zip(index.shape, lut.shape)):
         raise ValueError(f"tables of shape {lut.shape} for indices of shape {index.shape}")
     groups = [np.arange(n) // max(n // max(g, 1), 1) for n, g in zip(index.shape, lut.shape)]
-    found = lut[(*np.ix_(*groups), index)] if index.ndim else lut[int(index)]
+    key = (*np.ix_(*groups), index)
+    found = lut[key] if index.ndim else lut[int(index)]
     if lut.shape[-1] == 1:
         return found[..., 0]
     if axis is None:

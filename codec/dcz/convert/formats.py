@@ -160,8 +160,8 @@ def open_target(
 ) -> Target:
     """Opens a file to write tensors to.
 
-    `profile`, `portable` and `threads` go with .dcz files; `shard_size` in bytes and `replace`, whether files that are there
-    may be replaced, with the index of several. `source` is the file that is read meanwhile: it is never removed."""
+    `profile`, `portable` and `threads` go with .dcz files; `shard_size` in bytes and `replace`, whether existing
+    files may be replaced, with the index of several. `source` is the file being read: it is never removed."""
     extension = _extension(path, WRITABLE, "writing")
     if extension.endswith(SUFFIX):
 

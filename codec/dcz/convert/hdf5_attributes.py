@@ -119,7 +119,7 @@ def write(item: h5py.HLObject, key: str, value: object, name: str, shape: list[i
             array = _array(value, name, lengths)
             kind, space = _stored(name), h5s.create_simple(lengths) if shape is not None else h5s.create(h5s.SCALAR)
         attribute = h5a.create(item.id, key.encode(errors="surrogateescape"), kind, space)
-        if not empty and prod(lengths):
+        if not empty and 0 not in lengths:
             attribute.write(array, mtype=_memory(name, array))
     except (TypeError, ValueError, OSError, RuntimeError, OverflowError, KeyError, AttributeError) as error:
         raise DczError(f"{where}: cannot be an attribute of type {name!r:.80} ({error})") from None

@@ -226,9 +226,10 @@ class ShardedTarget:
             os.replace(os.path.join(self._scratch, each), os.path.join(folder, each))
         os.rmdir(self._scratch)
         if self._replace:
-            for file in self._stale:
-                if self._source is None or not os.path.exists(self._source) or not os.path.samefile(file, self._source):
-                    os.unlink(file)
+            source = self._source if self._source is not None and os.path.exists(self._source) else None
+            for stale in self._stale:
+                if source is None or not os.path.samefile(stale, source):
+                    os.unlink(stale)
         sync_folder(folder)
 
     def abandon(self) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from dcz.errors import DczError, TruncatedError, UnsupportedError
 from dcz.extras import require
 from dcz.io.http import fetch_range, set_timeouts, timeout_seconds
-from dcz.io.sources import FileSource, ObjectSource, Source, read, short
+from dcz.io.sources import FileSource, ObjectSource, Source, read, readable, short
 from dcz.kernels.interface import U8
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class UrlSink:
             self._file = guarded(url, lambda: self._fs.open(self._path, "wb"))
 
     def write(self, data: bytes | U8) -> None:
-        view = memoryview(data).cast("B")
+        view = memoryview(readable(data)).cast("B")
         guarded(self._url, lambda: self._file.write(view))
 
     def read_back(self, offset: int, size: int) -> bytes | None:
@@ -264,7 +264,8 @@ class UrlSink:
         discard = getattr(self._file, "discard", None)
         if discard is not None:
             guarded(self._url, discard)
-        self._file.closed = True  # type: ignore[misc] - else closing, when it is collected, would upload it
+        # Else closing, when it is collected, would upload it.
+        self._file.closed = True  # type: ignore[misc]
 
 
 def _memory_file(fs: AbstractFileSystem, path: str) -> BinaryIO:

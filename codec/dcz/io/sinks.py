@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 
 from dcz.errors import DczError
 from dcz.io import temporary
-from dcz.io.sources import is_url
+from dcz.io.sources import is_url, readable
 from dcz.kernels.interface import U8
 
 
@@ -60,7 +60,7 @@ class PathSink:
 
     def write(self, data: bytes | U8) -> None:
         try:
-            self.file.write(data)
+            self.file.write(readable(data))
         except OSError:
             with self._named_errors():
                 raise
@@ -69,7 +69,7 @@ class PathSink:
         """Write somewhere else than at the end."""
         with self._named_errors():
             self.file.seek(offset)
-            self.file.write(data)
+            self.file.write(readable(data))
 
     def read_back(self, offset: int, size: int) -> bytes | None:
         with self._named_errors():
@@ -161,7 +161,7 @@ class ObjectSink:
         self._file, self._written, self._start = file, 0, _place(file)
 
     def write(self, data: bytes | U8) -> None:
-        view = memoryview(data).cast("B")
+        view = memoryview(readable(data)).cast("B")
         self._written += len(view)
         while len(view):
             done = self._file.write(view)

@@ -120,7 +120,7 @@ class FileSource:
         self._finalizer = weakref.finalize(self, self._descriptor.close)
 
     def read_into(self, offset: int, out: U8) -> None:
-        view = memoryview(out)
+        view = out.data
         done = 0
         with self._descriptor as fd:
             while done < len(view):
@@ -244,3 +244,8 @@ def open_source(file: object, *, sequential: bool = False) -> Source:
             raise DczError("file: opened as text; open it in binary mode ('rb')")
         return ObjectSource(file)  # type: ignore[arg-type]
     raise DczError(f"file: expected a path, bytes or a seekable binary file object, found {type(file).__name__}")
+
+
+def readable(data: bytes | U8) -> bytes | memoryview:
+    """Bytes or an array of bytes, as what `write` and `memoryview` are typed to take."""
+    return data if isinstance(data, bytes) else data.data

@@ -152,7 +152,7 @@ def _nbytes(tensor: object, name: str) -> int:
             f"tensor {name!r}: parts of it are on other hosts; gather it with "
             "jax.experimental.multihost_utils.process_allgather, or store its addressable_shards"
         )
-    if jax.dtypes.issubdtype(tensor.dtype, jax.dtypes.prng_key):
+    if jax.numpy.issubdtype(tensor.dtype, jax.dtypes.prng_key):
         raise UnsupportedError(f"tensor {name!r}: is a random key; store jax.random.key_data of it")
     by_numpy(np.dtype(tensor.dtype), f"tensor {name!r}")
     return tensor.nbytes

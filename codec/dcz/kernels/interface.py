@@ -143,8 +143,8 @@ class Kernels(Protocol):
 
     def run_jobs(self, jobs: NDArray[np.int64], columns: Columns, words: U8, data: U8, out: list[U8]) -> None:
         """Decodes each job, a row of JOB_FIELDS, to its array of `out`. Positions are 0 (all), 1 (bitmap) or the
-        bits of a relative index, of which 16 bits are two streams; values are 0 (bytes), 1 (planes) or 2 (codebook); `group` words share one codebook
-        of `entries` words; `stream` asks for writes past the cache."""
+        bits of a relative index, of which 16 bits are two streams; values are 0 (bytes), 1 (planes) or 2 (codebook);
+        `group` words share one codebook of `entries` words; `stream` asks for writes past the cache."""
 
     def compare(self, now: U8, base: U8, word: int, transform: int, magnitude: bool) -> tuple[U8, U8]:
         """One bit per word, set where it differs from the base's, and what the transform stores of those."""

@@ -6,6 +6,7 @@ square of the weight itself is the same for all, what is compared are straight l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,9 @@ def entropy_constrained(samples: Samples, start: Partition, price: float, max_it
     return Partition(state.centroids[alive], cuts, iterations, converged), state.edges[alive[:-1]]
 
 
-def _settle(samples: Samples, centroids: F64, cuts: I64, price: float, code, rounds: int) -> tuple[_State, int, bool]:
+def _settle(
+    samples: Samples, centroids: F64, cuts: I64, price: float, code: Callable[[F64], F64], rounds: int
+) -> tuple[_State, int, bool]:
     """Rounds of code lengths, edges and means, each of which can only lower the cost."""
     best: _State | None = None
     for iteration in range(1, rounds + 1):

@@ -57,12 +57,12 @@ def _solve(points: Samples, k: int) -> F64:
     best[0] = 0
     choices: list[NDArray[np.uint16]] = []
     for clusters in range(2, k + 1):
-        best, choice = _row(costs, best, clusters, n)
-        choices.append(choice.astype(np.uint16))
-    cuts = [n]
+        best, begins = _row(costs, best, clusters, n)
+        choices.append(begins.astype(np.uint16))
+    ends = [n]
     for choice in reversed(choices):
-        cuts.append(int(choice[cuts[-1]]))
-    cuts = np.array([0, *reversed(cuts)], np.int64)
+        ends.append(int(choice[ends[-1]]))
+    cuts = np.array([0, *reversed(ends)], np.int64)
     return points.moments(cuts) / points.masses(cuts)
 
 

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from dcz.errors import DczError
 from dcz.report import crossover, reason
-from dcz.report.sizes import Chosen, Size, Sizes
+from dcz.report.sizes import Chosen, Sizes
+from dcz.tensor.fixed_width import Size
 from dcz.tensor.titles import layout_title
 
 # Layouts as tables list them: key, title, what it is.

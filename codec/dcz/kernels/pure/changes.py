@@ -43,10 +43,10 @@ def _change(
                 raise KernelError(Status.ARGUMENT)
             part = base[at : at + n]
             where, values = stored_words(chunk, start, n)
-            where = slice(None) if where is None else where
+            places = slice(None) if where is None else where
             fresh = part.copy()
-            fresh[where] = applied(
-                part[where], values, change["transform"], bool(change["magnitude"]), bool(change["backward"])
+            fresh[places] = applied(
+                part[places], values, change["transform"], bool(change["magnitude"]), bool(change["backward"])
             )
             if pair >= 0 and crc32c(fresh.view(np.uint8)) != crcs[pair + 1]:
                 raise KernelError(Status.RESULT)

@@ -31,10 +31,10 @@ def code_lengths(histogram: NDArray[np.uint64], limit: int) -> U8:
         rows.append(sorted(merged))  # False sorts before True: the symbol first
     take = 2 * m - 2
     for row in reversed(rows):
-        packages = sum(package for _, package in row[:take])
-        for _, symbol in leaves[: take - packages]:
+        count = sum(package for _, package in row[:take])
+        for _, symbol in leaves[: take - count]:
             out[symbol] += 1
-        take = 2 * packages
+        take = 2 * count
     return out
 
 

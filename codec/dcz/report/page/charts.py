@@ -86,7 +86,7 @@ def _points(y: Spec, name: str) -> list[Spec]:
 
 
 def _curves() -> Spec:
-    y = {
+    y: Spec = {
         "field": "y",
         "type": "quantitative",
         "title": "bits of positions a weight",
@@ -117,7 +117,7 @@ def _crossing() -> list[Spec]:
 
 
 def _gain() -> Spec:
-    y = {
+    y: Spec = {
         "field": "y", "type": "quantitative", "title": "CSR's positions against the bitmap's",
         "scale": {"domain": [-0.3, 0.3], "clamp": True}, "axis": {"format": "+.0%"},
     }  # fmt: skip
