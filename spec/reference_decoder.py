@@ -1,8 +1,8 @@
 """A decoder of dcz files to learn from: written from SPEC.md alone, in its order, as plainly as possible.
 
-It is slow (seconds for a million symbols), keeps no limits of its own (SPEC 9) and shares no code with the library: two readers
-that agree say more about SPEC.md than one. This file has the sections 6, 7 and 10, `reference_codes.py` 1 and 5,
-`reference_tensors.py` 2, 3 and 4, `reference_deltas.py` 8. Needs numpy, msgpack, zstandard and, for the dtypes that
+It is slow (seconds for a million symbols), keeps no limits of its own (SPEC 9) and shares no code with the library: two
+readers that agree say more about SPEC.md than one. This file has the sections 6, 7 and 10, `reference_codes.py` 1 and
+5, `reference_tensors.py` 2, 3 and 4, `reference_deltas.py` 8. Needs numpy, msgpack, zstandard and, for the dtypes that
 numpy lacks, ml_dtypes.
 
     python spec/reference_decoder.py model.dcz

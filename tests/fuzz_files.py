@@ -21,7 +21,8 @@ from support.reference import reference
 
 _NUMBERS = (0, 1, 63, 255, 256, 65535, 65536)
 _VALUES = (
-    None, True, 5, 1.5, "x", b"", b"\1", b"\2abc", [], [1], ["a", "a"], [None], [b"\x11"], ["zstd", b""], {}, {"a": 1}, {1: 2},
+    None, True, 5, 1.5, "x", b"", b"\1", b"\2abc", [], [1], ["a", "a"], [None], [b"\x11"], ["zstd", b""], {}, {"a": 1},
+    {1: 2},
 )  # fmt: skip
 
 

@@ -26,8 +26,8 @@ _MAX_HEADER = 256 << 20  # vocabularies are the largest part: ten or twenty mega
 
 
 class GgufModel:
-    """A GGUF file. Its plain values become metadata; `gguf.type` and `gguf.shape`, in weights, those of a tensor that is
-    quantized."""
+    """A GGUF file. Its plain values become metadata; `gguf.type` and `gguf.shape`, in weights, those of a quantized
+    tensor."""
 
     aliases: Mapping[str, str] = {}
 

@@ -1,7 +1,7 @@
 """HDF5 files of weights: one dataset at a time, through h5py.
 
 A tensor's name is its dataset's path. Its attributes become its metadata: their values under `hdf5`, their types and
-order under `hdf5.types`. Those of groups are under the same keys, by the groups' paths, in the metadata of the file, and
+order under `hdf5.types`. Those of groups are under the same keys, by the groups' paths, in the file's metadata, and
 groups that datasets do not imply (empty ones, those that keep an order) under `hdf5.groups`: unpacking makes the file
 again. What points out of the file (external links, external storage, virtual datasets)
 is refused: it would read files of the machine.

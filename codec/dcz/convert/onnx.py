@@ -17,7 +17,7 @@ _LARGEST_DOCUMENTS = 4 << 20  # as metadata
 
 class OnnxModel:
     """The weights of an ONNX model as `dcz.onnx` finds them: initializers and constants, also of subgraphs and
-    functions; sparse ones are the dense tensors they stand for. `onnx.doc_string` in the metadata of a tensor is its own."""
+    functions; sparse ones are the dense tensors they stand for. `onnx.doc_string` in a tensor's metadata is its own."""
 
     aliases: Mapping[str, str] = {}
 

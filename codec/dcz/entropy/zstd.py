@@ -26,10 +26,11 @@ def compress(symbols: U8, level: int = LEVEL) -> bytes:
     """One frame that says how much it holds; no bytes for no symbols."""
     if not len(symbols):
         return b""
-    compressor = _local.__dict__.get(level)
+    compressors: dict[int, zstandard.ZstdCompressor] = _local.__dict__.setdefault("compressors", {})
+    compressor = compressors.get(level)
     if compressor is None:
         compressor = zstandard.ZstdCompressor(level=level, write_content_size=True, write_checksum=False)
-        _local.__dict__[level] = compressor
+        compressors[level] = compressor
     return compressor.compress(np.ascontiguousarray(symbols).data)
 
 
