@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
 import threading
@@ -156,3 +157,29 @@ def test_the_large_arrays_make_several_tasks() -> None:
         entry = reader._store.index.entries["w"]
         assert len(plan(reader._store, [entry], [np.empty(entry.nbytes, np.uint8)])) > 1
     assert set(NAMES) <= set(LARGE)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers that send signals")
+def test_a_signal_handler_may_load_while_threads_start(tmp_path: Path) -> None:
+    """Python holds locks while it starts a thread; a handler that starts another then waited for them for ever."""
+    dcz.save_file({"w": np.random.default_rng(0).standard_normal(300_000)}, tmp_path / "m.dcz", profile="raw")
+    program = """
+import signal, sys
+import dcz
+expected = dcz.load_file(sys.argv[1], threads=1)["w"].tobytes()
+calls = 0
+def handler(*_):
+    global calls
+    calls += 1
+    assert dcz.load_file(sys.argv[1], threads=3)["w"].tobytes() == expected
+signal.signal(signal.SIGALRM, handler)
+for i in range(300):
+    signal.setitimer(signal.ITIMER_REAL, 1e-4 + i % 50 * 4e-5)
+    assert dcz.load_file(sys.argv[1], threads=3)["w"].tobytes() == expected
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(calls)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "m.dcz"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(run.stdout) > 50

@@ -29,9 +29,9 @@ def thread_count(threads: int | None) -> int:
 
 def pool(threads: int) -> ThreadPoolExecutor:
     """Threads for as long as the context lasts."""
-    from concurrent.futures import ThreadPoolExecutor
+    from dcz.pools import Pool
 
-    return ThreadPoolExecutor(threads)
+    return Pool(threads)
 
 
 def each(work: Callable[[T], None], items: Iterable[T], threads: int) -> None:

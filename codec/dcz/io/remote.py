@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from dcz.extras import require
 from dcz.io.http import fetch_range, set_timeouts, timeout_seconds
 from dcz.io.sources import FileSource, ObjectSource, Source, read, readable, short
 from dcz.kernels.interface import U8
+from dcz.pools import Pool
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -204,7 +205,7 @@ class Readahead:
         self._source = source
         self._blocks: OrderedDict[int, Future[U8]] = OrderedDict()
         self._lock = threading.RLock()  # a signal handler may read while this thread holds it
-        self._pool = ThreadPoolExecutor(self.AHEAD + 1)
+        self._pool = Pool(self.AHEAD + 1)
 
     def read_into(self, offset: int, out: U8) -> None:
         done = 0
