@@ -14,6 +14,7 @@ from dcz.io.sources import is_url
 
 if TYPE_CHECKING:
     from dcz.convert.model import Model, Target
+    from dcz.delta.reader import DeltaReader
 
 BaseOption = Annotated[
     Optional[str],
@@ -123,32 +124,31 @@ def _wanted(delta: str) -> str:
 
 
 def inspect_delta(
-    file: str, base: str | None, html: str | None, *, everything: bool, wide: bool, quiet: bool, json: bool
-) -> bool:
-    """Shows a file of differences; says whether it is one."""
+    reader: DeltaReader,
+    file: str,
+    base: str | None,
+    html: str | None,
+    *,
+    everything: bool,
+    wide: bool,
+    quiet: bool,
+    json: bool,
+) -> None:
+    """Shows a file of differences, which `reader` has open."""
     from dcz.cli import columns, delta_table, streams
     from dcz.cli.common import print_json
-    from dcz.delta.opening import open_file
     from dcz.delta.reader import DeltaReader
     from dcz.models import tensors_of
 
-    with open_file(file) as reader:
-        if not isinstance(reader, DeltaReader):
-            if base is not None:
-                raise typer.BadParameter(f"--base: {file} is a whole model")
-            return False
-        if html is not None:
-            raise typer.BadParameter(
-                "--html: shows whole models; apply the differences first: dcz apply BASE FILE -o NEW"
-            )
-        found, full = delta_table.tensors(reader), None
-        if base is not None:
-            check_base(base, file)
-            with tensors_of(base) as tensors, DeltaReader(file, base=tensors) as result_:
-                full = delta_table.full_bytes(result_)
-        if json:
-            print_json(delta_table.document(file, reader, found, full))
-        elif not quiet:
-            columns.show(delta_table.table(found, columns.most_rows(everything)), wide)
-            streams.say_printable(delta_table.summary(file, reader, found, full))
-    return True
+    if html is not None:
+        raise typer.BadParameter("--html: shows whole models; apply the differences first: dcz apply BASE FILE -o NEW")
+    found, full = delta_table.tensors(reader), None
+    if base is not None:
+        check_base(base, file)
+        with tensors_of(base) as tensors, DeltaReader(file, base=tensors) as result_:
+            full = delta_table.full_bytes(result_)
+    if json:
+        print_json(delta_table.document(file, reader, found, full))
+    elif not quiet:
+        columns.show(delta_table.table(found, columns.most_rows(everything)), wide)
+        streams.say_printable(delta_table.summary(file, reader, found, full))

@@ -43,15 +43,19 @@ def inspect(
     Example: dcz inspect model.dcz
     """
     from dcz.cli.delta import inspect_delta
-    from dcz.container import open_file
+    from dcz.delta.opening import open_file
+    from dcz.delta.reader import DeltaReader
     from dcz.report import stored_file
 
     check_input(file, models=True)
     if html is not None:
         check_output(html, force)
-    if inspect_delta(file, base, html, everything=everything, wide=wide, quiet=quiet, json=json):
-        return
     with open_file(file) as reader:
+        if isinstance(reader, DeltaReader):
+            inspect_delta(reader, file, base, html, everything=everything, wide=wide, quiet=quiet, json=json)
+            return
+        if base is not None:
+            raise typer.BadParameter(f"--base: {file} is a whole model")
         found = stored_file(reader)
         if html is not None:
             _page(reader, html, quiet or json)

@@ -10,12 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from math import prod
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
-from h5py import h5a, h5s, h5t
 
 from dcz.errors import DczError, UnsupportedError
+
+if TYPE_CHECKING:
+    import h5py
+    from h5py import h5t
+
 
 # Larger ones are bytes in metadata: no one reads them there.
 _READABLE = 1024
@@ -23,8 +27,9 @@ _LARGEST = 4 << 20
 _MAX_RANK = 8
 _NUMBER = re.compile(r"\|b1|\|[iu]1|[<>][iufc](2|4|8|16|32)|[<>]c(8|16|32)")
 _STRING = re.compile(r"str:(utf-8|ascii)(?::(\d{1,7}):(nullterm|nullpad|spacepad))?")
-_SETS = {"ascii": h5t.CSET_ASCII, "utf-8": h5t.CSET_UTF8}
-_PADS = {"nullterm": h5t.STR_NULLTERM, "nullpad": h5t.STR_NULLPAD, "spacepad": h5t.STR_SPACEPAD}
+# The numbers that H5T_CSET_* and H5T_STR_* have in HDF5.
+_SETS = {"ascii": 0, "utf-8": 1}
+_PADS = {"nullterm": 0, "nullpad": 1, "spacepad": 2}
 
 
 class Unkept(Exception):
@@ -38,6 +43,8 @@ def read(
     length are read.
 
     Raises `Unkept`, and `UnsupportedError` for references, which would point nowhere in another file."""
+    from h5py import h5a, h5s
+
     attribute = h5a.open(item.id, key.encode(errors="surrogateescape"))
     kind, space = attribute.get_type(), attribute.get_space()
     name = _describe(kind, where)
@@ -60,6 +67,8 @@ def read(
 
 
 def _describe(kind: h5t.TypeID, where: str) -> str:
+    from h5py import h5t
+
     if isinstance(kind, h5t.TypeStringID):
         charset = "utf-8" if kind.get_cset() == h5t.CSET_UTF8 else "ascii"
         if kind.is_variable_str():
@@ -78,6 +87,8 @@ def _describe(kind: h5t.TypeID, where: str) -> str:
 
 
 def _has_references(kind: h5t.TypeID) -> bool:
+    from h5py import h5t
+
     if isinstance(kind, h5t.TypeReferenceID):
         return True
     if isinstance(kind, h5t.TypeCompoundID):
@@ -105,6 +116,8 @@ def _text(value: object) -> str | bytes:
 
 def write(item: h5py.HLObject, key: str, value: object, name: str, shape: list[int] | None, where: str) -> None:
     """Makes an attribute of this value, type and shape."""
+    from h5py import h5a, h5s
+
     try:
         empty, name = name.startswith("empty:"), name.removeprefix("empty:")
         string = _STRING.fullmatch(name)
@@ -126,6 +139,8 @@ def write(item: h5py.HLObject, key: str, value: object, name: str, shape: list[i
 
 
 def _stored(name: str) -> h5t.TypeID:
+    from h5py import h5t
+
     string = _STRING.fullmatch(name)
     if string is None:
         return h5t.py_create(np.dtype(name), logical=True)
@@ -141,6 +156,8 @@ def _stored(name: str) -> h5t.TypeID:
 
 def _memory(name: str, array: np.ndarray) -> h5t.TypeID:
     """The type that `array` has in memory; of strings with the stored charset, as nothing converts between two."""
+    from h5py import h5t
+
     string = _STRING.fullmatch(name)
     if string is None or string[2] is None:
         return h5t.py_create(array.dtype)
@@ -150,6 +167,8 @@ def _memory(name: str, array: np.ndarray) -> h5t.TypeID:
 
 
 def _array(value: object, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    import h5py
+
     string = _STRING.fullmatch(name)
     if string is None:
         if isinstance(value, bytes):
