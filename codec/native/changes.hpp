@@ -98,22 +98,24 @@ struct Ready {
   u8* scratch;
 };
 
-static Status stored_scratch(const Columns& c, const Job& job, usize* size) {
-  DecodePlan p{};
+static Status plan_stored(const Columns& c, const Job& job, DecodePlan* plan, usize* size) {
   usize whole = 0;
-  if (const Status s = job_scratch(c, job, &whole); s != Status::ok) return s;
-  if (const Status s = make_plan(c, job, p); s != Status::ok) return s;
-  const usize columns = kRowHead + 2 * stream_count(p);
-  *size = whole + lay_out_stored(p, c.rows + job.rows, columns, static_cast<usize>(job.count)).size + 64;
+  if (const Status s = plan_job(c, job, plan, &whole); s != Status::ok) return s;
+  const usize columns = kRowHead + 2 * stream_count(*plan);
+  *size = whole + lay_out_stored(*plan, c.rows + job.rows, columns, static_cast<usize>(job.count)).size;
   return Status::ok;
+}
+
+static Status stored_scratch(const Columns& c, const Job& job, usize* size) {
+  DecodePlan plan{};
+  return plan_stored(c, job, &plan, size);
 }
 
 static Status make_ready(const Columns& c, const Job& job, const u8* data, usize size, u8* scratch, usize scratch_size,
                          Ready& r) {
   usize needed = 0;
-  if (const Status s = stored_scratch(c, job, &needed); s != Status::ok) return s;
+  if (const Status s = plan_stored(c, job, &r.plan, &needed); s != Status::ok) return s;
   if (scratch_size < needed) return Status::argument;
-  if (const Status s = make_plan(c, job, r.plan); s != Status::ok) return s;
   r.data = data;
   r.size = size;
   return ready_job(c, job, r.plan, r.kinds, r.data, r.size, scratch, &r.scratch);

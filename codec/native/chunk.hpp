@@ -4,13 +4,12 @@
 #include "gaps.hpp"
 #include "huffman_decode.hpp"
 #include "packed.hpp"
+#include "scratch.hpp"
 
 namespace dcz {
 namespace DCZ_TIER {
 
 constexpr usize kSlack = 128;  // readable behind every list of symbols or words
-
-static constexpr usize aligned(usize n) { return (n + 63) / 64 * 64; }
 
 static DCZ_INLINE bool sparse(const DecodePlan& plan) { return plan.positions != Positions::all; }
 
@@ -57,24 +56,19 @@ static Scratch lay_out(const DecodePlan& plan, const i64* rows, usize columns, u
     entries = most(entries, static_cast<usize>(row[0]) + static_cast<usize>(row[1]));
   }
   Scratch s{};
-  usize at = 0;
-  const auto take = [&](usize n) {
-    const usize here = at;
-    at += aligned(n);
-    return here;
-  };
+  Arena arena;
   const bool places = sparse(plan) && !scattered(plan);
-  s.flags = take(places ? kGapScratch : 0);
-  s.symbols = take(places ? position_streams(plan) * aligned(entries + kSlack) : 0);
-  const usize doubled = at;
-  s.bitmap = take(places ? span / 8 + kSlack : 0);
-  s.gaps = take(scattered(plan) ? entries + kSlack : 0);
+  s.flags = arena.take(places ? kGapScratch : 0);
+  s.symbols = arena.take(places ? position_streams(plan) * aligned(entries + kSlack) : 0);
+  const usize doubled = arena.size();
+  s.bitmap = arena.take(places ? span / 8 + kSlack : 0);
+  s.gaps = arena.take(scattered(plan) ? entries + kSlack : 0);
   s.value_stride = aligned(values + kSlack) + 64;
   if (s.value_stride % 4096 == 0) s.value_stride += 64;  // where planes would alias in the cache
-  s.values = take(plan.values == Values::bytes ? 0 : plan.planes * s.value_stride);
-  s.words = take(sparse(plan) ? values * plan.word + kSlack : 0);
-  s.copy = at - doubled;
-  s.size = at + s.copy + 64;
+  s.values = arena.take(plan.values == Values::bytes ? 0 : plan.planes * s.value_stride);
+  s.words = arena.take(sparse(plan) ? values * plan.word + kSlack : 0);
+  s.copy = arena.size() - doubled;
+  s.size = arena.size() + s.copy;
   return s;
 }
 

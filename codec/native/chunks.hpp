@@ -9,9 +9,8 @@ namespace DCZ_TIER {
 // What the kernels' memory safety rests on, whoever filled in the plan.
 static Status check_plan(const DecodePlan& p) {
   const bool word = p.word == 1 || p.word == 2 || p.word == 4 || p.word == 8;
-  const bool relative =
-      p.positions == Positions::relative4 || p.positions == Positions::relative5 ||
-      p.positions == Positions::relative8 || p.positions == Positions::relative16;
+  const bool relative = p.positions == Positions::relative4 || p.positions == Positions::relative5 ||
+                        p.positions == Positions::relative8 || p.positions == Positions::relative16;
   if (!word || p.chunk == 0 || p.chunk % 64 != 0 || p.chunk > (usize{1} << 32)) return Status::argument;
   if (p.positions != Positions::all && p.positions != Positions::bitmap && !relative) return Status::argument;
   switch (p.values) {

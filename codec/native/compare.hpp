@@ -1,7 +1,6 @@
 // Words against those of a base in one pass: where they differ, and what a transform stores there (SPEC, Deltas).
 #pragma once
 #include "bitmap.hpp"
-#include "compare_avx512.hpp"
 #include "order.hpp"
 
 namespace dcz {
@@ -13,9 +12,7 @@ constexpr usize kCompareSlack = 64;    // words that a compressing store may wri
 // Bits of the words that differ among 64, or the last of them, from `out` on what is stored of each; returns how many.
 template <class W, class T>
 static DCZ_INLINE usize compare_64(T transform, const u8* now, const u8* base, usize n, W* out, u64* bits) {
-#if defined(__AVX512VBMI2__)
-  if (n == 64) return compare_vectors<W>(transform, now, base, out, bits);
-#endif
+  if (kCompares && n == 64) return compare_vectors<W>(transform, now, base, out, bits);
   alignas(64) W differ[64];
   for (usize i = 0; i < n; ++i)
     differ[i] = static_cast<W>(load<W>(now + i * sizeof(W)) ^ load<W>(base + i * sizeof(W)));

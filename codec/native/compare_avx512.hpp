@@ -3,7 +3,6 @@
 #include "order.hpp"
 #include "simd.hpp"
 
-#if defined(__AVX512VBMI2__)
 namespace dcz {
 namespace DCZ_TIER {
 
@@ -98,4 +97,3 @@ static DCZ_INLINE usize compare_vectors(T transform, const u8* now, const u8* ba
 
 }  // namespace DCZ_TIER
 }  // namespace dcz
-#endif

@@ -1,13 +1,12 @@
 // CRC-32C of long runs with AVX-512: polynomials of 128 bits multiplied without carries and folded together, as in
 // Gopal et al., Fast CRC Computation for Generic Polynomials Using PCLMULQDQ (Intel, 2009), four lines at a time.
 #pragma once
-#if defined(__AVX512F__) && defined(__VPCLMULQDQ__) && defined(__PCLMUL__)
+#include "crc_tables.hpp"
 #include "simd.hpp"
 
 namespace dcz {
 namespace DCZ_TIER {
 
-#define DCZ_CRC_FOLDS
 constexpr usize kCrcFolds = 512;  // bytes from which on it is quicker
 
 // x^n modulo the polynomial, as a carry-less product of reflected numbers wants it.
@@ -55,4 +54,3 @@ static DCZ_INLINE __m128i crc_folded(const u8* p, usize n, u32 crc) {
 
 }  // namespace DCZ_TIER
 }  // namespace dcz
-#endif

@@ -1,14 +1,9 @@
 // The last stage: values to their places. A bitmap is expanded: every output line is written once and needs no
 // clearing.
 #pragma once
-#include "expand_avx2.hpp"
-#include "expand_avx512.hpp"
+#include DCZ_TRAITS
 #include "kernels.hpp"
 #include "scatter.hpp"
-
-#if defined(__AVX2__)
-#define DCZ_BLOCKS  // this kernel set writes blocks of 64 words
-#endif
 
 namespace dcz {
 namespace DCZ_TIER {
@@ -21,74 +16,6 @@ static void lookup_wide(const u8* low, const u8* high, usize n, const u8* codebo
     store(out + i * sizeof(W), load<W>(codebook + index * sizeof(W)));
   }
 }
-
-// A codebook of up to 256 entries, padded to 256 so that no index can leave it.
-template <class W>
-struct Palette {
-  alignas(64) W words[kSymbols];
-#if defined(__AVX512VBMI2__)
-  alignas(64) u8 plane[sizeof(W)][kSymbols];
-  usize size = 0;       // words that are looked up
-  bool masked = false;  // no room for the zero of absent weights behind the entries
-  u8 absent = 0;        // its index, otherwise
-#endif
-
-  // `zeros`: weights that have no index are to be zero.
-  void fill(const u8* codebook, usize entries, bool zeros) {
-    std::memset(words, 0, sizeof words);
-    std::memcpy(words, codebook, entries * sizeof(W));
-#if defined(__AVX512VBMI2__)
-    masked = entries == kSymbols;
-    absent = static_cast<u8>(entries);
-    size = entries + (zeros && !masked);
-    if (in_words()) return;
-    for (usize j = 0; j < sizeof(W); ++j)
-      for (usize i = 0; i < kSymbols; ++i) plane[j][i] = static_cast<u8>(words[i] >> (8 * j));
-#else
-    (void)zeros;
-#if defined(__AVX2__)
-    size = entries;
-#endif
-#endif
-  }
-
-#if defined(__AVX512VBMI2__)
-  DCZ_INLINE bool in_words() const { return sizeof(W) > 1 && size <= 128 / sizeof(W); }
-
-  template <class F>
-  DCZ_INLINE void for_expanding(F&& f) const {
-    with_book(f);
-  }
-
-  // Calls f with the smallest book that holds them.
-  template <class F>
-  DCZ_INLINE void with_book(F&& f) const {
-    if constexpr (sizeof(W) > 1) {
-      if (in_words()) return f(WordBook<W>(words));
-    }
-    if (size <= 64) return f(PlaneBook<W, 1>{plane[0]});
-    if (size <= 128) return f(PlaneBook<W, 2>{plane[0]});
-    f(PlaneBook<W, 4>{plane[0]});
-  }
-#elif defined(__AVX2__)
-  usize size = 0;
-  static constexpr bool masked = false;
-  static constexpr u8 absent = 0;
-
-  template <class F>
-  DCZ_INLINE void with_book(F&& f) const {
-    if constexpr (sizeof(W) > 1) {
-      if (size <= 16) return f(ShuffleBook<W>(words));
-    }
-    f(TableBook<W>{words});
-  }
-
-  template <class F>
-  DCZ_INLINE void for_expanding(F&& f) const {
-    f(TableBook<W>{words});
-  }
-#endif
-};
 
 // Something that is decoded and waits to be written to its `n` words at `out`, in steps: the next chunk
 // can be decoded meanwhile, while these writes wait for memory. The lists have a slack behind them.
@@ -125,13 +52,13 @@ struct Writing {
       return;
     }
     if (at == 0) one_by_one(head());
-#if defined(DCZ_BLOCKS)
-    const usize end = least(n, at + count);
-    stream ? blocks<true>(end) : blocks<false>(end);
-    if (n - at < 64) one_by_one(n);
-#else
-    one_by_one(least(n, at + count));
-#endif
+    if constexpr (kBlocks) {
+      const usize end = least(n, at + count);
+      stream ? blocks<true>(end) : blocks<false>(end);
+      if (n - at < 64) one_by_one(n);
+    } else {
+      one_by_one(least(n, at + count));
+    }
   }
 
  private:
@@ -141,7 +68,6 @@ struct Writing {
     return bytes % sizeof(W) ? 0 : least(n, bytes / sizeof(W));
   }
 
-#if defined(DCZ_BLOCKS)
   template <bool Stream>
   DCZ_INLINE void blocks(usize end) {
     if (Stream && reinterpret_cast<std::uintptr_t>(out) % sizeof(W)) return blocks<false>(end);  // no line ever begins
@@ -162,7 +88,6 @@ struct Writing {
         return;
     }
   }
-#endif
 
   void one_by_one(usize end) {
     switch (kind) {

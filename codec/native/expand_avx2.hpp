@@ -1,6 +1,5 @@
 // The last stage with AVX2: values are looked up one by one, and put in place eight bytes' worth of mask at a time.
 #pragma once
-#if defined(__AVX2__) && !defined(__AVX512VBMI2__)
 #include "simd.hpp"
 
 namespace dcz {
@@ -226,6 +225,33 @@ static DCZ_INLINE void merge_blocks(const u8* const* planes, usize& from, usize 
   from = at;
 }
 
+// A codebook of up to 256 entries, padded to 256 so that no index can leave it.
+template <class W>
+struct Palette {
+  alignas(64) W words[kSymbols];
+  usize size = 0;
+  static constexpr bool masked = false;
+  static constexpr u8 absent = 0;
+
+  void fill(const u8* codebook, usize entries, bool) {
+    std::memset(words, 0, sizeof words);
+    std::memcpy(words, codebook, entries * sizeof(W));
+    size = entries;
+  }
+
+  template <class F>
+  DCZ_INLINE void with_book(F&& f) const {
+    if constexpr (sizeof(W) > 1) {
+      if (size <= 16) return f(ShuffleBook<W>(words));
+    }
+    f(TableBook<W>{words});
+  }
+
+  template <class F>
+  DCZ_INLINE void for_expanding(F&& f) const {
+    f(TableBook<W>{words});
+  }
+};
+
 }  // namespace DCZ_TIER
 }  // namespace dcz
-#endif

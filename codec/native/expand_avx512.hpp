@@ -1,6 +1,5 @@
 // The last stage with AVX-512 (VBMI2): 64 weights at a time, looked up in registers, whole lines written.
 #pragma once
-#if defined(__AVX512VBMI2__) && defined(__AVX512VBMI__)
 #include "simd.hpp"
 
 namespace dcz {
@@ -233,6 +232,45 @@ static DCZ_INLINE void merge_blocks(const u8* const* planes, usize& from, usize 
   from = at;
 }
 
+// A codebook of up to 256 entries, padded to 256 so that no index can leave it, as words and as byte planes.
+template <class W>
+struct Palette {
+  alignas(64) W words[kSymbols];
+  alignas(64) u8 plane[sizeof(W)][kSymbols];
+  usize size = 0;       // words that are looked up
+  bool masked = false;  // no room for the zero of absent weights behind the entries
+  u8 absent = 0;        // its index, otherwise
+
+  // `zeros`: weights that have no index are to be zero.
+  void fill(const u8* codebook, usize entries, bool zeros) {
+    std::memset(words, 0, sizeof words);
+    std::memcpy(words, codebook, entries * sizeof(W));
+    masked = entries == kSymbols;
+    absent = static_cast<u8>(entries);
+    size = entries + (zeros && !masked);
+    if (in_words()) return;
+    for (usize j = 0; j < sizeof(W); ++j)
+      for (usize i = 0; i < kSymbols; ++i) plane[j][i] = static_cast<u8>(words[i] >> (8 * j));
+  }
+
+  DCZ_INLINE bool in_words() const { return sizeof(W) > 1 && size <= 128 / sizeof(W); }
+
+  template <class F>
+  DCZ_INLINE void for_expanding(F&& f) const {
+    with_book(f);
+  }
+
+  // Calls f with the smallest book that holds them.
+  template <class F>
+  DCZ_INLINE void with_book(F&& f) const {
+    if constexpr (sizeof(W) > 1) {
+      if (in_words()) return f(WordBook<W>(words));
+    }
+    if (size <= 64) return f(PlaneBook<W, 1>{plane[0]});
+    if (size <= 128) return f(PlaneBook<W, 2>{plane[0]});
+    f(PlaneBook<W, 4>{plane[0]});
+  }
+};
+
 }  // namespace DCZ_TIER
 }  // namespace dcz
-#endif

@@ -1,7 +1,7 @@
 // Relative indices (SPEC 3.1): zeros before each nonzero, in b bits; the top symbol is a filler that
 // stands for 2^b - 1 zeros and no weight.
 #pragma once
-#include "simd.hpp"
+#include DCZ_TRAITS
 
 namespace dcz {
 namespace DCZ_TIER {
@@ -74,25 +74,6 @@ constexpr usize kGapGroup = 256;                        // symbols at a time
 constexpr usize kGapFlags = kGapGroup * 255 + 64 + 64;  // the most they can advance, and a word's rest
 // One flag byte per weight; the bitmap is read off their bits.
 constexpr usize kGapScratch = (kGapFlags + 63) / 64 * 64;
-
-static DCZ_INLINE u64 flags_to_bits(const u8* f) {
-#if defined(__AVX512BW__)
-  const __m512i x = _mm512_loadu_si512(f);
-  return _mm512_test_epi8_mask(x, x);
-#elif defined(__SSE2__)
-  u64 bits = 0;
-  for (int i = 0; i < 4; ++i) {
-    const __m128i x = _mm_slli_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(f) + i), 7);
-    bits |= static_cast<u64>(static_cast<u32>(_mm_movemask_epi8(x))) << (16 * i);
-  }
-  return bits;
-#else
-  u64 bits = 0;  // gathers the lowest bit of eight bytes by one multiplication
-  for (int i = 0; i < 8; ++i)
-    bits |= ((load<u64>(f + 8 * i) & 0x0101010101010101u) * 0x0102040810204080u >> 56) << (8 * i);
-  return bits;
-#endif
-}
 
 // Symbols to a bitmap of `weights` bits and a word more; `nonzeros` of them must be set. No branch depends on
 // a gap. `between` is called now and then.

@@ -63,27 +63,22 @@ static JobScratch lay_out(const Columns& c, const Job& job, const DecodePlan& p)
   const bool book = has_book(p, job);
   const usize n = book ? book_count(p) * p.entries : 0;
   JobScratch s{};
-  usize at = 64;
-  const auto take = [&](usize size) {
-    const usize here = at;
-    at += aligned(size);
-    return here;
-  };
-  s.tables = take((code_total(c, job, streams) + (book ? p.word : 0)) * sizeof(Table));
-  s.words = take(n * p.word + kSlack);
-  s.planes = take(book ? p.word * aligned(n + kSlack) : 0);
-  s.chunks = at;
-  s.size = at + lay_out(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.count)).size;
+  Arena arena;
+  s.tables = arena.take((code_total(c, job, streams) + (book ? p.word : 0)) * sizeof(Table));
+  s.words = arena.take(n * p.word + kSlack);
+  s.planes = arena.take(book ? p.word * aligned(n + kSlack) : 0);
+  s.chunks = arena.take(lay_out(p, c.rows + job.rows, kRowHead + 2 * streams, static_cast<usize>(job.count)).size);
+  s.size = arena.size();
   return s;
 }
 
-// Bytes of scratch memory that a job needs.
-static Status job_scratch(const Columns& c, const Job& job, usize* size) {
-  DecodePlan p{};
-  if (const Status s = make_plan(c, job, p); s != Status::ok) return s;
+// The plan of a job and the bytes of scratch memory it needs.
+static Status plan_job(const Columns& c, const Job& job, DecodePlan* plan, usize* size) {
+  if (const Status s = make_plan(c, job, *plan); s != Status::ok) return s;
+  const DecodePlan& p = *plan;
   const usize weights = most<usize>(p.weights, 1);
-  if (has_book(p, job) && p.entries > 0 && book_count(p) > weights / p.entries) return Status::argument;
-  *size = lay_out(c, job, p).size;
+  if (has_book(p, job) && p.entries > 0 && book_count(p) > (2 * weights + 65536) / p.entries) return Status::argument;
+  *size = lay_out(c, job, p).size + kAlignment;
   return Status::ok;
 }
 
@@ -153,14 +148,14 @@ static Status job_codebook(const Columns& c, const Job& job, DecodePlan& p, cons
 }
 
 static usize codebook_scratch(usize word, usize n) {
-  return 64 + aligned(word * sizeof(Table)) + word * aligned(n + kSlack) + aligned(n * word + kSlack);
+  return kAlignment + aligned(word * sizeof(Table)) + word * aligned(n + kSlack) + aligned(n * word + kSlack);
 }
 
 // Codebooks on their own: for tensors whose chunks are decoded by several jobs.
 static Status codebook(const Columns& c, i64 where, usize word, bool rotate, usize books, usize entries, const u8* data,
                        usize size, u8* out, u8* scratch) {
   if (where < 0 || (word != 2 && word != 4 && word != 8)) return Status::argument;
-  scratch += (64 - reinterpret_cast<std::uintptr_t>(scratch) % 64) % 64;
+  scratch = align_up(scratch);
   u8* const planes = scratch + aligned(word * sizeof(Table));
   u8* const words = planes + word * aligned(books * entries + kSlack);
   usize used = 0;
@@ -176,8 +171,8 @@ static Status codebook(const Columns& c, i64 where, usize word, bool rotate, usi
 static Status ready_job(const Columns& c, const Job& job, DecodePlan& p, u8* kinds, const u8*& data, usize& size,
                         u8* scratch, u8** rest) {
   const JobScratch layout = lay_out(c, job, p);
-  scratch += (64 - reinterpret_cast<std::uintptr_t>(scratch) % 64) % 64;
-  Table* const tables = reinterpret_cast<Table*>(scratch + layout.tables - 64);
+  scratch = align_up(scratch);
+  Table* const tables = reinterpret_cast<Table*>(scratch + layout.tables);
   const usize streams = stream_count(p), codes = code_total(c, job, streams);
   const i64* number = c.numbers + job.numbers;
   for (usize stream = 0, i = 0; stream < streams; ++stream) {
@@ -191,24 +186,20 @@ static Status ready_job(const Columns& c, const Job& job, DecodePlan& p, u8* kin
   }
   p.kinds = kinds;
   p.tables = reinterpret_cast<const u8*>(tables);
-  *rest = scratch + layout.chunks - 64;
+  *rest = scratch + layout.chunks;
   if (p.values != Values::codebook) return Status::ok;
-  return job_codebook(c, job, p, data, size, tables + codes, scratch + layout.planes - 64, scratch + layout.words - 64);
+  return job_codebook(c, job, p, data, size, tables + codes, scratch + layout.planes, scratch + layout.words);
 }
 
-// Decodes a job's bytes, its codebook first if it has one, to `out`.
-static Status run_job(const Columns& c, const Job& job, const u8* data, usize size, u8* out, usize out_size,
-                      u8* scratch, usize scratch_size, usize* failed) {
+// Decodes a job's bytes, its codebook first if it has one, to `out`. `plan` and `scratch_size` are those of `plan_job`.
+static Status run_job(const Columns& c, const Job& job, DecodePlan& plan, const u8* data, usize size, u8* out,
+                      usize out_size, u8* scratch, usize scratch_size, usize* failed) {
   *failed = static_cast<usize>(job.first);
-  DecodePlan p{};
-  if (const Status s = make_plan(c, job, p); s != Status::ok) return s;
-  usize needed = 0;
-  if (const Status s = job_scratch(c, job, &needed); s != Status::ok) return s;
-  if (scratch_size < needed) return Status::argument;
+  if (scratch_size < lay_out(c, job, plan).size + kAlignment) return Status::argument;
   u8 kinds[kMaxStreams * kMaxCodes];
   u8* rest = nullptr;
-  if (const Status s = ready_job(c, job, p, kinds, data, size, scratch, &rest); s != Status::ok) return s;
-  return decode_chunks(p, c.rows + job.rows, kRowHead + 2 * stream_count(p), static_cast<usize>(job.first),
+  if (const Status s = ready_job(c, job, plan, kinds, data, size, scratch, &rest); s != Status::ok) return s;
+  return decode_chunks(plan, c.rows + job.rows, kRowHead + 2 * stream_count(plan), static_cast<usize>(job.first),
                        static_cast<usize>(job.count), data, size, out, out_size, rest, failed);
 }
 

@@ -1,5 +1,5 @@
 // The interface of the kernels: plain buffers with their lengths, a status back, nothing allocated.
-// Every kernel set (portable, avx2, avx512, neon) fills one `Kernels` table with the same bytes out.
+// Every kernel set (portable, avx2, avx512) fills one `Kernels` table with the same bytes out.
 #pragma once
 #include "bits.hpp"
 
@@ -118,9 +118,10 @@ struct Kernels {
   usize (*codebook_scratch)(usize word, usize words);
   Status (*codebook)(const Columns& columns, i64 book, usize word, bool rotate, usize books, usize entries,
                      const u8* data, usize size, u8* out, u8* scratch);
-  Status (*job_scratch)(const Columns& columns, const Job& job, usize* size);
-  Status (*run_job)(const Columns& columns, const Job& job, const u8* data, usize size, u8* out, usize out_size,
-                    u8* scratch, usize scratch_size, usize* failed);
+  // A job is planned once: `plan` and the size of its scratch memory are what `run_job` takes.
+  Status (*plan_job)(const Columns& columns, const Job& job, DecodePlan* plan, usize* scratch_size);
+  Status (*run_job)(const Columns& columns, const Job& job, DecodePlan& plan, const u8* data, usize size, u8* out,
+                    usize out_size, u8* scratch, usize scratch_size, usize* failed);
   Status (*compare)(const u8* now, const u8* base, usize n, usize word, Transform transform, bool magnitude, u8* bitmap,
                     u8* out, usize capacity, usize* count);
   Status (*stored_scratch)(const Columns& columns, const Job& job, usize* size);

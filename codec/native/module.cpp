@@ -217,12 +217,13 @@ struct KernelSet {
     for (usize j = 0; j < outs.size(); ++j) {
       const Job job = load<Job>(jobs.data() + j * kJobFields);
       usize size = 0, failed = 0;
-      Status s = k->job_scratch(columns, job, &size);
+      DecodePlan plan{};
+      Status s = k->plan_job(columns, job, &plan, &size);
       if (s == Status::ok && (job.data < 0 || job.size < 0 || static_cast<usize>(job.data) > data.size() ||
                               static_cast<usize>(job.size) > data.size() - static_cast<usize>(job.data)))
         s = Status::argument;
       if (s == Status::ok)
-        s = k->run_job(columns, job, data.data() + job.data, static_cast<usize>(job.size), outs[j].data(),
+        s = k->run_job(columns, job, plan, data.data() + job.data, static_cast<usize>(job.size), outs[j].data(),
                        outs[j].size(), scratch(size), size, &failed);
       if (s != Status::ok) return {static_cast<int>(s), j, failed};
     }

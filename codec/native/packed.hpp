@@ -2,7 +2,7 @@
 #pragma once
 #include <type_traits>
 
-#include "simd.hpp"
+#include DCZ_TRAITS
 
 namespace dcz {
 namespace DCZ_TIER {
@@ -31,44 +31,6 @@ static DCZ_INLINE u64 squeeze(u64 x) {
   x = (x & two) | (x & two << 16) >> (16 - 2 * Bits);
   return (x & four) | (x >> 32) << 4 * Bits;
 }
-
-#if defined(__AVX512VBMI__)
-
-// Which bytes the eight symbols of each 64 bits lie in, and at which bits.
-template <int Bits>
-struct PackedPlaces {
-  alignas(64) u8 byte[64];
-  alignas(64) u8 bit[64];
-  constexpr PackedPlaces() : byte{}, bit{} {
-    for (int i = 0; i < 64; ++i) {
-      byte[i] = static_cast<u8>(i / 8 * Bits + i % 8);
-      bit[i] = static_cast<u8>(i % 8 * Bits);
-    }
-  }
-};
-
-// As many as whole vectors hold; returns how many.
-template <int Bits>
-static usize unpack_vectors(const u8* data, u8* out, usize n) {
-  static constexpr PackedPlaces<Bits> places;
-  const __m512i byte = _mm512_load_si512(places.byte), bit = _mm512_load_si512(places.bit);
-  const __m512i mask = _mm512_set1_epi8((1 << Bits) - 1);
-  usize i = 0;
-  for (; i + 64 <= n; i += 64, data += 8 * Bits) {
-    const __m512i x = _mm512_permutexvar_epi8(byte, _mm512_maskz_loadu_epi8((u64{1} << 8 * Bits) - 1, data));
-    _mm512_storeu_si512(out + i, _mm512_and_si512(_mm512_multishift_epi64_epi8(bit, x), mask));
-  }
-  return i;
-}
-
-#else
-
-template <int Bits>
-static usize unpack_vectors(const u8*, u8*, usize) {
-  return 0;
-}
-
-#endif
 
 template <int Bits>
 static Status pack(const u8* symbols, usize n, u8* out) {

@@ -1,16 +1,10 @@
 // Relative indices straight to places: values are scattered over a window in the cache, which is then written out once.
 // That is cheaper than a bitmap (gaps.hpp) unless an instruction expands it.
 #pragma once
-#include "simd.hpp"
+#include DCZ_TRAITS
 
 namespace dcz {
 namespace DCZ_TIER {
-
-#if defined(__AVX512VBMI2__)
-constexpr bool kScatters = false;
-#else
-constexpr bool kScatters = true;
-#endif
 
 constexpr usize kWindowBytes = 4096;
 
@@ -73,22 +67,7 @@ static DCZ_INLINE void scatter_gaps(Gaps& gaps, usize at, usize end, u8* words, 
 
 // `size` bytes from `window` to `out` past the cache, as far as `out` is aligned; the window is zero again.
 static DCZ_INLINE void move_past_cache(u8* out, u8* window, usize size) {
-  usize i = 0;
-#if defined(__AVX2__)
-  if (reinterpret_cast<std::uintptr_t>(out) % 32 == 0)
-    for (; i + 32 <= size; i += 32) {
-      __m256i* const from = reinterpret_cast<__m256i*>(window + i);
-      _mm256_stream_si256(reinterpret_cast<__m256i*>(out + i), _mm256_load_si256(from));
-      _mm256_store_si256(from, _mm256_setzero_si256());
-    }
-#elif defined(__SSE2__)
-  if (reinterpret_cast<std::uintptr_t>(out) % 16 == 0)
-    for (; i + 16 <= size; i += 16) {
-      __m128i* const from = reinterpret_cast<__m128i*>(window + i);
-      _mm_stream_si128(reinterpret_cast<__m128i*>(out + i), _mm_load_si128(from));
-      _mm_store_si128(from, _mm_setzero_si128());
-    }
-#endif
+  const usize i = stream_window(out, window, size);
   std::memcpy(out + i, window + i, size - i);
   std::memset(window + i, 0, size - i);
 }

@@ -9,5 +9,4 @@
 #pragma GCC diagnostic pop
 #elif defined(__aarch64__)
 #include <arm_acle.h>
-#include <arm_neon.h>
 #endif

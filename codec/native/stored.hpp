@@ -21,19 +21,14 @@ struct StoredScratch {
 static StoredScratch lay_out_stored(const DecodePlan& plan, const i64* rows, usize columns, usize count) {
   const usize values = most_symbols(plan, rows, columns, count, position_streams(plan));
   StoredScratch s{};
-  usize at = 0;
-  const auto take = [&](usize n) {
-    const usize here = at;
-    at += aligned(n);
-    return here;
-  };
-  s.symbols = take(position_streams(plan) * aligned(most_symbols(plan, rows, columns, count, 0) + kSlack));
-  s.places = take(sparse(plan) ? (values + 1) * sizeof(u32) : 0);
+  Arena arena;
+  s.symbols = arena.take(position_streams(plan) * aligned(most_symbols(plan, rows, columns, count, 0) + kSlack));
+  s.places = arena.take(sparse(plan) ? (values + 1) * sizeof(u32) : 0);
   s.stride = aligned(values + kSlack) + 64;
-  s.planes = take(plan.values == Values::bytes ? 0 : plan.planes * s.stride);
-  s.words = take(values * plan.word + kSlack);
-  s.fresh = take(values * plan.word + kSlack);
-  s.size = at;
+  s.planes = arena.take(plan.values == Values::bytes ? 0 : plan.planes * s.stride);
+  s.words = arena.take(values * plan.word + kSlack);
+  s.fresh = arena.take(values * plan.word + kSlack);
+  s.size = arena.size();
   return s;
 }
 

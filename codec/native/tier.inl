@@ -15,7 +15,7 @@ namespace dcz {
 namespace DCZ_TIER {
 const Kernels kernels = {
     DCZ_TEXT(DCZ_TIER), crc32c, histograms, code_lengths, check_codes, lane_sizes, encode,      kTableSize, decode,
-    scan,               bitmap, nonzeros,   split,        merge,      gaps,       codebook_scratch, codebook,   job_scratch, run_job,
+    scan,               bitmap, nonzeros,   split,        merge,      gaps,       codebook_scratch, codebook,   plan_job, run_job,
     compare, stored_scratch, change_job, list_job,
 };
 }  // namespace DCZ_TIER
