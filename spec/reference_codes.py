@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Union
 
 import zstandard
 
 
 class Refused(ValueError):
-    """The bytes are no dcz file, or one of a version or with features unknown here."""
+    """A rule of SPEC that a file breaks. `kind` is the class of the conformance protocol: format, checksum, truncated,
+    unsupported, limit, or base."""
+
+    def __init__(self, kind: str, section: str, rule: str) -> None:
+        super().__init__(f"{section}: {rule}")
+        self.section = section
+        self.kind = kind
 
 
-def must(condition: object, section: str, rule: str) -> None:
+def must(condition: object, section: str, rule: str, kind: str = "format") -> None:
     """A "must" of SPEC."""
     if not condition:
-        raise Refused(f"SPEC {section}: {rule}")
+        raise Refused(kind, section, rule)
 
 
 # -- 1. Terms and conventions
@@ -55,61 +62,62 @@ def bits_of(data: bytes) -> list[int]:
 
 Code = Union[str, bytes]
 
-
 KNOWN_CODES = ("raw", "zstd", *(f"packed{b}" for b in range(1, 8)))
+ROW_SYMBOLS = 262_080
 
 
-def check_code(code: Code) -> None:
-    """5.1 and 5.3."""
-    if isinstance(code, str):
-        return  # perhaps one that is unknown here: tensors that use it are not read
-    must(isinstance(code, bytes), "5", "a code is a string or bytes")
-    lengths = code_lengths(code)
-    used = [length for length in lengths if length]
-    must(code and code[-1] != 0 and len(code) <= 128, "5.2", "the last byte of code lengths is not zero")
-    must(max(used) <= 12, "5.2", "lengths are at most 12")
-    if len(used) == 1:
-        must(used == [1], "5.2", "the code of a single symbol has length 1")
-    else:
-        must(sum(4096 >> length for length in used) == 4096, "5.2", "the sum of 2^-length is 1")
+def check_code(code: object) -> None:
+    """5 and 5.2. A string may be a code that is unknown here: tensors that use it are not read."""
+    must(isinstance(code, (str, bytes)), "R-INDEX-4", "a code is a string or bytes")
+    if isinstance(code, bytes):
+        must(
+            1 <= len(code) <= 128 and code[-1] != 0,
+            "R-CODE-3",
+            "code lengths take 1 to 128 bytes, the last is not zero",
+        )
+        used = [length for length in code_lengths(code) if length]
+        must(max(used) <= 12, "R-CODE-4", "code lengths are at most 12")
+        complete = used == [1] or (len(used) > 1 and sum(4096 >> length for length in used) == 4096)
+        must(complete, "R-CODE-4", "the sum of 2^-length is 1, or a single symbol has length 1")
 
 
-def decode_row(code: Code, n: int, data: bytes) -> bytes:
+def decode_row(code: Code, n: int, data: bytes) -> Sequence[int]:
     """n symbols from the stored bytes of one row."""
     if n == 0:
-        must(not data, "5", "a chunk without symbols takes no bytes")
+        must(not data, "R-CODE-1", "a chunk without symbols takes no bytes")
         return b""
     if code == "zstd":
         return frame(data, n)
     if code == "raw":
-        must(len(data) == n, "5", "raw symbols take a byte each")
+        must(len(data) == n, "R-CHUNK-5", "raw symbols take a byte each")
         return data
-    if isinstance(code, str):
-        return unpack(int(code.removeprefix("packed")), n, data)
-    return huffman_row(code, n, data)
+    return unpack(int(code[6:]), n, data) if isinstance(code, str) else huffman_row(code, n, data)
 
 
 def frame(data: bytes, n: int) -> bytes:
     """5.4: one zstd frame of n bytes."""
-    must(data[:4] == b"\x28\xb5\x2f\xfd", "5.4", "the frame is no skippable one")
+    must(data[:4] == b"\x28\xb5\x2f\xfd", "R-CODE-7", "a zstd frame begins with its magic number")
     try:
         header = zstandard.get_frame_parameters(data)
+        must(header.content_size == n, "R-CODE-7", "a zstd frame states its content size, that of the symbols")
+        must(
+            header.dict_id == 0 and not header.has_checksum,
+            "R-CODE-7",
+            "a zstd frame has no dictionary and no checksum",
+        )
+        must(header.window_size <= 8 << 20, "R-CODE-7", "the window of a zstd frame has at most 8 MiB")
+        out = zstandard.ZstdDecompressor().decompress(data, max_output_size=n, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise Refused(f"SPEC 5.4: a frame is one of zstd: {error}") from None
-    must(header.content_size == n, "5.4", "the frame states its content size, that of the symbols")
-    must(header.dict_id == 0 and not header.has_checksum, "5.4", "there is neither a dictionary nor a checksum")
-    must(header.window_size <= 8 << 20, "5.4", "the window has at most 8 MiB")
-    try:
-        return zstandard.ZstdDecompressor().decompress(data, max_output_size=n, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise Refused(f"SPEC 5.4: a frame is one of zstd: {error}") from None
+        raise Refused("format", "R-CODE-7", f"a zstd frame decompresses, nothing follows it ({error})") from None
+    must(len(out) == n, "R-CODE-7", "a zstd frame holds the symbols")
+    return out
 
 
 def unpack(b: int, n: int, data: bytes) -> bytes:
     """5.1"""
-    must(len(data) == ceil_div(n * b, 8), "5.1", "the stored length is that of n symbols of b bits")
+    must(len(data) == ceil_div(n * b, 8), "R-CODE-2", "the stored length is that of n symbols of b bits")
     bits = bits_of(data)
-    must(not any(bits[n * b :]), "5.1", "bits behind the last symbol are zero")
+    must(not any(bits[n * b :]), "R-CODE-2", "bits behind the last symbol are zero")
     return bytes(sum(bits[i * b + j] << j for j in range(b)) for i in range(n))
 
 
@@ -120,7 +128,7 @@ def code_lengths(code: bytes) -> list[int]:
 
 def canonical(lengths: list[int]) -> dict[tuple[int, int], int]:
     """5.2: symbols by (length, code)."""
-    symbols = {}
+    symbols: dict[tuple[int, int], int] = {}
     number, before = 0, 0
     for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
         if symbols:
@@ -134,14 +142,14 @@ def huffman_row(code: bytes, n: int, data: bytes) -> bytes:
     """5.3"""
     symbols = canonical(code_lengths(code))
     if len(symbols) == 1:
-        must(not data, "5.2", "rows of a single symbol take no bytes")
+        must(not data, "R-CODE-4", "rows of a single symbol take no bytes")
         return bytes(symbols.values()) * n
-    must(n <= 262_080, "5.3", "a row has at most 262,080 symbols")
+    must(n <= ROW_SYMBOLS, "R-CODE-5", "a row has at most 262,080 symbols")
     if n < 2048:
         return huffman_lane(symbols, n, data)
-    must(len(data) >= 10, "5.3", "the row begins with the lengths of five lanes")
+    must(len(data) >= 10, "R-CODE-6", "the row begins with the lengths of five lanes")
     lengths = list(struct.unpack_from("<5H", data))
-    must(10 + sum(lengths) <= len(data), "5.3", "the lanes fit the row")
+    must(10 + sum(lengths) <= len(data), "R-CODE-6", "the lanes fit the row")
     lengths.append(len(data) - 10 - sum(lengths))
     share = ceil_div(n, 6)
     out, at = b"", 10
@@ -158,10 +166,10 @@ def huffman_lane(symbols: dict[tuple[int, int], int], n: int, data: bytes) -> by
     while len(out) < n:
         length = number = 0
         while (length, number) not in symbols:
-            must(at < len(bits), "5.3", "a lane has all of its symbols")
+            must(at < len(bits), "R-CODE-6", "a lane has all of its symbols")
             number = number << 1 | bits[at]
             length, at = length + 1, at + 1
         out.append(symbols[length, number])
-    must(ceil_div(at, 8) == len(data), "5.3", "a lane ends in its last byte")
-    must(not any(bits[at:]), "5.3", "bits behind the last code are zero")
+    must(ceil_div(at, 8) == len(data), "R-CODE-6", "a lane ends in its last byte")
+    must(not any(bits[at:]), "R-CODE-6", "bits behind the last code are zero")
     return bytes(reversed(out))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-from reference_codes import crc32c, must
-from reference_tensors import Tensor, codebooks, stored_words
+from reference_codes import Refused, crc32c, must
+from reference_tensors import Content, Tensor, as_bytes, chunk_bytes, codebooks, stored_words
 
 COPY, STEP, XOR, REPLACE = 1, 2, 3, 4
 
@@ -19,7 +18,7 @@ def order(word: int, bits: int, code: str) -> int:
 
 def changed(t: Tensor, base: int, stored: int) -> int:
     """8.1: a word of the result."""
-    bits = 8 * t.dtype.word
+    bits = 8 * t.word_sizes
     if t.transform == XOR:
         return base ^ stored
     if t.transform == REPLACE:
@@ -28,37 +27,30 @@ def changed(t: Tensor, base: int, stored: int) -> int:
     return order((order(base, bits, t.code) + step) % (1 << bits), bits, t.code)
 
 
-def as_bytes(words: list[int], size: int) -> bytes:
-    return b"".join(word.to_bytes(size, "little") for word in words)
-
-
-def base_words(t: Tensor, base: dict[str, np.ndarray]) -> list[int]:
-    """The base's tensor as words."""
-    name = t.base_name or t.name
-    must(name in base, "8.1", f"the base has {name!r}")
-    array = np.ascontiguousarray(base[name])
-    must(array.dtype.name == t.dtype.name, "8.1", f"the base's {name!r} has the dtype of {t.name!r}")
-    data, size = array.tobytes(), t.dtype.word
-    must(len(data) == t.words * size, "8.1", f"the base's {name!r} has as many words as {t.name!r}")
-    return [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
-
-
-def decode_with_base(t: Tensor, segment: bytes, base: dict[str, np.ndarray]) -> list[int]:
+def decode_with_base(t: Tensor, segment: bytes, base: dict[str, Content]) -> bytes:
     """8.4: the words of a tensor with a transform."""
-    words, size = base_words(t, base), t.dtype.word
+    name, size = t.base_name or t.name, t.word_sizes
+    must(name in base, "R-DELTA-2", f"the base has {name!r}", "base")
+    must(base[name].code == t.code, "R-DELTA-2", f"the base's {name!r} has the dtype of {t.name!r}", "base")
+    data = base[name].words
+    must(len(data) == t.words * size, "R-DELTA-2", f"the base's {name!r} has as many words as {t.name!r}", "base")
     if t.transform == COPY:
-        must(crc32c(as_bytes(words, size)) == t.content_crcs, "8.4", f"a copy, {t.name!r}, matches its CRC-32C")
-        return words
+        must(crc32c(data) == t.content_crcs, "R-DELTA-5", f"a copy, {t.name!r}, matches its CRC-32C", "base")
+        return data
+    words = [int.from_bytes(data[at : at + size], "little") for at in range(0, len(data), size)]
     books = codebooks(t, segment[: t.head]) if t.book else []
-    at = t.head
-    for number, (before, after) in enumerate(zip(t.base_crcs, t.result_crcs)):
+    for number, stored in enumerate(chunk_bytes(t, segment)):
         first = number * t.chunks
         last = min(first + t.chunks, t.words)
-        length = sum(length for _, length in t.directory[number].streams)
-        must(crc32c(as_bytes(words[first:last], size)) == before, "8.4", f"chunk {number} of {t.name!r} is the base's")
-        places, values = stored_words(t, number, segment[at : at + length], books)
-        for place, value in zip(places, values):
+        where = f"chunk {number} of {t.name!r}"
+        must(
+            crc32c(as_bytes(words[first:last], size)) == t.base_crcs[number],
+            "R-DELTA-3",
+            f"{where} is the base's",
+            "base",
+        )
+        for place, value in zip(*stored_words(t, number, stored, books)):
             words[first + place] = changed(t, words[first + place], value)
-        must(crc32c(as_bytes(words[first:last], size)) == after, "8.4", f"chunk {number} of {t.name!r} is the result's")
-        at += length
-    return words
+        if crc32c(as_bytes(words[first:last], size)) != t.result_crcs[number]:
+            raise Refused("checksum", "R-DELTA-4", f"{where} is the result's")
+    return as_bytes(words, size)

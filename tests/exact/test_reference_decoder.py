@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dcz
+from dcz import kernels
 from dcz.dtypes import DTYPES
 from dcz.format import integers
 from dcz.format.columns import DELTA_KEYS
@@ -193,7 +195,12 @@ def test_its_command_line(tmp_path: Path) -> None:
     dcz.save_file({"w": np.arange(6, dtype="<f4").reshape(2, 3)}, tmp_path / "w.dcz", metadata={"step": 3})
     command = [sys.executable, FOLDER / "reference_decoder.py", tmp_path / "w.dcz"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert run.stdout == "w: float32 (2, 3), 5 nonzeros\n{'step': 3}\n"
+    crc = kernels.active().crc32c(np.arange(6, dtype="<f4").view(np.uint8))
+    assert json.loads(run.stdout) == {"name": "w", "dtype": "F32", "shape": [2, 3], "content_crc32c": f"{crc:08x}"}
+    (tmp_path / "w.dcz").write_bytes(b"PK")
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert json.loads(run.stdout)["error"] == "format"
 
 
 WRONG = (

@@ -19,7 +19,7 @@ from dcz import kernels
 from dcz.container.file import OpenFile
 from dcz.delta import apply as applying
 from dcz.delta import decode, journal
-from dcz.errors import BaseError, ChecksumError, DczError, FormatError, LimitError
+from dcz.errors import BaseError, ChecksumError, DczError, LimitError
 from support.arrays import make_array
 from support.forging import reindexed
 from support.pairs import changed, copied, delta, same
@@ -254,8 +254,8 @@ def test_checksums_of_results_are_checked() -> None:
         plain["row_result_crcs"][column] ^= 1
 
     file = reindexed(FILE, wrong)
-    refused(copied(BASE), FormatError, "tensor 'a', chunk 2: what it makes of the base does not match", file)
-    with pytest.raises(FormatError, match="tensor 'a', chunk 2"):
+    refused(copied(BASE), ChecksumError, "tensor 'a', chunk 2: what it makes of the base does not match", file)
+    with pytest.raises(ChecksumError, match="tensor 'a', chunk 2"):
         dcz.load_file(file, base=BASE)
     model = copied(BASE)
     dcz.apply_delta(model, file, verify="base")

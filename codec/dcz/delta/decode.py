@@ -14,7 +14,7 @@ from dcz.container.file import OpenFile
 from dcz.delta.base import Base
 from dcz.delta.links import Link, Links, check_base, check_chunks, check_copy, check_has_base
 from dcz.delta.transforms import COPY, magnitude
-from dcz.errors import DczError, FormatError
+from dcz.errors import ChecksumError, DczError
 from dcz.kernels.interface import I64, JOB_FIELDS, U8, Columns, KernelError, Status
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class BasedDecoder(Decoder):
         return self._explain(error, link.number)
 
 
-class Changed(FormatError):
+class Changed(ChecksumError):
     """A chunk that was refused; those before it, of the same job, were changed."""
 
     def __init__(self, message: str, chunk: int) -> None:

@@ -46,7 +46,7 @@ def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:
             _local.decompressor = zstandard.ZstdDecompressor()
         out = _local.decompressor.decompress(frame, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise FormatError(f"{field}: {error}") from None
+        raise FormatError(f"{field}: the zstd frame does not decompress ({error})") from None
     if len(out) != size:
         raise FormatError(f"{field}: the zstd frame holds {len(out)} bytes, the file says {size}")
     return out

@@ -165,7 +165,7 @@ def _names(plain: object) -> dict[str, int]:
         raise LimitError(f"index: {len(plain)} tensors; the limit is {limits.MAX_TENSORS}; split the model into shards")
     for i, name in enumerate(plain):
         if type(name) is not str or not _short(name):
-            check_name(name, f"index: names[{i}]", FormatError)
+            check_name(name, f"index: names[{i}]", FormatError, LimitError)
     numbers = dict(zip(plain, range(len(plain))))
     if len(numbers) != len(plain):
         twice = next(name for i, name in enumerate(plain) if numbers[name] != i)
@@ -173,7 +173,7 @@ def _names(plain: object) -> dict[str, int]:
     return numbers
 
 
-def check_name(name: object, where: str, error: type[Exception]) -> None:
+def check_name(name: object, where: str, error: type[Exception], too_long: type[Exception] | None = None) -> None:
     """Names are Unicode of bounded length; what they may not do is decided where they become paths."""
     if type(name) is not str:
         raise error(f"{where}: expected a string, found {name!r:.80}")
@@ -184,7 +184,7 @@ def check_name(name: object, where: str, error: type[Exception]) -> None:
     except UnicodeEncodeError:
         raise error(f"{where}: {name!r:.80} is not valid Unicode") from None
     if size > limits.MAX_NAME_BYTES:
-        raise error(f"{where}: {size} bytes are more than {limits.MAX_NAME_BYTES}")
+        raise (too_long or error)(f"{where}: {size} bytes are more than {limits.MAX_NAME_BYTES}")
 
 
 def _short(name: str) -> bool:
@@ -211,7 +211,7 @@ def _aliases(plain: object, numbers: dict[str, int]) -> dict[str, str]:
     if len(plain) > limits.MAX_TENSORS:
         raise LimitError(f"index: {len(plain)} aliases; the limit is {limits.MAX_TENSORS}")
     for name in plain:
-        check_name(name, "index: aliases", FormatError)
+        check_name(name, "index: aliases", FormatError, LimitError)
     if list(plain) != sorted(plain):
         raise FormatError("index: aliases: expected a map with keys in ascending order")
     for name, target in plain.items():

@@ -168,7 +168,7 @@ def _transforms(plain: Mapping[str, object], names: list[str]) -> tuple[I64, lis
         if name and (transforms[at] == 0 or name == names[at]):
             raise FormatError(f"tensor {names[at]!r}: base name: {name!r:.80} is not needed; expected an empty string")
         if len(name) > limits.MAX_NAME_BYTES or len(name.encode()) > limits.MAX_NAME_BYTES:
-            raise FormatError(f"tensor {names[at]!r}: base name: more than {limits.MAX_NAME_BYTES} bytes")
+            raise LimitError(f"tensor {names[at]!r}: base name: more than {limits.MAX_NAME_BYTES} bytes")
     return transforms, found
 
 
@@ -263,7 +263,7 @@ def _check_layouts(c: Tensors, understood: Bools, refuse: Refusals) -> None:
     if np.count_nonzero(own) < len(own):
         some = c.positions | c.values | c.chunk | c.entries | c.group | c.streams | c.chunks | c.book_rows | c.stored
         refuse(understood & ~own & (some != 0), "a tensor without chunks of its own has numbers of a layout")
-        nothing = ~own & (c.source == np.arange(len(own)))
+        nothing = understood & ~own & (c.source == np.arange(len(own)))
         refuse(nothing & (c.nonzeros != 0), "nonzeros: {} of a tensor that stores nothing", c.nonzeros)
     known = own & understood
     sparse, book = c.positions != 0, c.values == VALUES["codebook"]
