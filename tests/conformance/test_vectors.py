@@ -1,0 +1,109 @@
+"""All readers make of all vectors what is expected, and no vector is missing or has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from conformance import FOLDER, Outcome, Vector, built_in, command, compare, run, vectors
+from reference_codes import Refused
+from reference_decoder import read
+from reference_tensors import Content
+
+from support.conformance import SPEC
+
+VECTORS = list(vectors())
+
+
+def test_no_vector_is_missing_or_other() -> None:
+    """Nor is there one that the list lacks. `spec/make_vectors.py` makes them; this only looks."""
+    listed = dict(reversed(line.split("  ")) for line in (FOLDER / "SHA256SUMS").read_text().splitlines())
+    files = [path for path in FOLDER.glob("*/*") if path.is_file()]
+    found = {path.relative_to(FOLDER).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    assert found == listed
+    assert sum(name.endswith(".dcz") and name.startswith("valid/") for name in found) >= 160
+    assert sum(name.endswith(".dcz") and name.startswith("invalid/") for name in found) >= 300
+
+
+def test_each_vector_names_its_rule_and_is_small() -> None:
+    sizes = [vector.path.stat().st_size for vector in VECTORS]
+    assert sorted(sizes)[len(sizes) // 2] <= 1024
+    for vector in VECTORS:
+        assert vector.expected["requirement"] and vector.expected["about"], vector.name
+        assert ("error" in vector.expected) == vector.name.startswith("invalid/")
+        assert vector.expected.get("word", "-"), f"{vector.name}: what must the library's message say?"
+
+
+def test_each_requirement_has_a_vector() -> None:
+    """Every vector names what SPEC.md has, and each requirement of readers is broken by one."""
+    spec = (SPEC / "SPEC.md").read_text()
+    requirements = re.findall(r"^\*\*(R-[A-Z]+-\d+)\*\*", spec, re.M)
+    sections = {heading.strip("#. ") for heading in re.findall(r"^##+ [\d.]+", spec, re.M)}
+    broken = {name for vector in VECTORS if "error" in vector.expected for name in vector.expected["requirement"]}
+    named = {name for vector in VECTORS for name in vector.expected["requirement"]}
+    assert len(requirements) >= 59
+    assert named <= {*requirements, *sections}
+    assert set(requirements) - broken == {"R-VERSION-1", "R-VERSION-2"}, "of what is read all the same"
+    assert set(requirements) <= named
+
+
+@pytest.mark.parametrize("vector", [v for v in VECTORS if "error" in v.expected], ids=lambda vector: vector.path.stem)
+def test_the_requirement_is_the_one_that_is_broken(vector: Vector) -> None:
+    base = read(vector.base.read_bytes())[0] if vector.base else None
+    contents = {name: each for name, each in (base or {}).items() if isinstance(each, Content)}
+    with pytest.raises(Refused) as refused:
+        read(vector.path.read_bytes(), contents if base else None)
+    assert [refused.value.section] == vector.expected["requirement"]
+
+
+@pytest.mark.parametrize("name", ["native", "pure", "reference"])
+def test_a_reader_agrees(name: str) -> None:
+    if name == "native":
+        pytest.importorskip("dcz.kernels._native", reason="this install has no compiled kernels")
+    outcome = run(built_in(name), VECTORS, is_library=name != "reference")
+    assert outcome == Outcome(right=len(VECTORS))
+
+
+@pytest.mark.parametrize("program", ["readers/library.py", "reference_decoder.py"])
+def test_a_program_agrees(program: str) -> None:
+    """The protocol itself, on a few: starting a program takes longer than reading a file."""
+    names = (
+        "valid/aliases",
+        "valid/unknown-dtype",
+        "valid/delta-two-of-one",
+        "invalid/truncated-half",
+        "invalid/empty",
+    )
+    few = [vector for vector in VECTORS if vector.name in names]
+    assert len(few) == len(names)
+    outcome = run(command(f"{sys.executable} {SPEC / program}"), few)
+    assert outcome == Outcome(right=len(few))
+
+
+def test_differences_are_found() -> None:
+    """A reader that takes everything, one that refuses everything, one that crashes, one that reads other words."""
+    expected = json.loads((FOLDER / "valid/index-raw.json").read_text())
+    lines = expected["tensors"]
+    assert compare(expected, lines) == ""
+    assert "is refused" in compare(expected, [{"error": "format", "message": "no"}])
+    assert "the tensors are" in compare(expected, lines[:1])
+    assert "the tensors are" in compare(expected, lines[::-1])
+    assert "expected" in compare(expected, [{**lines[0], "content_crc32c": "00000000"}, *lines[1:]])
+    assert "expected" in compare(expected, [{"name": lines[0]["name"], "unsupported": "?"}, *lines[1:]])
+    refused = {"requirement": ["2"], "error": "truncated", "word": "bytes"}
+    assert "is read" in compare(refused, lines)
+    assert "class format" in compare(refused, [{"error": "format", "message": "bytes"}])
+    assert "does not say" in compare(refused, [{"error": "truncated", "message": "no"}], is_library=True)
+    crash = command(f"{sys.executable} -c 'raise SystemExit(3)'")
+    assert run(crash, VECTORS[:1]).differences
+
+
+def test_the_command_line_fails_on_a_difference() -> None:
+    few = f"{sys.executable} -c pass"  # prints nothing: right for the files without tensors alone
+    code = "import sys, conformance as c; whole = c.vectors; c.vectors = lambda: list(whole())[:3]; sys.exit(c.main())"
+    done = subprocess.run([sys.executable, "-c", code, few], capture_output=True, text=True, cwd=SPEC)
+    assert done.returncode == 1 and "different" in done.stdout
