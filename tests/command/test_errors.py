@@ -42,6 +42,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, data in FILES.items():
         Path(name).write_bytes(data)
+    Path("lfs.dcz").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n" + bytes(90))
+    Path("page.dcz").write_text("<!DOCTYPE html><html><body>not found</body></html>")
+    header = b'{"w":{"dtype":"F32","shape":[9],"data_offsets":[0,0]}}'
+    Path("lie.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     os.mkdir("folder.dcz")
     np.savez("objects.npz", w=np.array([{}, None], object))
     np.savez("text-array.npz", w=np.array(["text"]))
@@ -55,6 +59,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # Arguments, exit code, and what the line says.
 ERRORS = {
     "not a dcz file": (("verify", "text.dcz"), 1, "this is not a dcz file, but a file that begins with"),
+    "a pointer of Git LFS": (("verify", "lfs.dcz"), 1, "lfs.dcz: magic: this is not a dcz file, but a Git LFS pointer"),
+    "a pointer's remedy": (("inspect", "lfs.dcz"), 1, "git lfs pull"),
+    "a web page": (("verify", "page.dcz"), 1, "but a web page (HTML); fetch the file again"),
+    "a lie in a safetensors header": (("pack", "lie.safetensors", "new.dcz"), 1, "lie.safetensors: tensor 'w': F32 [9]"),
     "an empty file": (("inspect", "empty.dcz"), 1, "the file ends after 0 bytes"),
     "a truncated file": (("verify", "short.dcz"), 1, "finish the copy or download"),
     "a newer version": (("inspect", "newer.dcz"), 1, "format version 7, this dcz reads 1; update dcz"),

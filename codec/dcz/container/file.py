@@ -70,7 +70,7 @@ class OpenFile:
 
             self.source = Remembering(self.source, start, tail)
         if not start:
-            self.check_prelude(tail[:16])
+            self.check_prelude(tail[: prelude.HEAD])
         elif not self.source.remote:
             self.check_prelude()
         try:
@@ -89,7 +89,7 @@ class OpenFile:
     def check_prelude(self, data: U8 | None = None) -> None:
         """The first bytes of a file, unless they have been checked."""
         if not self._checked:
-            prelude.check(read(self.source, 0, min(self.source.size, 16)) if data is None else data)
+            prelude.check(read(self.source, 0, min(self.source.size, prelude.HEAD)) if data is None else data)
             self._checked = True
 
     def entry(self, name: str) -> Entry:

@@ -10,21 +10,9 @@ import re
 from typing import Any
 
 from dcz.errors import DczError, FormatError, TruncatedError, UnsupportedError
+from dcz.format.pointers import POINTERS
 
 HEAD = 512  # bytes that tell
-
-_FETCH = "fetch the file again, by its download link and, where it is not public, with a token"
-# What no format begins with: pointers in place of files, and what servers answer instead of them.
-_POINTERS: tuple[tuple[bytes, str, str], ...] = (
-    (rb"version https://git-lfs\.github\.com/spec/", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
-    (rb"version https://hawser\.github\.com/spec/", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
-    (rb"(?:\.\./)*\.git/annex/objects/|/annex/objects/", "a git-annex pointer", "fetch the file itself: git annex get"),
-    (rb"# xet version ", "a Xet pointer", "fetch the file itself: git xet pull, or git lfs pull"),
-    (rb"(?i)(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", "a web page (HTML)", _FETCH),
-    (rb"(?i)(?:\xef\xbb\xbf)?\s*<\?xml.{0,100}?>\s*<Error>", "a server's error message (XML)", _FETCH),
-    (rb'\s*\{\s*"(?:error|message|detail)"\s*:', "a server's error message (JSON)", _FETCH),
-    (rb"(?:Entry|Repository|File) not found\s*\Z|Invalid (?:username|credentials)", "a server's error message", _FETCH),
-)
 # Compressed files, each by enough bytes that no header length or count of another format looks the same.
 _COMPRESSED: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x1f\x8b\x08[\x00-\x1f].{4}[\x00\x02\x04][\x00-\x0d\xff]", "compressed by gzip", "gunzip"),
@@ -51,7 +39,7 @@ def _compiled(patterns: tuple[tuple[bytes, str, Any], ...]) -> list[tuple[re.Pat
     return [(re.compile(pattern, re.DOTALL), what, more) for pattern, what, more in patterns]
 
 
-_POINTER, _PACKED, _FORMAT = _compiled(_POINTERS), _compiled(_COMPRESSED), _compiled(_FORMATS)
+_POINTER, _PACKED, _FORMAT = _compiled(POINTERS), _compiled(_COMPRESSED), _compiled(_FORMATS)
 
 
 def _first(head: bytes, patterns: list[tuple[re.Pattern[bytes], str, Any]]) -> tuple[str, Any] | None:

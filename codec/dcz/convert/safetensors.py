@@ -17,7 +17,7 @@ from dcz import dtypes, limits
 from dcz.convert.guard import Guard
 from dcz.convert.holding import PACKED_BITS, SAFETENSORS, cannot_hold, in_whole_bytes
 from dcz.convert.model import Tensor
-from dcz.errors import DczError, FormatError, LimitError, TruncatedError
+from dcz.errors import DczError, FormatError, LimitError, TruncatedError, locating
 from dcz.io.sinks import PathSink
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words, to_words
@@ -58,7 +58,9 @@ class SafetensorsModel:
         self._start = 8 + length
         self._ranges: dict[str, tuple[int, int]] = {}
         self._tensors: dict[str, Tensor] = {}
-        for tensor, begin, end in sorted((_entry(*item) for item in header.items()), key=lambda entry: entry[1:]):
+        with locating(name):
+            entries = sorted((_entry(*item) for item in header.items()), key=lambda entry: entry[1:])
+        for tensor, begin, end in entries:
             self._guard.shape(tensor.shape, tensor.dtype.itemsize, f"tensor {tensor.name!r:.80}")
             self._tensors[tensor.name] = tensor
             self._ranges[tensor.name] = begin, end

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dcz.errors import FormatError, TruncatedError
+from dcz.format.pointers import pointer
 from dcz.kernels.interface import U8
 
 MAGIC = b"\x89DCZ\r\n\x1a\n"
 SIZE = len(MAGIC)
+# Bytes that tell what else a file is.
+HEAD = 512
 
 _OTHERS = {
     b"PK\x03\x04": "a zip archive, perhaps npz or a PyTorch checkpoint",
@@ -20,7 +23,8 @@ def check(data: U8) -> None:
     """Refuses a file whose first bytes are not the magic number; `data` holds at least nine of them if there are."""
     raw = data[:16].tobytes()
     if raw[:SIZE] != MAGIC[: len(raw)]:
-        raise FormatError(f"magic: this is not a dcz file, but {_guess(raw)}; pack it first: dcz pack SRC DST")
+        what, remedy = pointer(data[:HEAD].tobytes()) or (_guess(raw), "pack it first: dcz pack SRC DST")
+        raise FormatError(f"magic: this is not a dcz file, but {what}; {remedy}")
     if len(raw) < SIZE:
         raise TruncatedError(f"magic: the file ends after {len(raw)} bytes; finish the copy or download")
 
