@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.savez("good.npz", w=np.zeros(9))
     np.savez("escape.npz", **{"../escape": np.zeros(3)})
     dcz.save_file({"../escape": np.zeros(3)}, "escape.dcz")
-    dcz.save_file({"w": np.zeros(3, dcz.dtypes.DTYPES["BF16"].numpy())}, "bf16.dcz")
+    dcz.save_file({"w": np.zeros(3, dcz.dtypes.DTYPES["F8_E5M2"].numpy())}, "f8.dcz")
     return tmp_path
 
 
@@ -101,8 +101,8 @@ ERRORS = {
     "a folder that is missing": (("pack", "good.npz", "no/new.dcz"), 1, "does not exist; create it first"),
     "a name that escapes": (("unpack", "escape.dcz", "-o", "new.npz"), 1, "could escape the folder it is unpacked in"),
     "a dtype that npz lacks": (
-        ("unpack", "bf16.dcz", "-o", "new.npz"),
-        1, "cannot hold BF16; write safetensors instead",
+        ("unpack", "f8.dcz", "-o", "new.npz"),
+        1, "cannot hold F8_E5M2; write safetensors instead",
     ),
     "two arrays for npy": (("unpack", "good.dcz", "-o", "new.npy"), 1, "an npy file holds one array, there are 2"),
     "an unknown profile": (
