@@ -100,7 +100,8 @@ def test_only_chunks_that_are_touched_are_read(name: str, start: int) -> None:
     assert_same_bits(found, array[start : start + 10])
     first, last = start // info.layout.chunk, (start + 9) // info.layout.chunk
     expected = sum(sum(stream.lengths[first : last + 1]) for stream in info.layout.streams)
-    assert file.bytes_read == expected
+    padding = reader._store.entry("w").padding if first == 0 else 0  # checked with the first chunk
+    assert file.bytes_read == expected + padding
     assert len(info.layout.crc32c) > 1 and expected < info.stored
 
 
