@@ -192,7 +192,7 @@ def test_names_that_escape(tmp_path: Path, file: str, extension: str) -> None:
     path = tmp_path / f"m{extension}.index.json"
     path.write_text(json.dumps({"weight_map": {"w": file}}))
     for read in (open_model, dcz.load_file) if extension == ".dcz" else (open_model,):
-        with pytest.raises(FormatError, match="is not a file beside the index; only plain file names are allowed"):
+        with pytest.raises(FormatError, match="is not the plain name of a file beside the index"):
             read(path)
 
 
