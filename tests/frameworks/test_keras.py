@@ -94,13 +94,17 @@ def refused(target, tensors, *words, **options):
 tensors = dcz.load_file(path)
 refused(model, {k: v for k, v in tensors.items() if k != "layers/conv2d/vars/0"}, "missing", "'layers/conv2d/vars/0'")
 refused(model, {**tensors, "more": x}, "unexpected", "'more'")
-refused(model, {**tensors, "layers/conv2d/vars/1": x}, "'layers/conv2d/vars/1' is float32 (4, 10, 10, 3)", "(6,)",
-strict=False) refused(model, {**tensors, "layers/conv2d/vars/1": np.zeros(6, "float16")}, "float16", strict=False)
-refused(keras.Sequential([keras.layers.Dense(3)]), tensors, "build") refused(keras.layers.Dense(3), tensors, "expected a
-keras.Model") part = {k: v for k, v in tensors.items() if k.startswith("layers/conv2d/")} other = make() result =
-dcz.keras.load_weights(other, dcz.save(part), strict=False) assert result.unexpected_keys == [] and
-len(result.missing_keys) == len(tensors) - 2 assert keras.ops.convert_to_numpy(other.layers[1].kernel).tobytes() ==
-tensors["layers/conv2d/vars/0"].tobytes() print("refused")
+wrong = {**tensors, "layers/conv2d/vars/1": x}
+refused(model, wrong, "'layers/conv2d/vars/1' is float32 (4, 10, 10, 3)", "(6,)", strict=False)
+refused(model, {**tensors, "layers/conv2d/vars/1": np.zeros(6, "float16")}, "float16", strict=False)
+refused(keras.Sequential([keras.layers.Dense(3)]), tensors, "build")
+refused(keras.layers.Dense(3), tensors, "expected a keras.Model")
+part = {k: v for k, v in tensors.items() if k.startswith("layers/conv2d/")}
+other = make()
+result = dcz.keras.load_weights(other, dcz.save(part), strict=False)
+assert result.unexpected_keys == [] and len(result.missing_keys) == len(tensors) - 2
+assert keras.ops.convert_to_numpy(other.layers[1].kernel).tobytes() == tensors["layers/conv2d/vars/0"].tobytes()
+print("refused")
 """
 
 

@@ -72,7 +72,6 @@ def test_mismatches_change_nothing() -> None:
         lambda: tf.constant(["text"]),
         lambda: tf.ragged.constant([[1], [2, 3]]),
         lambda: tf.sparse.from_dense(tf.eye(3)),
-        lambda: tf.constant([1], tf.complex128),
     ],
 )
 def test_what_is_not_dense_is_refused(make: object) -> None:

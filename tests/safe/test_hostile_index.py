@@ -84,7 +84,7 @@ LIES: dict[str, tuple[Callable[[dict], object], type[Exception], str]] = {
     "no word size": (change("word_sizes", 0, to=0), FormatError, "'a': word_sizes: expected 1 to 255, found 0"),
     "name that is bytes": (change("names", 0, to=b"a"), FormatError, r"names\[0\]: expected a string"),
     "name that is null": (change("names", 1, to=None), FormatError, r"names\[1\]: expected a string"),
-    "name too long": (change("names", 0, to=MANY), FormatError, "4097 bytes are more than 4096"),
+    "name too long": (change("names", 0, to=MANY), LimitError, "4097 bytes are more than 4096"),
     "name twice": (change("names", 0, to="b"), FormatError, "duplicate tensor 'b'"),
     "dtype that is a list": (change("dtypes", 0, to=["F32"]), FormatError, "dtypes: expected a list of ASCII strings"),
     "dtype twice": (change("dtypes", 0, to="I16"), FormatError, "dtypes: duplicate dtype"),
@@ -130,7 +130,7 @@ LIES: dict[str, tuple[Callable[[dict], object], type[Exception], str]] = {
     "alias of itself": (change("aliases", to={"x": "x"}), FormatError, "names 'x', which is not a tensor"),
     "alias of a list": (change("aliases", to={"x": ["a"]}), FormatError, "which is not a tensor"),
     "alias with a tensor's name": (change("aliases", to={"a": "b"}), FormatError, "both a tensor and an alias"),
-    "alias with a long name": (change("aliases", to={MANY: "b"}), FormatError, "4097 bytes"),
+    "alias with a long name": (change("aliases", to={MANY: "b"}), LimitError, "4097 bytes"),
     "metadata in a list": (change("metadata", to=[]), FormatError, "metadata: expected a map"),
     "metadata out of order": (change("metadata", to={"b": 1, "a": 1}), FormatError, "metadata: keys are strings in asc"),
     "metadata out of order deep down": (

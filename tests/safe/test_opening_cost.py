@@ -92,7 +92,7 @@ def test_columns_of_many_entries(kind: str, tmp_path: Path) -> None:
         assert opened(path, finish(segments({}), raw, raw, is_raw=True)) == "opened"
     elif kind == "two names that are equal":  # found in one pass over the names
         raw = encoded(empties(35_000, lambda i: f"{max(i, 1):x}"))
-        assert "tensor '1' is there twice" in opened(path, finish(segments({}), raw, raw, is_raw=True))
+        assert "duplicate tensor '1'" in opened(path, finish(segments({}), raw, raw, is_raw=True))
     elif kind == "chunks":
         zeros = in_layout(np.zeros(1 << 20, "<f4"), "bitmap", "codebook")
         assert opened(path, forge({"w": zeros}, lambda plain: expand(plain, 120_000), raw=True)) == "opened"

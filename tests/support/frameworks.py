@@ -29,14 +29,16 @@ OWN_PROCESS = "DCZ_TEST_PADDLE"
 # dcz's dtypes that a framework lacks, or that it would narrow as it is set here.
 _NARROW = ("F4", "F6_E2M3", "F6_E3M2")
 _FNUZ = ("F8_E4M3FNUZ", "F8_E5M2FNUZ")
+_SUB_BYTE = ("I4", "U4", "I2", "U2")
+_RARE = ("F8_E4M3_IEEE", "F8_E3M4", "F8_E4M3B11FNUZ")
 LACKS = {
-    "jax": ("F6_E2M3", "F6_E3M2", "F64", "I64", "U64"),
-    "keras": ("F6_E2M3", "F6_E3M2", "F4", "F8_E8M0", *_FNUZ, "F64", "I64", "U64"),  # on JAX
-    "mlx": (*_NARROW, "F8_E8M0", "F8_E4M3", "F8_E5M2", *_FNUZ),
-    "onnx": _NARROW,
-    "paddle": (*_NARROW, "F8_E8M0", *_FNUZ, "U16", "U32", "U64"),
-    "tensorflow": ("F6_E2M3", "F6_E3M2", "F8_E8M0"),
-    "torch": _NARROW,
+    "jax": ("F6_E2M3", "F6_E3M2", "F64", "I64", "U64", "C128"),
+    "keras": ("F6_E2M3", "F6_E3M2", "F4", "F8_E8M0", *_FNUZ, *_RARE, *_SUB_BYTE, "F64", "I64", "U64", "C128"),  # on JAX
+    "mlx": (*_NARROW, "F8_E8M0", "F8_E4M3", "F8_E5M2", *_FNUZ, *_RARE, *_SUB_BYTE, "C128"),
+    "onnx": ("F6_E2M3", "F6_E3M2", *_RARE),
+    "paddle": (*_NARROW, "F8_E8M0", *_FNUZ, *_RARE, *_SUB_BYTE, "U16", "U32", "U64", "C128"),
+    "tensorflow": ("F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3_IEEE", "F8_E3M4"),
+    "torch": (*_NARROW, *_RARE, *_SUB_BYTE),
 }
 
 

@@ -100,6 +100,14 @@ class ShardedReader(Mapping[str, NDArray]):
         return MappingProxyType(found)
 
     @cached_property
+    def extensions(self) -> Mapping[str, object]:
+        """The extensions of all files, read-only; where two of them differ, the first file's."""
+        found: dict[str, object] = {}
+        for file in self._index.files():
+            found = {**self._open(file).extensions, **found}
+        return MappingProxyType(found)
+
+    @cached_property
     def aliases(self) -> Mapping[str, str]:
         """Second names of tensors, and which they name."""
         found: dict[str, str] = {}
