@@ -24,7 +24,14 @@ def test_the_file_is_whole_and_varied(file: bytes, kernel_set: Kernels) -> None:
     with kernels.use(kernel_set), dcz.open(file) as reader:
         layouts = [reader.info(name).layout for name in reader]
         assert dcz.verify(file).tensors == len(reader) - 1
-    assert {layout.positions for layout in layouts} == {"all", "bitmap", "relative4", "relative5", "relative8", "relative16"}
+    assert {layout.positions for layout in layouts} == {
+        "all",
+        "bitmap",
+        "relative4",
+        "relative5",
+        "relative8",
+        "relative16",
+    }
     assert {layout.values for layout in layouts} == {"codebook", "planes", "bytes"}
     codes = {code.kind for layout in layouts for stream in layout.streams for code in stream.codes}
     assert codes == {"raw", "packed", "huffman", "zstd"}
