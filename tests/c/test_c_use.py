@@ -1,0 +1,120 @@
+"""libdcz as others use it: installed by CMake, found by pkg-config and find_package, from C and from Rust."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dcz
+from support.c_programs import ROOT, C, compiler
+
+EXAMPLES = ROOT / "examples" / "c"
+VALUES = np.arange(4000, dtype="<f4") % 7
+
+CONSUMER = """
+cmake_minimum_required(VERSION 3.20)
+project(consumer C)
+find_package(dcz 1.0 CONFIG REQUIRED)
+add_executable(shared main.c)
+target_link_libraries(shared PRIVATE dcz::dcz)
+add_executable(static main.c)
+target_link_libraries(static PRIVATE dcz::dcz_static)
+"""
+MAIN = """
+#include <dcz.h>
+#include <string.h>
+int main(void) {
+  dcz_file* file;
+  dcz_error error;
+  return dcz_open_memory(&file, "nothing", 7, 0, &error) != DCZ_FORMAT || strcmp(dcz_status_name(DCZ_OK), "ok");
+}
+"""
+
+
+def run(*command: str | Path, env: dict[str, str] | None = None) -> str:
+    """Standard output of a program that must succeed."""
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})})
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def need(*programs: str) -> None:
+    """Skips where one of them is not there."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program}")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A file with one tensor, part of which zstd encodes."""
+    path = tmp_path / "model.dcz"
+    dcz.save_file({"w": VALUES, "b": np.tile(np.arange(200, dtype="<f4"), 9)}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where CMake installs libdcz."""
+    need("cmake")
+    compiler()
+    build, prefix = tmp_path_factory.mktemp("build"), tmp_path_factory.mktemp("prefix")
+    run("cmake", "-S", C, "-B", build, "-DCMAKE_C_FLAGS=-Werror", "-DCMAKE_INSTALL_LIBDIR=lib")
+    run("cmake", "--build", build)
+    run("cmake", "--install", build, "--prefix", prefix)
+    return prefix
+
+
+def test_find_package(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "CMakeLists.txt").write_text(CONSUMER)
+    (tmp_path / "main.c").write_text(MAIN)
+    run("cmake", "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={installed}")
+    run("cmake", "--build", tmp_path / "build")
+    for program in ("shared", "static"):
+        run(tmp_path / "build" / program)
+
+
+def test_pkg_config(installed: Path, tmp_path: Path) -> None:
+    need("pkg-config")
+    (tmp_path / "main.c").write_text(MAIN)
+    found = {"PKG_CONFIG_PATH": str(installed / "lib" / "pkgconfig")}
+    flags = run("pkg-config", f"--define-variable=prefix={installed}", "--cflags", "--libs", "dcz", env=found).split()
+    run(compiler(), "-o", tmp_path / "main", tmp_path / "main.c", *flags, f"-Wl,-rpath,{installed}/lib")
+    run(tmp_path / "main")
+
+
+def test_exported_symbols(installed: Path) -> None:
+    """What dcz.h declares, under a version, and nothing else."""
+    need("nm")
+    library = installed / "lib" / "libdcz.so"
+    if not library.exists():
+        pytest.skip("no ELF library")
+    lines = [line.split() for line in run("nm", "-D", "--defined-only", library).splitlines()]
+    names = {line[-1] for line in lines if line[1] == "T"}
+    declared = re.findall(r"^[a-z].*?\b(dcz_\w+)\(", (C / "dcz.h").read_text(), re.MULTILINE)
+    assert names == {f"{name}@@DCZ_1" for name in declared}
+
+
+def test_the_example_in_c(model: Path, tmp_path: Path) -> None:
+    program = tmp_path / "sum"
+    sources = [EXAMPLES / "sum.c", C / "dcz.c", C / "dcz_zstd.c"]
+    run(compiler(), "-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{C}", "-o", program, *sources, "-lzstd")
+    assert float(run(program, model, "w")) == VALUES.sum()
+    assert subprocess.run([program, model, "x"], capture_output=True).returncode == 1
+
+
+def test_the_example_in_rust(model: Path, tmp_path: Path) -> None:
+    need("rustc", "ar")
+    for name in ("dcz", "dcz_zstd"):
+        run(compiler(), "-std=c11", "-O1", "-fPIC", "-c", "-o", tmp_path / f"{name}.o", C / f"{name}.c")
+    run("ar", "rcs", tmp_path / "libdcz.a", tmp_path / "dcz.o", tmp_path / "dcz_zstd.o")
+    program = tmp_path / "sum"
+    run("rustc", "-O", "-L", tmp_path, "-l", "static=dcz", "-l", "zstd", "-o", program, EXAMPLES / "sum.rs")
+    assert float(run(program, model, "w")) == VALUES.sum()
+    assert subprocess.run([program, model, "x"], capture_output=True).returncode == 1
