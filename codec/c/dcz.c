@@ -1692,26 +1692,55 @@ static uint64_t changed(const record* r, const target* t, uint64_t old, uint64_t
   return ordered(r, (t->back ? ordered(r, old) - step : ordered(r, old) + step) & most);
 }
 
-/* Stored word i goes to its place. */
-static inline dcz_status place_word(const work* w, const target* t, size_t i, size_t place) {
+/* What place_word needs, by value: words are bytes, which may be anything's, so that compilers would load the fields of
+ * others again after each. */
+typedef struct placing {
+  const uint8_t *stored, *books;
+  uint8_t* words;
+  const record* r;
+  const target* t;
+  uint64_t entries, mask, first, group;
+  unsigned size, changes, rotated, codebook;
+} placing;
+
+static placing placing_of(const work* w, const target* t) {
   const record* r = w->r;
-  unsigned size = r->word_size;
-  uint64_t word = load_word(t->stored + i * size, size);
-  if (r->values == CODEBOOK) {
-    uint64_t cluster = word & (r->entries <= 256 ? 0xFF : 0xFFFF);
-    uint64_t book = r->group ? (w->chunk * r->chunk + place) / r->group : 0;
-    if (cluster >= r->entries) return bad(r, w->error, "a cluster index is not below `entries`");
-    word = load_word(w->books + (book * r->entries + cluster) * size, size);
-  } else if (r->values == PLANES && rotates(r)) {
-    word = rotate_back(word, size);
-  }
-  uint8_t* to = t->words + place * size;
-  store_word(to, size, t->transform == NONE ? word : changed(r, t, load_word(to, size), word));
-  return DCZ_OK;
+  placing p = {t->stored,
+               w->books,
+               t->words,
+               r,
+               t,
+               r->entries,
+               r->entries <= 256 ? 0xFF : 0xFFFF,
+               w->chunk * r->chunk,
+               r->group,
+               r->word_size,
+               t->transform != NONE,
+               0,
+               r->values == CODEBOOK};
+  p.rotated = r->values == PLANES && rotates(r);
+  return p;
 }
 
-static void clear(const work* w, const target* t, size_t from, size_t to) {
-  if (t->transform == NONE) memset(t->words + from * w->r->word_size, 0, (to - from) * w->r->word_size);
+/* Stored word i goes to its place: 0, or 1 where its cluster index is too large. */
+static inline int place_word(placing p, size_t i, size_t place) {
+  uint64_t word = load_word(p.stored + i * p.size, p.size);
+  if (p.codebook) {
+    uint64_t cluster = word & p.mask, book = p.group ? (p.first + place) / p.group : 0;
+    if (cluster >= p.entries) return 1;
+    word = load_word(p.books + (book * p.entries + cluster) * p.size, p.size);
+  } else if (p.rotated) {
+    word = rotate_back(word, p.size);
+  }
+  uint8_t* to = p.words + place * p.size;
+  store_word(to, p.size, p.changes ? changed(p.r, p.t, load_word(to, p.size), word) : word);
+  return 0;
+}
+
+static dcz_status bad_cluster(const work* w) { return bad(w->r, w->error, "a cluster index is not below `entries`"); }
+
+static inline void clear(placing p, size_t from, size_t to) {
+  if (!p.changes) memset(p.words + from * p.size, 0, (to - from) * p.size);
 }
 
 /* Where in a chunk positions stand, from its end to its beginning. */
@@ -1725,17 +1754,18 @@ typedef struct progress {
 
 /* Places stored words by `count` bytes of a bitmap, of which the first has weights from `first` on. */
 static dcz_status place_bits(const work* w, const target* t, progress* p, size_t first, size_t count) {
+  const placing q = placing_of(w, t);
   for (size_t i = count; i-- > 0;) {
     unsigned byte = w->block[i];
     size_t weight = first + 8 * i;
     while (p->place > weight) {
       size_t bit = --p->place - weight;
       if (!(byte >> bit & 1)) {
-        clear(w, t, p->place, p->place + 1);
+        clear(q, p->place, p->place + 1);
         continue;
       }
       if (!p->stored) return bad(w->r, w->error, "a bitmap has more bits than its row has nonzeros");
-      TRY(place_word(w, t, --p->stored, p->place));
+      if (place_word(q, --p->stored, p->place)) return bad_cluster(w);
     }
   }
   return DCZ_OK;
@@ -1747,15 +1777,17 @@ static size_t relative_index(const work* w, size_t i) {
 
 /* SPEC 6.1 */
 static dcz_status place_indices(const work* w, const target* t, progress* p, size_t count) {
-  size_t filler = ((size_t)1 << w->r->positions) - 1;
+  const placing q = placing_of(w, t);
+  const uint8_t *low = w->block, *high = w->r->position_streams == 2 ? w->block + w->block_size / 2 : NULL;
+  size_t filler = ((size_t)1 << w->r->positions) - 1, stored = p->stored, place = p->place;
   for (size_t i = count; i-- > 0;) {
-    size_t gap = relative_index(w, i), whole = gap + (gap != filler);
-    if (whole > p->place || (gap != filler && !p->stored))
-      return bad(w->r, w->error, "relative indices leave their chunk");
-    if (gap != filler) TRY(place_word(w, t, --p->stored, p->place - 1));
-    clear(w, t, p->place - whole, p->place - whole + gap);
-    p->place -= whole;
+    size_t gap = low[i] | (high ? (size_t)high[i] << 8 : 0), whole = gap + (gap != filler);
+    if (whole > place || (gap != filler && !stored)) return bad(w->r, w->error, "relative indices leave their chunk");
+    if (gap != filler && place_word(q, --stored, place - 1)) return bad_cluster(w);
+    clear(q, place - whole, place - whole + gap);
+    place -= whole;
   }
+  p->stored = stored, p->place = place;
   return DCZ_OK;
 }
 
@@ -1793,7 +1825,7 @@ static dcz_status place_sparse(work* w, const target* t, size_t n, size_t stored
     }
     if (pass && r->positions != BITMAP) {
       p.place = (size_t)p.weights;
-      clear(w, t, p.place, n);
+      clear(placing_of(w, t), p.place, n);
     }
     for (size_t rest = count; rest;) {
       size_t take = rest % half ? rest % half : half;
@@ -1851,7 +1883,9 @@ static dcz_status next_chunk(work* w, const target* t) {
   if (r->positions != ALL) {
     TRY(place_sparse(w, t, n, words, fillers));
   } else if (t->stored != t->words || r->values == CODEBOOK || (r->values == PLANES && rotates(r))) {
-    for (size_t i = 0; i < n; i++) TRY(place_word(w, t, i, i));
+    const placing p = placing_of(w, t);
+    for (size_t i = 0; i < n; i++)
+      if (place_word(p, i, i)) return bad_cluster(w);
   }
   w->at += size, w->cell += r->streams, w->chunk++;
   return t->transform == r->transform ? check_bits(r, t->words, n, w->error) : DCZ_OK; /* steps may have any bits */
