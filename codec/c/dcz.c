@@ -1,5 +1,5 @@
 /* libdcz: see dcz.h. In the order of spec/SPEC.md where that is possible: 7.1 msgpack, 7.2 columns and tensors, 5 codes
- * and rows, 6 chunks, 7.4 differences. "SPEC 5.4" in a comment is that section. */
+ * and rows, 3 and 4 chunks, 8 differences. "SPEC 5.4" in a comment is that section, R-BOOK-7 that requirement. */
 
 #include "dcz.h"
 
@@ -14,7 +14,7 @@
     if (try_status != DCZ_OK) return try_status; \
   } while (0)
 
-/* -- Limits, none of which is part of the format (SPEC 8), but for ROW_SYMBOLS (5.4) and CHUNK (4.1) */
+/* -- Limits, none of which is part of the format (SPEC 9), but for ROW_SYMBOLS (R-CODE-5) and MAX_CHUNK (R-CHUNK-1) */
 
 enum {
   MAX_NAME = 4096,
@@ -372,6 +372,7 @@ typedef struct item {
 
 typedef struct cursor {
   const uint8_t *at, *end;
+  uint64_t containers, most; /* lists and maps met, and R-LIMIT-1 */
 } cursor;
 
 /* UTF-8 without overlong forms and surrogates. */
@@ -445,6 +446,8 @@ static dcz_status take(cursor* c, item* out, dcz_error* error) {
       return fail(error, DCZ_FORMAT, "index: a number or length is not in its shortest form");
     out->number = number;
   }
+  if ((out->kind == ARRAY || out->kind == MAP) && ++c->containers > c->most)
+    return fail(error, DCZ_LIMIT, "index: there are more than %llu lists and maps", (unsigned long long)c->most);
   if (out->kind == STRING || out->kind == BINARY) {
     if ((uint64_t)(c->end - c->at) < out->number) return fail(error, DCZ_FORMAT, "index: the msgpack ends early");
     out->data = c->at;
@@ -514,7 +517,7 @@ static unsigned code_length(const code* c, size_t symbol) {
   return symbol % 2 ? two >> 4 : two & 15;
 }
 
-/* SPEC 5.3 */
+/* SPEC 5.2 */
 static dcz_status check_huffman(code* c, dcz_error* error) {
   unsigned used = 0, longest = 0, sum = 0;
   if (c->stored.size < 1 || c->stored.size > 128 || c->stored.data[c->stored.size - 1] == 0)
@@ -548,7 +551,7 @@ static dcz_status check_code(code* c, int is_string, dcz_error* error) {
   return DCZ_OK;
 }
 
-/* SPEC 5.1: exactly one zstd frame of so many bytes. Walks its blocks, as RFC 8878 has them. */
+/* SPEC 5.4: exactly one zstd frame of so many bytes. Walks its blocks, as RFC 8878 has them. */
 static dcz_status check_frame(const uint8_t* p, uint64_t size, uint64_t plain, dcz_error* error) {
   static const uint8_t MAGIC[4] = {0x28, 0xB5, 0x2F, 0xFD};
   static const uint8_t CONTENT[4] = {0, 2, 4, 8};
@@ -731,6 +734,9 @@ static dcz_status take_types(dcz_file* f, cursor* c, dcz_error* error) {
   TRY(take_list(c, "dtypes", &f->type_count, error));
   TRY(allocate(f, &f->types, f->type_count, sizeof *f->types, error));
   TRY(take_texts(c, f->types, sizeof *f->types, f->type_count, "dtypes", error));
+  for (size_t i = 0; i < f->type_count; i++)
+    for (size_t j = 0; j < f->types[i].size; j++)
+      if ((unsigned char)f->types[i].data[j] > 127) return fail(error, DCZ_FORMAT, "index: `dtypes` must be ASCII");
   return check_unique(f, compare_types, f->type_count, "dtypes", error);
 }
 
@@ -738,6 +744,9 @@ static dcz_status take_aliases(dcz_file* f, cursor* c, dcz_error* error) {
   item map, before = {BAD, 0, NULL};
   TRY(take_kind(c, MAP, &map, "aliases", error));
   if (map.number > (uint64_t)(c->end - c->at)) return fail(error, DCZ_FORMAT, "index: `aliases` ends early");
+  if (map.number > MAX_TENSORS)
+    return fail(error, DCZ_LIMIT, "index: there are %llu aliases; the limit is %d", (unsigned long long)map.number,
+                MAX_TENSORS);
   f->alias_count = (size_t)map.number;
   TRY(allocate(f, &f->aliases, f->alias_count, sizeof *f->aliases, error));
   for (size_t i = 0; i < f->alias_count; i++) {
@@ -801,8 +810,23 @@ static dcz_status take_value(dcz_file* f, cursor* c, key key, const char* name, 
 
 static int is_per_tensor(key key) { return key < COUNTS ? key != DIMS : key == TRANSFORMS; }
 
+/* R-INDEX-6. Only columns that are wide enough are looked at. */
+static dcz_status check_numbers(const dcz_file* f, key k, dcz_error* error) {
+  const column* c = &f->columns[k];
+  uint64_t most = MAX_WORDS;
+  if (k == CONTENT_CRCS || k == BOOK_CRCS || k == ROW_CRCS || k == ROW_BASE_CRCS || k == ROW_RESULT_CRCS)
+    most = UINT32_MAX;
+  if (k == BOOK_LENGTHS || k == ROW_LENGTHS) most = (uint64_t)1 << 32;
+  if (k == DIMS) most = INT64_MAX - 1;
+  for (size_t i = 0; c->width == 8 && i < c->count; i++)
+    if (get(c, i) > most)
+      return fail(error, DCZ_FORMAT, "index: a number of column %d is %llu; the most is %llu", (int)k,
+                  (unsigned long long)get(c, i), (unsigned long long)most);
+  return DCZ_OK;
+}
+
 static dcz_status parse_index(dcz_file* f, const uint8_t* data, size_t size, dcz_error* error) {
-  cursor c = {data, data + size};
+  cursor c = {data, data + size, 0, 65536 + size / 16};
   item each = {BAD, 0, NULL};
   TRY(take_kind(&c, MAP, &each, "index", error));
   if (each.number != (uint64_t)(f->has_base ? KEY_COUNT : KEY_COUNT - BASE_KEYS))
@@ -819,15 +843,13 @@ static dcz_status parse_index(dcz_file* f, const uint8_t* data, size_t size, dcz
                   (unsigned long long)f->columns[KEYS[i].key].count, (unsigned long long)f->count);
   }
   if (c.at != c.end) return fail(error, DCZ_FORMAT, "index: bytes follow the map");
-  static const key CRCS[] = {CONTENT_CRCS, BOOK_CRCS, ROW_CRCS, ROW_BASE_CRCS, ROW_RESULT_CRCS};
-  for (size_t i = 0; i < sizeof CRCS / sizeof *CRCS; i++)
-    if (f->columns[CRCS[i]].width > 4) return fail(error, DCZ_FORMAT, "index: a CRC-32C has more than 32 bits");
+  for (key k = 0; k < COLUMNS; k++) TRY(check_numbers(f, k, error));
   if (f->columns[ROW_NONZEROS].count > MAX_ROW_NUMBERS || f->columns[ROW_LENGTHS].count > MAX_ROW_NUMBERS)
     return fail(error, DCZ_LIMIT, "index: there are more than %llu rows", (unsigned long long)MAX_ROW_NUMBERS);
   return DCZ_OK;
 }
 
-/* -- SPEC 6 and 7.2: what must be true of a tensor's numbers */
+/* -- SPEC 3 and 7.2: what must be true of a tensor's numbers */
 
 static dcz_status bad(const record* r, dcz_error* error, const char* what) {
   int size = r->name.size < 80 ? (int)r->name.size : 80;
@@ -860,16 +882,16 @@ static const char* unknown_part(const dcz_file* f, const record* r) {
   return NULL;
 }
 
-static dcz_status words_of_shape(const dcz_file* f, const record* r, uint64_t* words, dcz_error* error) {
+/* R-INDEX-9. A length 0 does not undo an overflow before it. */
+static dcz_status check_shape(const dcz_file* f, const record* r, dcz_error* error) {
   uint64_t product = r->dtype->per_element;
-  for (size_t i = 0; i < r->rank; i++)
-    if (!f->dims[r->at.dim + i]) product = 0;
-  for (size_t i = 0; i < r->rank && product; i++) {
-    if (f->dims[r->at.dim + i] > MAX_WORDS / product)
-      return fail(error, DCZ_LIMIT, "a tensor has more than 2^48 words");
-    product *= f->dims[r->at.dim + i];
+  for (size_t i = 0; i < r->rank; i++) {
+    uint64_t length = f->dims[r->at.dim + i];
+    if (length && product > MAX_WORDS / length) return fail(error, DCZ_LIMIT, "a tensor has more than 2^48 words");
+    product *= length;
   }
-  *words = product;
+  if (r->word_size != r->dtype->word) return bad(r, error, "`word_sizes` is not that of its dtype");
+  if (r->words != product) return bad(r, error, "`words` is not that of its shape");
   return DCZ_OK;
 }
 
@@ -883,14 +905,14 @@ static size_t chunk_words(const record* r, uint64_t chunk) {
   return (size_t)(rest < r->chunk ? rest : r->chunk);
 }
 
-/* SPEC 4.2 and 4.3: the rows of a tensor in which everything is known. */
+/* SPEC 4: the rows of a tensor in which everything is known. */
 static dcz_status check_rows(const dcz_file* f, const record* r, uint64_t nonzeros, dcz_error* error) {
   uint64_t sum = 0;
   for (size_t i = 0; i < r->rows; i++) {
     uint64_t n = chunk_words(r, i), stored = get(&f->columns[ROW_NONZEROS], r->at.row + i);
     uint64_t fillers = get(&f->columns[ROW_FILLERS], r->at.row + i);
     if (stored > (r->positions == ALL ? 0 : n)) return bad(r, error, "a row has too many nonzeros");
-    uint64_t most = r->positions <= BITMAP ? 0 : (n - stored) / (((uint64_t)1 << r->positions) - 1);
+    uint64_t most = r->positions <= BITMAP ? 0 : n;
     if (fillers > most) return bad(r, error, "a row has too many fillers");
     sum += stored;
   }
@@ -899,15 +921,25 @@ static dcz_status check_rows(const dcz_file* f, const record* r, uint64_t nonzer
   return DCZ_OK;
 }
 
-/* SPEC 4.1, 6 and 7.2, of a tensor in which everything is known. */
-static dcz_status check_known(const dcz_file* f, record* r, uint64_t nonzeros, int has_chunks, dcz_error* error) {
-  uint64_t words = 0;
+/* R-BOOK-7 */
+static dcz_status check_clusters(const dcz_file* f, const record* r, dcz_error* error) {
   size_t number = r->at.number;
-  TRY(words_of_shape(f, r, &words, error));
-  if (r->word_size != r->dtype->word) return bad(r, error, "`word_sizes` is not that of its dtype");
-  if (r->words != words) return bad(r, error, "`words` is not that of its shape");
+  if (r->entries > 256) return DCZ_OK;
+  for (size_t i = 0; i < r->position_streams; i++) number += (size_t)get(&f->columns[COUNTS], r->at.stream + i);
+  for (uint64_t n = get(&f->columns[COUNTS], r->at.stream + r->position_streams); n > 0; n--) {
+    const code* c = &f->codes[get(&f->columns[NUMBERS], number++)];
+    if (c->kind != HUFFMAN && c->kind != SINGLE) continue;
+    for (size_t symbol = (size_t)r->entries; symbol < 2 * c->stored.size; symbol++)
+      if (code_length(c, symbol)) return bad(r, error, "a Huffman code has a cluster that is not below `entries`");
+  }
+  return DCZ_OK;
+}
+
+/* SPEC 3, 4 and 7.2, of a tensor in which everything is known. */
+static dcz_status check_known(const dcz_file* f, record* r, uint64_t nonzeros, int has_chunks, dcz_error* error) {
+  size_t number = r->at.number;
   if (!has_chunks) {
-    if (nonzeros > (r->transform == COPY ? 0 : r->words)) return bad(r, error, "`nonzeros` is too large");
+    if (nonzeros && &f->records[r->same_as] == r) return bad(r, error, "`nonzeros` must be 0 without chunks");
     return DCZ_OK;
   }
   r->position_streams = r->positions == ALL ? 0 : r->positions > 8 ? 2 : 1;
@@ -935,6 +967,7 @@ static dcz_status check_known(const dcz_file* f, record* r, uint64_t nonzeros, i
       return bad(r, error, "codebooks have more entries than there are words");
     if (r->book_rows != r->word_size * ceil_div(r->books * r->entries, ROW_SYMBOLS))
       return bad(r, error, "`book_rows` is not that of its codebooks");
+    TRY(check_clusters(f, r, error));
     for (size_t i = 0; i < r->book_rows; i++)
       if (f->codes[get(&f->columns[BOOK_CODES], r->at.book + i)].kind == ZSTD)
         return bad(r, error, "codebooks must not be coded by zstd");
@@ -1008,7 +1041,6 @@ static dcz_status parse_tensor(dcz_file* f, size_t i, places* next, dcz_error* e
   r->words = get(&columns[WORDS], i);
   if (word_size < 1 || word_size > 255) return bad(r, error, "`word_sizes` must be 1 to 255");
   r->word_size = (unsigned)word_size;
-  if (r->words > MAX_WORDS) return fail(error, DCZ_LIMIT, "a tensor has more than 2^48 words");
   if (rank > MAX_RANK)
     return fail(error, DCZ_LIMIT, "a tensor has %llu dimensions; the limit is %d", (unsigned long long)rank, MAX_RANK);
   r->chunk = get(&columns[CHUNKS], i);
@@ -1041,9 +1073,10 @@ static dcz_status parse_tensor(dcz_file* f, size_t i, places* next, dcz_error* e
     if (get(&columns[ZERO[n]], i)) return bad(r, error, "a tensor without chunks must have no layout");
   if (same_as) TRY(check_same(f, r, i, same_as, error));
   if (same_as && transform) return bad(r, error, "a tensor that is the same as another must have no transform");
+  if (r->dtype) TRY(check_shape(f, r, error));
   r->unknown = unknown_part(f, r);
   if (!r->unknown) TRY(check_known(f, r, get(&columns[NONZEROS], i), has_chunks, error));
-  /* SPEC 2.2; words times word_size is below 2^56 */
+  /* SPEC 6.1; words times word_size is below 2^56 */
   if (segment >= 4096 && segment == r->words * r->word_size) r->padding = (64 - next->offset % 64) % 64;
   r->at.offset = next->offset + r->padding;
   if (segment > f->source.size || r->at.offset > f->source.size - segment)
@@ -1083,12 +1116,12 @@ static dcz_status parse_tensors(dcz_file* f, uint64_t index_at, dcz_error* error
   return DCZ_OK;
 }
 
-/* -- SPEC 2: opening */
+/* -- SPEC 6: opening */
 
 static dcz_status open_index(dcz_file* f, uint64_t at, const uint8_t* trailer, dcz_error* error) {
   uint32_t stored_size = load32(trailer + 16), plain_size = load32(trailer + 20);
   const uint8_t* stored;
-  if (trailer[30] > 1 || trailer[31]) return fail(error, DCZ_FORMAT, "trailer: bytes 30 and 31 must be 0 or 1, and 0");
+  if (trailer[30] > 1) return fail(error, DCZ_FORMAT, "trailer: byte 30 must be 0 or 1");
   if (plain_size > f->options.max_index || stored_size > f->options.max_index)
     return fail(error, DCZ_LIMIT, "the index has %lu bytes; the limit is %llu: raise max_index",
                 (unsigned long)plain_size, (unsigned long long)f->options.max_index);
@@ -1134,6 +1167,7 @@ static dcz_status open_file(dcz_file* f, dcz_error* error) {
   if (load(trailer + 28, 2) != DCZ_VERSION)
     return fail(error, DCZ_UNSUPPORTED, "the file has format version %u; this reader knows %d",
                 (unsigned)load(trailer + 28, 2), DCZ_VERSION);
+  if (trailer[31]) return fail(error, DCZ_FORMAT, "trailer: byte 31 must be 0");
   if (load64(trailer + 8) & ~(uint64_t)1)
     return fail(error, DCZ_UNSUPPORTED, "the file has feature bits 0x%llx; this reader knows 0x1",
                 (unsigned long long)load64(trailer + 8));
@@ -1255,7 +1289,7 @@ dcz_status dcz_describe(const dcz_file* file, size_t tensor, dcz_tensor* out, dc
 
 /* -- Decoding: what it needs beside its output */
 
-/* A row of a stream, given from its last symbol to its first, as Huffman lanes are written (SPEC 5.4): so a chunk can
+/* A row of a stream, given from its last symbol to its first, as Huffman lanes are written (SPEC 5.3): so a chunk can
  * be decoded where its words end up, without memory for its symbols. */
 typedef struct row {
   const code* code;
@@ -1308,7 +1342,7 @@ static dcz_status span(work* w, uint64_t at, size_t least, uint64_t most, const 
   return DCZ_OK;
 }
 
-/* SPEC 4.2: verifies bytes before they are decoded, and leaves them in the window if they fit. */
+/* R-CHUNK-4: verifies bytes before they are decoded, and leaves them in the window if they fit. */
 static dcz_status verify_bytes(work* w, uint64_t at, uint64_t size, uint64_t expected, const char* what) {
   uint32_t crc = 0;
   w->end = at + size;
@@ -1328,7 +1362,7 @@ static dcz_status verify_bytes(work* w, uint64_t at, uint64_t size, uint64_t exp
 
 /* -- SPEC 5: rows */
 
-/* SPEC 5.3: the canonical code as a table of its next bits, whose first is the lowest. */
+/* SPEC 5.2: the canonical code as a table of its next bits, whose first is the lowest. */
 static const uint16_t* make_table(work* w, unsigned slot, const code* c) {
   uint16_t* table = w->tables[slot];
   unsigned next = 0, size = 1u << c->number;
@@ -1540,7 +1574,7 @@ static dcz_status pull(work* w, row* row, uint8_t* to, size_t stride, size_t cou
   return DCZ_OK;
 }
 
-/* -- SPEC 6.2: codebooks */
+/* -- SPEC 3.2: codebooks */
 
 static uint64_t rotate_back(uint64_t word, unsigned size) { return word >> 1 | (word & 1) << (8 * size - 1); }
 
@@ -1585,7 +1619,7 @@ static dcz_status open_books(work* w, int decode) {
   return add_up_books(w);
 }
 
-/* -- SPEC 4 and 6: chunks */
+/* -- SPEC 3 and 4: chunks */
 
 /* Stored bytes of the chunk whose rows begin at `cell`. */
 static uint64_t chunk_bytes(const dcz_file* f, const record* r, size_t cell) {
@@ -1644,7 +1678,7 @@ static dcz_status allocate_work(work* w, uint64_t first, uint64_t count) {
   return DCZ_OK;
 }
 
-/* SPEC 2.2: bytes skipped before a segment are zero. */
+/* R-FILE-2: bytes skipped before a segment are zero. */
 static dcz_status check_padding(const dcz_file* f, const record* r, dcz_error* error) {
   uint8_t bytes[64];
   TRY(read_at(f, r->at.offset - r->padding, bytes, (size_t)r->padding, error));
@@ -1775,7 +1809,7 @@ static size_t relative_index(const work* w, size_t i) {
   return w->block[i] | (w->r->position_streams == 2 ? (size_t)w->block[w->block_size / 2 + i] << 8 : 0);
 }
 
-/* SPEC 6.1 */
+/* SPEC 3.1 */
 static dcz_status place_indices(const work* w, const target* t, progress* p, size_t count) {
   const placing q = placing_of(w, t);
   const uint8_t *low = w->block, *high = w->r->position_streams == 2 ? w->block + w->block_size / 2 : NULL;
@@ -1814,6 +1848,8 @@ static dcz_status count_positions(const work* w, progress* p, size_t count, size
  * once. */
 static dcz_status place_sparse(work* w, const target* t, size_t n, size_t stored, size_t fillers) {
   const record* r = w->r;
+  if (r->positions != BITMAP && fillers > (n - stored) / (((size_t)1 << r->positions) - 1))
+    return bad(r, w->error, "relative indices leave their chunk");
   size_t count = r->positions == BITMAP ? (n + 7) / 8 : stored + fillers, half = w->block_size / 2;
   progress p = {stored, n, 0, 0, 0};
   for (int pass = 0; pass < 2; pass++) {
@@ -1847,7 +1883,7 @@ static dcz_status place_sparse(work* w, const target* t, size_t n, size_t stored
   return DCZ_OK;
 }
 
-/* SPEC 3: bits above elements of less than 8 bits */
+/* R-ELEM-1: bits above elements of less than 8 bits */
 static dcz_status check_bits(const record* r, const uint8_t* words, size_t n, dcz_error* error) {
   unsigned any = 0;
   if (r->dtype->bits == 8) return DCZ_OK;
@@ -1888,7 +1924,8 @@ static dcz_status next_chunk(work* w, const target* t) {
       if (place_word(p, i, i)) return bad_cluster(w);
   }
   w->at += size, w->cell += r->streams, w->chunk++;
-  return t->transform == r->transform ? check_bits(r, t->words, n, w->error) : DCZ_OK; /* steps may have any bits */
+  /* Of a difference, change_chunk looks at the result; steps may have any bits. */
+  return r->transform == NONE ? check_bits(r, t->words, n, w->error) : DCZ_OK;
 }
 
 /* -- Decoding tensors */
@@ -1965,7 +2002,7 @@ static dcz_status verify_known(work* w, uint8_t* words, size_t tensor) {
     int size = r->name.size < 80 ? (int)r->name.size : 80;
     return fail(w->error, DCZ_CHECKSUM, "%.*s: its words do not match their CRC-32C", size, r->name.data);
   }
-  if (r->positions == ALL && r->transform != COPY && nonzeros != get(&f->columns[NONZEROS], tensor))
+  if (r->positions == ALL && !r->transform && nonzeros != get(&f->columns[NONZEROS], tensor))
     return bad(r, w->error, "it has not as many nonzeros as the index says");
   return DCZ_OK;
 }
@@ -2008,6 +2045,8 @@ dcz_status dcz_verify(const dcz_file* file, dcz_error* error) {
 
 typedef struct buffers {
   uint8_t *stored, *result; /* a chunk of words each */
+  uint32_t content;         /* of the result's words so far: their CRC-32C */
+  uint64_t nonzeros;        /* and how many are not zero */
 } buffers;
 
 /* One chunk of the base becomes one of the result, in `words` itself only if `write`. */
@@ -2023,18 +2062,34 @@ static dcz_status change_chunk(work* w, buffers* b, uint8_t* words, int back, in
   if (differs(crc, before) && differs(crc, after))
     return fail(w->error, DCZ_BASE, "%.*s: chunk %llu is not that of the base", name, r->name.data,
                 (unsigned long long)number);
-  if (differs(crc, before)) return skip_chunk(w); /* it has been changed already */
   memcpy(b->result, words, size);
-  TRY(next_chunk(w, &t));
+  if (differs(crc, before))
+    TRY(skip_chunk(w)); /* it has been changed already */
+  else
+    TRY(next_chunk(w, &t));
   if (differs(dcz_crc32c(f, 0, b->result, size), after))
     return fail(w->error, DCZ_CHECKSUM, "%.*s: chunk %llu of the result does not match its CRC-32C", name, r->name.data,
                 (unsigned long long)number);
+  if (!differs(crc, before)) TRY(check_bits(r, b->result, n, w->error));
   if (write) memcpy(words, b->result, size);
+  b->content = dcz_crc32c(f, b->content, b->result, size);
+  b->nonzeros += count_nonzeros(b->result, n, r->word_size);
+  return DCZ_OK;
+}
+
+/* R-INDEX-13 and 14, of the result. */
+static dcz_status check_result(const dcz_file* f, const record* r, const buffers* b, dcz_error* error) {
+  size_t tensor = (size_t)(r - f->records);
+  int size = r->name.size < 80 ? (int)r->name.size : 80;
+  if (differs(b->content, get(&f->columns[CONTENT_CRCS], tensor)))
+    return fail(error, DCZ_CHECKSUM, "%.*s: the words of the result do not match their CRC-32C", size, r->name.data);
+  if (r->positions == ALL && differs(b->nonzeros, get(&f->columns[NONZEROS], tensor)))
+    return bad(r, error, "the result has not as many nonzeros as the index says");
   return DCZ_OK;
 }
 
 static dcz_status change(const dcz_file* f, const record* r, uint8_t* words, int back, int write, dcz_error* error) {
-  buffers b = {NULL, NULL};
+  buffers b = {NULL, NULL, 0, 0};
   size_t most = chunk_words(r, 0);
   work* w = NULL;
   TRY(begin_work(f, r, 0, r->rows, &w, error));
@@ -2042,6 +2097,7 @@ static dcz_status change(const dcz_file* f, const record* r, uint8_t* words, int
   if (!status) status = allocate(f, &b.result, most, r->word_size, error);
   for (; !status && w->chunk < r->rows; words += (size_t)r->chunk * r->word_size)
     status = change_chunk(w, &b, words, back, write);
+  if (!status && !back) status = check_result(f, r, &b, error);
   release(f, b.stored, most, r->word_size);
   release(f, b.result, most, r->word_size);
   end_work(w);
@@ -2059,8 +2115,8 @@ static dcz_status apply(const dcz_file* f, size_t tensor, uint8_t* words, size_t
     return fail(error, DCZ_BASE, "the tensor has %llu bytes, and the base's has %llu",
                 (unsigned long long)(r->words * r->word_size), (unsigned long long)size);
   if (!r->rows) { /* a copy, or no words */
-    if (differs(dcz_crc32c(f, 0, words, size), get(&f->columns[CONTENT_CRCS], tensor)))
-      return fail(error, DCZ_BASE, "the words are not those of the base");
+    if (differs(dcz_crc32c(f, 0, words, size), get(&f->columns[CONTENT_CRCS], (size_t)(r - f->records))))
+      return fail(error, DCZ_BASE, "the words of a copy are not those of the base");
     return DCZ_OK;
   }
   TRY(change(f, r, words, back, 0, error));

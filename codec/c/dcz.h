@@ -76,7 +76,7 @@ typedef struct dcz_bytes {
   size_t size;
 } dcz_bytes;
 
-/* SPEC 6 and 7.4: numbers as they are in the file */
+/* SPEC 3 and 8: numbers as they are in the file */
 typedef struct dcz_tensor {
   dcz_text name;
   dcz_text dtype;

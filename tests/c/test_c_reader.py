@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,14 @@ from dcz.errors import DczError
 from dcz.tensor import PROFILES
 from support.arrays import CODES, make_array
 from support.c_programs import Driver
+from support.conformance import SPEC
 from support.forging import crc, finish, forge, segments, with_trailer, zoo
 from support.mutations import mutations
 from support.pairs import changed, delta
+
+sys.path.insert(0, str(SPEC))
+
+import conformance
 
 MODES = ("memory", "read", "window")
 # density, distinct values, pattern
@@ -206,11 +212,11 @@ def test_differences(dcz_cat: Path, tmp_path: Path, transform: str) -> None:
         done = subprocess.run([*command, paths[1]], capture_output=True, text=True)
         found = {each["name"]: each["content_crc32c"] for each in map(json.loads, done.stdout.splitlines())}
         with dcz.open(paths[0], base=base) as reader:
-            assert found == {name: crc(new[name].tobytes()) for name in reader if name not in reader.aliases}
+            assert found == {name: f"{crc(new[name].tobytes()):08x}" for name in reader}
     done = subprocess.run([*command, paths[2]], capture_output=True, text=True)
     assert json.loads(done.stdout.splitlines()[-1])["error"] == "base"
-    done = subprocess.run([dcz_cat, "--json", paths[0]], capture_output=True, text=True)
-    assert json.loads(done.stdout.splitlines()[-1])["error"] == "base"
+    done = subprocess.run([dcz_cat, "--json", paths[0]], capture_output=True, text=True, check=True)
+    assert "its base" in next(map(json.loads, done.stdout.splitlines()))["unsupported"]
     assert subprocess.run([dcz_cat, "--verify", paths[0]]).returncode == 0
 
 
@@ -222,10 +228,20 @@ def test_the_lines_of_dcz_cat(dcz_cat: Path, tmp_path: Path) -> None:
     done = subprocess.run([dcz_cat, "--json", file], capture_output=True, text=True, check=True)
     assert {
         (each["name"], each["content_crc32c"], *each["shape"]) for each in map(json.loads, done.stdout.splitlines())
-    } == {(name, crc(array.tobytes()), *array.shape) for name, array in tensors.items()}
+    } == {(name, f"{crc(array.tobytes()):08x}", *array.shape) for name, array in tensors.items()}
     done = subprocess.run([dcz_cat, file, "few"], capture_output=True, check=True)
     assert done.stdout == tensors["few"].tobytes()
     file.write_bytes(data[:-1])
     done = subprocess.run([dcz_cat, "--json", file], capture_output=True, text=True)
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"] == "truncated"
+
+
+@pytest.mark.parametrize("options", ["", "--read --window 1"])
+def test_conformance(dcz_cat: Path, options: str) -> None:
+    """All vectors as expected. One has lists so deep that other readers refuse it as msgpack before they count how
+    deep its metadata are nested: libdcz, which has no other bound, names its limit."""
+    outcome = conformance.run(conformance.command(f"{dcz_cat} --json {options}"), list(conformance.vectors()))
+    assert outcome.differences.keys() <= {"invalid/msgpack-deep"}
+    assert outcome.right > 400
+    assert not outcome.left_out

@@ -4,7 +4,7 @@
  *     dcz-cat FILE                  a table of the tensors
  *     dcz-cat FILE NAME             the words of one, to standard output
  *     dcz-cat --verify FILE         checks everything that can be checked
- *     dcz-cat --json FILE           a line of JSON for each tensor, with the CRC-32C of what it decodes to
+ *     dcz-cat --json FILE           a line of JSON for each tensor, with the CRC-32C of its words: see spec/README.md
  *     --base FILE                   the words of the base, where the file is differences to one
  *     --window BYTES, --read        how many stored bytes to hold at a time; through read_at instead of memory */
 
@@ -15,6 +15,8 @@
 
 #include "../dcz.h"
 #include "../dcz_zstd.h"
+
+#define MOST (1ull << 34) /* bytes of a tensor that is decoded */
 
 typedef struct input {
   FILE* stream;
@@ -80,6 +82,11 @@ static dcz_status decode(const dcz_file* file, const dcz_file* base, size_t tens
   dcz_status status = dcz_describe(file, tensor, &t, error);
   if (!status) status = dcz_describe(file, t.same_as, &source, error);
   if (status) return status;
+  if (t.size > MOST) {
+    error->status = DCZ_LIMIT;
+    snprintf(error->message, sizeof error->message, "a tensor has %" PRIu64 " bytes; the limit is %llu", t.size, MOST);
+    return DCZ_LIMIT;
+  }
   *size = (size_t)t.size;
   *out = malloc(t.size ? (size_t)t.size : 1);
   if (!*out) {
@@ -119,22 +126,66 @@ static void print_shape(const dcz_tensor* t) {
   putchar(']');
 }
 
-static dcz_status print_json(const dcz_file* file, const dcz_file* base, size_t tensor, dcz_error* error) {
+/* A line of the conformance protocol (spec/README.md). */
+static dcz_status print_json(const dcz_file* file, const dcz_file* base, dcz_text name, size_t tensor,
+                             dcz_error* error) {
   dcz_tensor t;
   void* words = NULL;
   size_t size;
   dcz_status status = dcz_describe(file, tensor, &t, error);
   if (!status) status = decode(file, base, tensor, &words, &size, error);
-  if (!status) {
+  if (!status || status == DCZ_UNSUPPORTED || (status == DCZ_BASE && !base)) {
     printf("{\"name\": ");
-    print_text(t.name);
-    printf(", \"dtype\": ");
-    print_text(t.dtype);
-    printf(", \"shape\": ");
-    print_shape(&t);
-    printf(", \"content_crc32c\": %" PRIu32 "}\n", dcz_crc32c(file, 0, words, size));
+    print_text(name);
+    if (status) {
+      dcz_text message = {error->message, strlen(error->message)};
+      printf(", \"unsupported\": ");
+      print_text(message);
+      printf("}\n");
+    } else {
+      printf(", \"dtype\": ");
+      print_text(t.dtype);
+      printf(", \"shape\": ");
+      print_shape(&t);
+      printf(", \"content_crc32c\": \"%08" PRIx32 "\"}\n", dcz_crc32c(file, 0, words, size));
+    }
+    status = DCZ_OK;
   }
   free(words);
+  return status;
+}
+
+/* All tensors, then all aliases; but of a file that is refused, nothing. */
+static dcz_status print_all_json(const dcz_file* file, const dcz_file* base, dcz_error* error) {
+  dcz_status status = DCZ_OK;
+  for (size_t i = 0; i < dcz_count(file) && !status; i++) {
+    dcz_tensor t;
+    status = dcz_describe(file, i, &t, error);
+    if (!status && t.size > MOST && !t.unknown) {
+      status = error->status = DCZ_LIMIT;
+      snprintf(error->message, sizeof error->message, "a tensor has %" PRIu64 " bytes; the limit is %llu", t.size,
+               MOST);
+    }
+  }
+  if (!status) status = dcz_verify(file, error);
+  for (size_t i = 0; i < dcz_count(file) && base && !status; i++) { /* what dcz_verify cannot find without the base */
+    void* words = NULL;
+    size_t size;
+    status = decode(file, base, i, &words, &size, error);
+    if (status == DCZ_UNSUPPORTED) status = DCZ_OK;
+    free(words);
+  }
+  for (size_t i = 0; i < dcz_count(file) && !status; i++) {
+    dcz_tensor t;
+    status = dcz_describe(file, i, &t, error);
+    if (!status) status = print_json(file, base, t.name, i, error);
+  }
+  for (size_t i = 0; i < dcz_alias_count(file) && !status; i++) {
+    dcz_text name;
+    size_t tensor;
+    status = dcz_alias(file, i, &name, &tensor, error);
+    if (!status) status = print_json(file, base, name, tensor, error);
+  }
   return status;
 }
 
@@ -198,12 +249,9 @@ static int parse(int count, char** words, arguments* a) {
 }
 
 static dcz_status run(const arguments* a, const dcz_file* file, const dcz_file* base, dcz_error* error) {
-  dcz_status status = DCZ_OK;
   if (a->verify) return dcz_verify(file, error);
   if (a->name) return print_words(file, base, a->name, error);
-  if (!a->json) return print_table(file, error);
-  for (size_t i = 0; i < dcz_count(file) && !status; i++) status = print_json(file, base, i, error);
-  return status;
+  return a->json ? print_all_json(file, base, error) : print_table(file, error);
 }
 
 int main(int count, char** words) {
