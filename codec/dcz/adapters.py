@@ -1,4 +1,4 @@
-"""What the integrations of all frameworks share: loading a file into their tensors, and matching it with a model.
+"""Shared code of all integrations: loading a file into their tensors, and matching it with a model.
 
 Saving is in `dcz.saving`, for numpy arrays too."""
 

@@ -142,7 +142,7 @@ def load_weights(
 
 
 class _Store(saving_lib.NpzIOStore):
-    """Where Keras puts the variables of each layer, and finds them: tensors by name."""
+    """A store in which Keras puts the variables of each layer, and finds them: tensors by name."""
 
     def __init__(self, tensors: dict[str, Any] | None = None) -> None:
         self.layers: dict[str, dict[str, Any]] = {}
@@ -180,7 +180,7 @@ def _weights(model: object) -> dict[str, Any]:
 
 
 def _optimizer(model: Any) -> set[int]:
-    """What is not to be visited."""
+    """The objects not to visit."""
     return {id(optimizer)} if (optimizer := getattr(model, "optimizer", None)) is not None else set()
 
 

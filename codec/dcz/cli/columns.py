@@ -81,7 +81,7 @@ class Table:
         return "\n".join(lines)
 
     def _explained(self, widths: dict[int, int]) -> list[str]:
-        """What the columns that are shown mean, and which are not shown."""
+        """An explanation of the columns shown, and a list of those hidden."""
         out = [
             f"{column.title}: {column.help}" for at, column in enumerate(self.columns) if at in widths and column.help
         ]
@@ -150,7 +150,7 @@ def terminal_width() -> int | None:
 
 
 def coloured() -> bool:
-    """Whether colours may be used: on a terminal that has them, unless NO_COLOR says no."""
+    """True if colours may be used: on a terminal that has them, unless NO_COLOR is set."""
     return streams.is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -160,5 +160,5 @@ def show(table: Table, wide: bool = False) -> None:
 
 
 def most_rows(everything: bool) -> int | None:
-    """How many rows a table of tensors has; None for all, which is also what programs get."""
+    """The maximum number of rows of a table of tensors; None for all, as when output is not a terminal."""
     return None if everything or not streams.is_terminal() else ROWS

@@ -1,4 +1,4 @@
-"""What the verbs share: options, progress, numbers in words, output to a terminal or to a program."""
+"""Code shared by the verbs: options, progress, readable numbers, output for terminals and for programs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def print_json(document: object) -> None:
 
 @contextlib.contextmanager
 def checking_options() -> Iterator[None]:
-    """What is wrong with the value of an option is wrong with the command line: exit code 2, not 1."""
+    """Turns errors about an option's value into usage errors: exit code 2 instead of 1."""
     try:
         yield
     except DczError as error:
@@ -57,7 +57,7 @@ def checking_options() -> Iterator[None]:
 
 
 def print_left_out(left_out: Mapping[str, str]) -> None:
-    """What a file has and a packed one has not, by name, on standard error: also where nothing else is printed."""
+    """Warns on standard error, even with --quiet, about entries that were left out."""
     for name, reason in list(left_out.items())[:_LISTED]:
         streams.warn(f"warning: left out: {printable(name)}: {printable(reason)}")
     if len(left_out) > _LISTED:

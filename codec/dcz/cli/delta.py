@@ -31,7 +31,7 @@ TransformOption = Annotated[
 
 
 def hints(base: str) -> dict[str, object]:
-    """What is put down of a base: its name, and the SHA-256 of the file that it is."""
+    """The metadata that identify a base: its name and its file's SHA-256."""
     out: dict[str, object] = {"name": os.path.basename(os.path.normpath(base))}
     if is_url(base):
         return {**out, "uri": base}

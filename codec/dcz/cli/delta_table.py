@@ -1,4 +1,4 @@
-"""What `dcz inspect` shows of a file of differences: what changed, by how much, and what that takes."""
+"""The output of `dcz inspect` for a file of differences: changes, their magnitude and their size."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def diff(
 
 
 def _beside_lines(metadata: list[MetadataDifference], notes: list[str], everything: bool) -> Iterator[str]:
-    """What differs beside the tensors, and what was not looked at."""
+    """Lines about differing metadata, and about what was not compared."""
     shown = metadata if everything else metadata[:_METADATA_SHOWN]
     for each in shown:
         values = f"{each.a} -> {each.b}" if each.status == "values" else each.status
@@ -149,7 +149,7 @@ def _number(value: float | None) -> str:
 
 
 def summary(found: list[Difference], metadata: list[MetadataDifference]) -> str:
-    """How many tensors are what."""
+    """The numbers of tensors that are the same, differ, or exist in one file alone."""
     counts: dict[str, int] = {}
     for difference in found:
         counts[difference.status] = counts.get(difference.status, 0) + 1

@@ -9,7 +9,7 @@ from dcz.cli.common import print_json, print_left_out, progress, size
 
 
 def is_folder(path: str) -> bool:
-    """Whether a path is a model's folder: a directory that is not a Core ML package."""
+    """True if a path is a model's folder: a directory that is not a Core ML package."""
     return os.path.isdir(path) and not os.path.normpath(path).lower().endswith(".mlpackage")
 
 

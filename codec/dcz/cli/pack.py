@@ -150,7 +150,7 @@ def pack(
 
 
 def recipe_summary(reports: Mapping[str, TensorReport]) -> str:
-    """What a recipe did, in a few lines."""
+    """A summary of what a recipe changed, in a few lines."""
     changed = {name: each for name, each in reports.items() if each.skipped is None}
     reasons: dict[str, list[str]] = {}
     for name, each in reports.items():

@@ -94,12 +94,12 @@ def discard() -> None:
 
 
 def is_terminal() -> bool:
-    """Whether standard output is a terminal."""
+    """True if standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def can_show(text: str) -> bool:
-    """Whether standard output's encoding has these characters."""
+    """True if standard output's encoding has these characters."""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -36,7 +36,7 @@ def layouts(report: StorageReport, most: int | None = None) -> Table:
 
 
 def tensors(report: StorageReport, most: int | None = None) -> Table:
-    """What `auto` takes of each tensor and why, beside CSR, bitmap and the entropy, in bits a weight."""
+    """The layout that `auto` chooses for each tensor and why, beside CSR, bitmap and entropy, in bits per weight."""
     shown, footer = _largest(report, most)
     out = Table(
         (
@@ -97,7 +97,7 @@ def stages(report: StorageReport, most: int | None = None) -> Table:
 
 
 def bars(report: StorageReport, most: int | None = None) -> Table:
-    """What `auto` spends the bytes of each tensor on, longest first drawn full width."""
+    """The parts of each tensor's bytes as stored by `auto`; the largest tensor has the full width."""
     shown, footer = _largest(report, most)
     out = Table(
         (
@@ -181,12 +181,12 @@ _BLOCK = "\u2588"
 
 
 def _blocks() -> bool:
-    """Whether there is colour to tell parts apart, and an encoding that has blocks."""
+    """True if there are colours to tell parts apart, and an encoding with block characters."""
     return columns.coloured() and streams.can_show(_BLOCK)
 
 
 def legend() -> str:
-    """What the parts of bars are."""
+    """The legend of the parts of bars."""
     if not _blocks():
         return ", ".join(f"{letter} {part}" for part, (_, letter) in _PARTS.items())
     return ", ".join(part for part in _PARTS) + ": cyan, green, yellow, magenta"

@@ -21,7 +21,7 @@ from dcz.lossy.selection import WEIGHT_THRESHOLD, check_tensors, select
 
 @dataclass(frozen=True, slots=True)
 class Clustered:
-    """What `cluster` gives: `tensors` are all tensors, those that were clustered as new arrays; `clusters` has
+    """The result of `cluster`: `tensors` are all tensors, those that were clustered as new arrays; `clusters` has
     codebook, indices and errors of each of these; `skipped` says why the others were left alone."""
 
     tensors: dict[str, np.ndarray]

@@ -19,7 +19,7 @@ from dcz.ties import Ties
 
 @dataclass(frozen=True, slots=True)
 class TensorReport:
-    """What became of one tensor.
+    """The outcome for one tensor.
 
     `density` is the fraction of its weights that is not zero; `clusters` the entries of its codebook, None where it
     has none; `bits` what a cluster index takes by Huffman's code; `rel_error` the root of the sum of squared errors
@@ -103,7 +103,7 @@ class RecipeRunner:
         self._thresholds: dict[PruneConfig, Threshold] = {}
 
     def settings(self, name: str) -> Settings:
-        """What the recipe says of a tensor."""
+        """The recipe's settings for a tensor."""
         return self._settings[name]
 
     def apply(

@@ -1,4 +1,4 @@
-"""How to prune and how to cluster: the checked settings that every part of the lossy step carries whole."""
+"""Checked settings for pruning and clustering, passed whole to every part of the lossy step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HUGE = float(np.finfo(np.float64).max)
 
 @dataclass(frozen=True, slots=True)
 class PruneConfig:
-    """How weights are chosen: one of `density`, `threshold`, `quality` and `n_m_ratio`. See `prune`."""
+    """The rule that chooses weights: one of `density`, `threshold`, `quality` and `n_m_ratio`. See `prune`."""
 
     density: float | None = None
     threshold: float | None = None
@@ -69,7 +69,7 @@ class PruneConfig:
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
-    """How codebooks are made: one of `n_bits` and `n_clusters`. See `cluster`."""
+    """The size of codebooks: one of `n_bits` and `n_clusters`. See `cluster`."""
 
     n_bits: int | None = None
     n_clusters: int | None = None

@@ -1,4 +1,4 @@
-"""How far rounded weights are from those they stand for."""
+"""The error of rounded weights against the originals."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ErrorAccumulator:
         self._largest = max(self._largest, float(np.abs(a, out=a).max()))
 
     def read(self) -> Fidelity:
-        """What all that was added amounts to."""
+        """The errors of everything added so far."""
         norms = (self._before * self._after) ** 0.5
         cosine = min(self._dot / norms, 1.0) if norms else float(self._before == self._after)
         relative = (self._squared / self._before) ** 0.5 if self._before else float(self._squared > 0)

@@ -27,7 +27,7 @@ def working(dtype: np.dtype) -> np.dtype:
 
 
 def pieces(array: np.ndarray) -> Iterator[tuple[slice, NDArray]]:
-    """Where each piece of a flat array is, and its values in the type to compute with."""
+    """Each piece of a flat array: its slice, and its values in the type to compute with."""
     kind = working(array.dtype)
     for start in range(0, len(array), PIECE):
         part = slice(start, min(start + PIECE, len(array)))
@@ -35,7 +35,7 @@ def pieces(array: np.ndarray) -> Iterator[tuple[slice, NDArray]]:
 
 
 def finite(array: np.ndarray) -> bool:
-    """Whether there is neither NaN nor infinity in it."""
+    """True if it has neither NaN nor infinity."""
     return all(bool(np.isfinite(values).all()) for _, values in pieces(flat(array)))
 
 

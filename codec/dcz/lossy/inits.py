@@ -1,4 +1,4 @@
-"""Where centroids begin: linear, density and random (Forgy) as in Han et al. 2016, section 3.2, and k-means++."""
+"""Initial centroids: linear, density and random (Forgy) as in Han et al. 2016, section 3.2, and k-means++."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def largest(sources: Callable[[], Iterator[NDArray]], wide: bool, keep: int) -> 
 
 
 def kept(array: NDArray, threshold: Threshold) -> tuple[NDArray[np.bool_], int]:
-    """Which elements of a flat array a threshold keeps (zeros never), and how many ties it used."""
+    """Mask of the elements of a flat array that a threshold keeps (never zeros), and the number of ties used."""
     out = np.empty(array.size, bool)
     used = 0
     for part, values in pieces(flat(array)):

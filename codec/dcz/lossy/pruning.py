@@ -16,7 +16,7 @@ from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What `prune` gives: `tensors` are all tensors, those that were pruned as new arrays; `masks` has a boolean
+    """The result of `prune`: `tensors` are all tensors, those that were pruned as new arrays; `masks` has a boolean
     array for each of these, true where a weight was kept; `skipped` says why the others were left alone."""
 
     tensors: dict[str, np.ndarray]
@@ -162,7 +162,7 @@ def _densest(scores: list[NDArray], density: float) -> Threshold:
 
 
 def _scores(array: np.ndarray, config: PruneConfig, name: str) -> NDArray:
-    """What is compared: the weights themselves (by magnitude), or the root mean squares of blocks."""
+    """The values to compare: the weights (by magnitude), or the root mean squares of blocks."""
     if config.block_size is None:
         return array
     return structured.block_scores(

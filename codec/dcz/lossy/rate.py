@@ -35,7 +35,7 @@ def code_lengths(counts: F64) -> F64:
 
 
 def ideal_lengths(counts: F64) -> F64:
-    """What a code without whole bits would take: -log2 of the share; infinite for those that do not occur."""
+    """Length of an ideal code, not rounded to whole bits: -log2 of the share; infinite for those that do not occur."""
     with np.errstate(divide="ignore"):
         return -np.log2(counts / counts.sum())
 

@@ -27,7 +27,7 @@ KEYS = (*_PRUNING, *_CLUSTERING, *_OTHER)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What becomes of one tensor. `requested` says that the recipe names this very tensor."""
+    """The treatment of one tensor. `requested` says that the recipe names this very tensor."""
 
     pruning: PruneConfig | None
     clustering: ClusterConfig | None
@@ -92,7 +92,7 @@ class Recipe:
         check_patterns(self.overrides, names, "recipe: tensors")
 
     def settings(self, name: str) -> Settings:
-        """What becomes of a tensor of this name."""
+        """The treatment of the tensor of this name."""
         keys, requested = self.default, False
         for pattern, override in self.overrides.items():
             if matches(name, pattern):

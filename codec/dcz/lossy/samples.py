@@ -77,7 +77,7 @@ class Samples:
         return sums[np.minimum(block, len(sums) - 1)] + np.where(inside, terms, 0).sum(axis=1)
 
     def cuts(self, edges: F64) -> I64:
-        """Where ranges begin and end whose upper bounds, inclusive, are the ascending `edges`."""
+        """Start and end of the ranges whose inclusive upper bounds are the ascending `edges`."""
         inner = np.searchsorted(self.points, floor_to(edges, self.points.dtype), "right")
         return np.concatenate([[0], inner, [self.n]])
 
@@ -98,7 +98,7 @@ class Samples:
 
     @cached_property
     def distinct(self) -> int:
-        """How many different points there are."""
+        """Number of distinct points."""
         return int(np.count_nonzero(self.points[1:] != self.points[:-1])) + 1 if self.n else 0
 
     def unique(self) -> Samples:

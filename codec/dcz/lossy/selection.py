@@ -1,4 +1,4 @@
-"""Which tensors the lossy step touches, and why it leaves the others alone."""
+"""Selection of the tensors that the lossy step changes, and the reason for each that it skips."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def check_patterns(patterns: Iterable[str], names: Iterable[str], field: str) ->
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a pattern is this very name, or matches it as file names are matched."""
+    """True if a pattern equals the name or matches it as a file name pattern."""
     return name == pattern or fnmatchcase(name, pattern)
 
 
 def names_one(pattern: str) -> bool:
-    """Whether a pattern is a plain name: that tensor is then requested, small or not, bias or not."""
+    """True if a pattern is a plain name. That tensor is then requested, however small, bias or not."""
     return not _WILD & set(pattern)
 
 
 def skip_reason(shape: tuple[int, ...], dtype: np.dtype, *, weight_threshold: int, requested: bool) -> str | None:
-    """Why a tensor is left alone, as far as shape and dtype tell; None where it is not."""
+    """The reason, by shape and dtype, to leave a tensor alone; None if there is none."""
     size = int(np.prod(shape, dtype=np.int64))
     if dtype.name not in FLOATS:
         return f"dtype {dtype.name} has no weights to round"

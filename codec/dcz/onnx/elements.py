@@ -29,7 +29,7 @@ _FIELDS = ("float_data", "int32_data", "string_data", "int64_data", "double_data
 
 
 def kind_of(number: int) -> str:
-    """What ONNX calls an element type."""
+    """ONNX's name of an element type."""
     try:
         return TensorProto.DataType.Name(number)
     except ValueError:

@@ -85,7 +85,7 @@ def load(
 
 
 def adapter(folder: str | None) -> Adapter:
-    """How tensors become arrays that belong to a model in `folder`, which may be the model's path."""
+    """The conversion of tensors to arrays for a model in `folder`, which may be the model's path."""
 
     def convert(tensor: Any) -> NDArray:
         weight = Dense(tensor.name, f"tensor {tensor.name!r}", tensor) if isinstance(tensor, TensorProto) else tensor

@@ -1,4 +1,4 @@
-"""Which density and bit-width for which tensor: measured by the codec, chosen for a size or an accuracy."""
+"""Density and bit-width of each tensor: measured by the codec, chosen for a size or an accuracy."""
 
 from dcz.planning.figure import check_plot
 from dcz.planning.outcome import Planned, PlannedTensor

@@ -33,7 +33,7 @@ class PlannedTensor:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What `plan` gives: `recipe` is plain data for `dcz.compress` and `dcz pack --recipe`; `file_bytes` is the size
+    """The result of `plan`: `recipe` is plain data for `dcz.compress` and `dcz pack --recipe`; `file_bytes` is the size
     of a file made by it, `dense` that of the arrays, in bytes; `score` is what `evaluate` returned for its tensors,
     `baseline` for the tensors given."""
 

@@ -127,7 +127,7 @@ class _Planner:
         return list(self._names)
 
     def costs(self) -> dict[str, Cost]:
-        """What each point of each tensor costs: its squared relative error, or the score it loses alone."""
+        """The cost of each point of each tensor: its squared relative error, or the score it loses alone."""
         if self._evaluate is None:
             return dict.fromkeys(self.curves, _squared)
         out: dict[str, Cost] = {}
@@ -221,7 +221,7 @@ def _squared(point: Point) -> float:
 
 
 def check_target(ratio: object, nbytes: object, error: object, drop: object = None) -> str:
-    """Which of the targets is given; exactly one may be."""
+    """The one target that is given. Raises `DczError` unless there is exactly one."""
     targets = {"target_ratio": ratio, "target_bytes": nbytes, "max_rel_error": error, "max_drop": drop}
     given = [name for name, value in targets.items() if value is not None]
     if len(given) != 1:

@@ -1,4 +1,4 @@
-"""What a tensor takes and loses at each density and bit-width: measured, with the codec's own sizes."""
+"""Size and error of a tensor at each density and bit-width, measured with the codec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which point each tensor takes: the least cost within so many bytes, by the slopes of convex hulls."""
+"""The choice of a point for each tensor: the least cost within a budget of bytes, by the slopes of convex hulls."""
 
 from __future__ import annotations
 

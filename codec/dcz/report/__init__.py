@@ -1,4 +1,4 @@
-"""Where the bytes go: tables of what is stored, and of what every layout would take."""
+"""Tables of stored sizes, and of the size of every layout."""
 
 from __future__ import annotations
 

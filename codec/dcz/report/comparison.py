@@ -27,7 +27,7 @@ def compare(
     shapes: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> StorageReport:
-    """What each tensor takes in every layout, in exact bytes, without packing anything.
+    """Compares exact sizes of each tensor in every layout, without packing anything.
 
     Args:
         model: names to numpy arrays, an open reader, or a file that `dcz pack` reads.

@@ -1,4 +1,4 @@
-"""What positions are expected to take at any density: where relative indices and bitmaps cross.
+"""Expected size of positions at any density, and the crossover of relative indices and bitmaps.
 
 The mask is a two-state chain: of a given density, and with a given correlation between a weight and its
 successor (0 for independent positions). Code lengths are those of real Huffman codes, so the expectation
@@ -75,7 +75,7 @@ def _arrays(family: dict[str, list[float]]) -> dict[str, NDArray[np.float64]]:
 
 
 def _chain(density: float, rho: float) -> tuple[float, float]:
-    """How likely a nonzero follows a nonzero, and a zero a zero. Correlation below what the density allows is
+    """Probabilities that a nonzero follows a nonzero, and a zero a zero. Correlation below what the density allows is
     raised to that."""
     least = -min(density / (1 - density), (1 - density) / density)
     rho = min(max(rho, least), 0.999)

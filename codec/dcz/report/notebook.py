@@ -1,4 +1,4 @@
-"""What a notebook shows of a comparison: tables, without scripts."""
+"""The tables, without scripts, that a notebook shows for a comparison."""
 
 from __future__ import annotations
 

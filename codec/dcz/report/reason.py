@@ -1,4 +1,4 @@
-"""Why `auto` takes what it takes, in one phrase made of the sizes it compared."""
+"""The reason for the choice of `auto`, in one phrase made of the sizes that it compared."""
 
 from __future__ import annotations
 

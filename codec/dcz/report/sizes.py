@@ -28,7 +28,7 @@ KINDS = ("relative4", "relative5", "relative8", "bitmap", "all")
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a profile takes: its layout's name, the coders of its streams, and the bytes of the segment."""
+    """The choice of a profile: its layout's name, the coders of its streams, and the bytes of the segment."""
 
     positions: str
     values: str

@@ -1,4 +1,4 @@
-"""What a model takes in every layout: the data behind `dcz compare`'s tables, pages and figures."""
+"""Sizes of a model in every layout: the data behind `dcz compare`'s tables, pages and figures."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class TensorStorage:
 
     @property
     def auto(self) -> Chosen:
-        """What `auto` takes."""
+        """The layout that `auto` chooses."""
         return self.sizes.profiles["auto"]
 
     @cached_property
@@ -128,7 +128,7 @@ class TensorStorage:
 
     @property
     def leftover(self) -> bool:
-        """Whether `auto` stores it as values without positions or codebook: neither pruned nor clustered."""
+        """True if `auto` stores it without positions or codebook: it is neither pruned nor clustered."""
         return self.auto.positions == "all" and self.auto.values != "codebook"
 
     @property

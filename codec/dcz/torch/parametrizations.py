@@ -80,7 +80,7 @@ def index_of(clusters: Tensor, mask: Tensor, k: int) -> Tensor:
 
 
 def _places(index: Tensor, groups: int, k: int) -> Tensor:
-    """Where each weight's value is in the codebooks with a zero in front of each."""
+    """Index of each weight's value in the codebooks, each with a zero in front."""
     places = index.to(torch.int32).view(groups, -1)
     if groups > 1:
         places = places + (k + 1) * torch.arange(groups, dtype=torch.int32, device=index.device)[:, None]

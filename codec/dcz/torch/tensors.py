@@ -161,7 +161,7 @@ def _on_cpu(array: NDArray, name: str) -> torch.Tensor:
 
 
 def torch_dtype(dtype: Dtype, name: str) -> torch.dtype:
-    """What torch calls a dtype."""
+    """Torch's name of a dtype."""
     found = _TORCH.get(dtype.code)
     if found is None:
         raise UnsupportedError(f"tensor {name!r}: torch has no dtype {dtype.name}; read it with dcz.load_file")
@@ -225,7 +225,7 @@ def stored_shape(tensor: torch.Tensor) -> tuple[int, ...]:
 
 
 def _without_values(tensor: torch.Tensor) -> str | None:
-    """Why a tensor has no dense values of its own in memory, and what to store instead; None where it has."""
+    """The reason why a tensor has no dense values of its own in memory, with a remedy; None if it has."""
     if isinstance(tensor, UninitializedTensorMixin):
         return "has no shape yet; run the model once, then save it"
     if isinstance(tensor, FakeTensor):

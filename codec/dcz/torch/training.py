@@ -22,7 +22,7 @@ from dcz.torch.state_dicts import parametrized
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What `prune_` or `cluster_` did: `density` is the fraction of weights each tensor keeps, `skipped` says why
+    """The result of `prune_` or `cluster_`: `density` is the fraction of weights each tensor keeps, `skipped` says why
     others were left alone."""
 
     density: dict[str, float]
@@ -286,7 +286,7 @@ def _foreign(model: nn.Module) -> Iterator[str]:
 
 
 def _unfit(weight: _Weight) -> str | None:
-    """Why torch cannot parametrize it."""
+    """The reason why torch cannot parametrize it; None if it can."""
     for module, name in weight.places:
         if isinstance(module, nn.RNNBase):
             return "recurrent layers keep a second list of their weights, which parametrizations do not reach"

@@ -1,4 +1,4 @@
-"""What a page knows: a comparison as compact plain data, and its summary in words."""
+"""The data of a page: a comparison as compact plain data, and its summary in words."""
 
 from __future__ import annotations
 
