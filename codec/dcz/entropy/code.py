@@ -17,13 +17,16 @@ _SYMBOLS_PER_BYTE = 4
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """`kind` is "raw", "packed", "huffman" or "zstd"; `bits` belongs to packed, `lengths` (two code lengths a byte,
-    low nibble first, up to the last symbol that has one) to Huffman. `alphabet` is one more than the highest symbol
-    that the code can produce, `cost` the bytes it is expected to take in the index."""
+    """A code. `kind` is "raw", "packed", "huffman" or "zstd".
+
+    A packed code has `bits`. A Huffman code has `lengths`: two code lengths a byte, low nibble first, up to the last
+    symbol that has one. `alphabet` is one more than the highest symbol that the code can produce. `cost` is the bytes
+    that the code is expected to take in the index, and `index_value` what stands for it there."""
 
     kind: str
     bits: int = 0
     lengths: bytes = b""
+    index_value: str | bytes = field(init=False, repr=False, compare=False)
     alphabet: int = field(init=False, repr=False, compare=False)
     cost: int = field(init=False, repr=False, compare=False)
 
@@ -32,34 +35,31 @@ class Code:
         if self.kind == "huffman":
             alphabet = 2 * len(self.lengths) - (self.lengths[-1] < 16)
             cost = _FIXED_COST + -(-alphabet // _SYMBOLS_PER_BYTE)
+        value = self.lengths if self.kind == "huffman" else f"{self.kind}{self.bits or ''}"
+        object.__setattr__(self, "index_value", value)
         object.__setattr__(self, "alphabet", alphabet)
         object.__setattr__(self, "cost", cost)
 
     @staticmethod
     def huffman(lengths: U8) -> Code:
-        """The canonical code with these lengths, shape (256,)."""
+        """Return the canonical code with these lengths, shape (256,)."""
         pairs = lengths[0::2] | lengths[1::2] << 4
         return Code("huffman", lengths=pairs.tobytes().rstrip(b"\0"))
 
     @staticmethod
-    def parse(plain: str | bytes) -> Code:
-        """From the index, where `record_of` has checked it."""
-        return Code("huffman", lengths=plain) if isinstance(plain, bytes) else _NAMED[plain]
-
-    @property
-    def plain(self) -> str | bytes:
-        """As it stands in the index."""
-        return self.lengths if self.kind == "huffman" else f"{self.kind}{self.bits or ''}"
+    def from_index(value: str | bytes) -> Code:
+        """Return the code of an `index_value` that `record_of` has checked."""
+        return Code("huffman", lengths=value) if isinstance(value, bytes) else _NAMED[value]
 
     @property
     def record(self) -> bytes:
-        """As the kernels take it; a zstd row reaches them decompressed, that is raw."""
+        """The code as kernels take it. They get zstd rows decompressed, so that zstd is raw to them."""
         if self.kind == "huffman":
             return bytes((HUFFMAN,)) + self.lengths.ljust(CODE_RECORD - 1, b"\0")
         return bytes((self.bits if self.kind == "packed" else RAW,)).ljust(CODE_RECORD, b"\0")
 
     def code_lengths(self) -> U8:
-        """Code lengths of all 256 symbols, zero where a symbol has none."""
+        """Return the code lengths of all 256 symbols, zero where a symbol has none."""
         pairs = np.frombuffer(self.lengths.ljust(CODE_RECORD - 1, b"\0"), np.uint8)
         return np.stack([pairs & 15, pairs >> 4], axis=1).reshape(-1)
 
@@ -68,7 +68,7 @@ class Code:
 
 
 def huffman_cost(alphabet: int) -> int:
-    """Bytes that a Huffman code of symbols below `alphabet` is expected to take in the index."""
+    """Return the bytes that a Huffman code of symbols below `alphabet` is expected to take in the index."""
     return _FIXED_COST + -(-alphabet // _SYMBOLS_PER_BYTE)
 
 
@@ -77,18 +77,20 @@ HUFFMAN_COSTS = tuple([huffman_cost(alphabet) for alphabet in range(257)])
 RAW_CODE = Code("raw")
 ZSTD_CODE = Code("zstd")
 PACKED_CODES = {bits: Code("packed", bits) for bits in range(1, 8)}
-_NAMED: dict[object, Code] = {code.plain: code for code in (RAW_CODE, ZSTD_CODE, *PACKED_CODES.values())}
+_NAMED: dict[object, Code] = {code.index_value: code for code in (RAW_CODE, ZSTD_CODE, *PACKED_CODES.values())}
 # Records, and -1 for symbols as they are: what `record_of` says of them.
-_NAMED_RECORDS = {plain: (code.record, -(code.kind in ("raw", "zstd"))) for plain, code in _NAMED.items()}
+_NAMED_RECORDS = {value: (code.record, -(code.kind in ("raw", "zstd"))) for value, code in _NAMED.items()}
 _HUFFMAN_BYTE = bytes((HUFFMAN,))
 
 
-def record_of(plain: str | bytes) -> tuple[bytes, int] | None:
-    """The record of a code as it stands in the index, whose lengths may yet be no code; and for a Huffman code
-    one more than its highest symbol, for raw and zstd -1, for packed 0. None for a name that is unknown here."""
-    if type(plain) is bytes:
-        n = len(plain)
-        if not 0 < n <= 128 or plain[-1] == 0:
+def record_of(value: str | bytes) -> tuple[bytes, int] | None:
+    """Return the record of a code from its `index_value`, and what it can say; None if this version does not know it.
+
+    The second number is, of a Huffman code, one more than its highest symbol; of raw and zstd -1; of packed 0. The
+    lengths of a Huffman code may yet be those of no code."""
+    if type(value) is bytes:
+        n = len(value)
+        if not 0 < n <= 128 or value[-1] == 0:
             raise FormatError(f"index: codes: code lengths take 1 to 128 bytes without trailing zeros, found {n}")
-        return _HUFFMAN_BYTE + plain.ljust(CODE_RECORD - 1, b"\0"), 2 * n - (plain[-1] < 16)
-    return _NAMED_RECORDS.get(plain)
+        return _HUFFMAN_BYTE + value.ljust(CODE_RECORD - 1, b"\0"), 2 * n - (value[-1] < 16)
+    return _NAMED_RECORDS.get(value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from collections.abc import Sequence
+from itertools import accumulate, repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,27 @@ class Coding:
         kernels.active().encode(
             self.symbols.data, bounds, self.use[rows], _records(self.codes), self.lanes[rows], out, offsets
         )
+
+
+def write_all(streams: Sequence[Coding]) -> U8:
+    """Return all rows of streams without zstd frames, stream after stream."""
+    counts = np.concatenate([coding.symbols.counts for coding in streams])
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    first = list(accumulate([len(coding.codes) for coding in streams], initial=0))
+    use = np.concatenate([coding.use + np.uint8(at) for coding, at in zip(streams, first)])
+    sizes = np.concatenate([coding.sizes for coding in streams])
+    ends = np.cumsum(sizes)
+    out = np.empty(int(ends[-1]), np.uint8)
+    kernels.active().encode(
+        np.concatenate([coding.symbols.data for coding in streams]),
+        bounds,
+        use,
+        _records([code for coding in streams for code in coding.codes]),
+        np.concatenate([coding.lanes for coding in streams]),
+        out,
+        ends - sizes,
+    )
+    return out
 
 
 def _records(codes: list[Code]) -> U8:

@@ -87,7 +87,7 @@ class Columns(Tensors):
         """The file's codes, None for those that this version does not know."""
         known = self.codes_.alphabet.tolist()
         return [
-            None if what == codes_.UNKNOWN_ALPHABET else Code.parse(plain)
+            None if what == codes_.UNKNOWN_ALPHABET else Code.from_index(plain)
             for plain, what in zip(self.codes_.plain, known)
         ]
 

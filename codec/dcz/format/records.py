@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 
 from dcz.dtypes import Dtype
 from dcz.format.columns import DELTA_KEYS, KEYS, Columns
@@ -33,7 +35,7 @@ class StoredLayout:
     @property
     def stored(self) -> int:
         """Bytes of the segment."""
-        return sum(length for _, length in self.book) + sum(self.row_lengths)
+        return sum(map(itemgetter(1), self.book)) + sum(self.row_lengths)
 
     @staticmethod
     def of(layout: Layout) -> StoredLayout:
@@ -41,15 +43,14 @@ class StoredLayout:
         if not layout.crc32c:
             return StoredLayout()
         book, streams = layout.codebook, layout.streams
-        chunks = range(len(layout.crc32c))
         return StoredLayout(
             POSITIONS[layout.positions], VALUES[layout.values], layout.chunk,
             book.entries if book else 0, book.group if book else 0, book.crc32c if book else 0,
-            tuple(zip((code.plain for code in book.codes), book.lengths)) if book else (),
-            tuple(tuple([code.plain for code in stream.codes]) for stream in streams),
+            tuple(zip([code.index_value for code in book.codes], book.lengths)) if book else (),
+            tuple([tuple([code.index_value for code in stream.codes]) for stream in streams]),
             layout.nonzeros, layout.fillers, layout.crc32c,
-            tuple([stream.use[chunk] for chunk in chunks for stream in streams]),
-            tuple([stream.lengths[chunk] for chunk in chunks for stream in streams]),
+            tuple(chain.from_iterable(zip(*[stream.use for stream in streams]))),
+            tuple(chain.from_iterable(zip(*[stream.lengths for stream in streams]))),
         )  # fmt: skip
 
     @staticmethod

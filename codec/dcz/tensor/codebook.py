@@ -12,12 +12,12 @@ from dcz.dtypes import Dtype
 from dcz.entropy import Coding, coding
 from dcz.tensor.layout import CodebookRecord
 
-# Its numbers in the index, about.
+# What its numbers take in the index, about.
 _INDEX_COST = 5
 
 
 def rotate_left(values: NDArray, dtype: Dtype) -> NDArray:
-    """Floats with the exponent on top and the sign below: neighbours in this order differ least."""
+    """Return floats with the exponent on top and the sign below: neighbours in this order differ least."""
     if not dtype.rotate:
         return values
     width = values.dtype.type(8 * values.dtype.itemsize - 1)
@@ -26,7 +26,9 @@ def rotate_left(values: NDArray, dtype: Dtype) -> NDArray:
 
 @dataclass(frozen=True, slots=True)
 class StoredCodebook:
-    """A codebook ready to be written. `cost` is its stored bytes and its share of the index."""
+    """A codebook that is ready to be written: `words` of `entries` each, for `group` words of the tensor (0 for all).
+
+    `planes` are the byte planes of its differences. `cost` is its stored bytes and its share of the index."""
 
     words: NDArray
     entries: int
@@ -35,22 +37,18 @@ class StoredCodebook:
     cost: int
 
     def encode(self) -> tuple[CodebookRecord, bytes]:
+        """Return the record for the index and the stored bytes."""
         if not self.entries:  # of a tensor that stores no word
             return CodebookRecord(0, self.group, (), (), 0), b""
-        parts, codes, lengths = [], [], []
-        for plane in self.planes:
-            out = np.empty(plane.stored, np.uint8)
-            plane.write(0, plane.symbols.rows, out, np.cumsum(plane.sizes) - plane.sizes)
-            parts.append(out)
-            codes += [plane.codes[use] for use in plane.use.tolist()]
-            lengths += plane.sizes.tolist()
-        data = np.concatenate(parts)
+        data = coding.write_all(self.planes)
+        codes = [plane.codes[use] for plane in self.planes for use in plane.use.tolist()]
+        lengths = np.concatenate([plane.sizes for plane in self.planes]).tolist()
         record = CodebookRecord(self.entries, self.group, tuple(codes), tuple(lengths), kernels.active().crc32c(data))
         return record, data.tobytes()
 
 
 def store(words: NDArray, entries: int, group: int, dtype: Dtype) -> StoredCodebook:
-    """`words` holds the codebooks one after another, each in the order of `rotate_left`."""
+    """Code codebooks. `words` holds them one after another, each in the order of `rotate_left`."""
     ordered = rotate_left(words, dtype).reshape(-1, max(entries, 1))
     steps = np.diff(ordered, axis=1, prepend=ordered.dtype.type(0)).reshape(-1)
     planes = kernels.active().split(np.ascontiguousarray(steps).view(np.uint8), dtype.word, False)
