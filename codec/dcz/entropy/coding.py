@@ -1,4 +1,4 @@
-"""Which code each row of a stream takes, and how many bytes that makes exactly (SPEC 5)."""
+"""Choose a code for each row of a stream, with the exact bytes that result (SPEC 5)."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Coding:
 
     @property
     def with_zstd(self) -> Coding:
-        """The same stream with those rows as zstd frames that are smaller so, where a sample is promising. It is
-        made once: layouts share streams."""
+        """The same stream with zstd frames for the rows that they make smaller, if a sample is promising. It is made
+        once: layouts share streams."""
         if not self._tried:
             found = compressed(self, self.stored)
             self._with_zstd = None if found is self else found  # no circle: it would keep the symbols for long
@@ -56,7 +56,7 @@ class Coding:
         return self._with_zstd or self
 
     def write(self, first: int, last: int, out: U8, offsets: I64) -> None:
-        """Writes rows [first, last) at `offsets` in `out`."""
+        """Write rows [first, last) at `offsets` in `out`."""
         if not self.frames:
             self._encode(self.symbols.bounds[first : last + 1], slice(first, last), out, offsets)
             return
@@ -101,9 +101,9 @@ def _records(codes: list[Code]) -> U8:
 
 
 def _estimates(symbols: Symbols, codes: list[Code], lengths: list[U8]) -> NDArray[np.float64]:
-    """Bytes of each row under each code, shape (rows, codes), infinite where the code cannot say it.
+    """Return the bytes of each row under each code, shape (rows, codes); infinite where a symbol has no code word.
 
-    Exact but for the lanes' ends, which the histogram of a whole row cannot tell."""
+    They are exact but for the ends of lanes, which the histogram of a whole row does not show."""
     counts = symbols.counts
     histograms = symbols.histograms
     out = np.empty((symbols.rows, len(codes)))
@@ -123,7 +123,7 @@ def _estimates(symbols: Symbols, codes: list[Code], lengths: list[U8]) -> NDArra
 
 
 def _settle(symbols: Symbols, codes: list[Code], use: U8) -> Coding:
-    """Exact sizes; drops codes that no row uses and numbers the others by first use."""
+    """Return the coding with exact sizes. Codes that no row uses are dropped, the others numbered by first use."""
     order = list(dict.fromkeys(use.tolist()))
     number = np.zeros(len(codes), np.uint8)
     number[order] = np.arange(len(order), dtype=np.uint8)
@@ -145,14 +145,14 @@ def _settle(symbols: Symbols, codes: list[Code], use: U8) -> Coding:
 
 
 def encode_with(symbols: Symbols, code: Code = RAW_CODE) -> Coding:
-    """All rows by one given code."""
+    """Code all rows by one given code."""
     if code is RAW_CODE and symbols.rows == 1:
         return Coding(symbols, [code], _FIRST, np.array([len(symbols.data)]), _NO_LANES)
     return _settle(symbols, [code], np.zeros(symbols.rows, np.uint8))
 
 
 def choose(symbols: Symbols) -> Coding:
-    """The smallest coding by raw, packed and Huffman, with as many Huffman tables as pay for themselves."""
+    """Return the smallest coding by raw, packed and Huffman, with as many Huffman tables as pay for themselves."""
     if symbols.rows == 0 or len(symbols.data) == 0:
         return encode_with(symbols)
     if symbols.rows == 1:
@@ -176,7 +176,7 @@ def choose(symbols: Symbols) -> Coding:
 
 
 def choose_planes(planes: NDArray[np.uint8]) -> list[Coding]:
-    """The same for byte planes, shape (planes, symbols), each of which is a stream of one row."""
+    """Return the smallest coding of each byte plane, shape (planes, symbols): streams of one row, if short enough."""
     n = planes.shape[1]
     if not 0 < n <= MAX_ROW:
         return [choose(Symbols.even(plane, MAX_ROW) if n else Symbols.one_row(plane)) for plane in planes]
@@ -186,7 +186,7 @@ def choose_planes(planes: NDArray[np.uint8]) -> list[Coding]:
 
 
 def _single(symbols: Symbols, histogram: NDArray[np.uint32]) -> Coding:
-    """The coding of a single row, without the arrays that many rows need. Of equal costs the simpler code wins."""
+    """Return the coding of a single row, without arrays that many rows need. At equal cost the simpler code wins."""
     n = len(symbols.data)
     top = SYMBOLS - 1 - int((histogram[::-1] != 0).argmax())
     code, size, ends = RAW_CODE, n, _NO_LANES
@@ -207,7 +207,7 @@ def _single(symbols: Symbols, histogram: NDArray[np.uint32]) -> Coding:
 
 
 def _huffman_size(symbols: Symbols, histogram: NDArray, lengths: U8, code: Code, constant: bool) -> tuple[int, I64]:
-    """Bytes of a single row by a Huffman code, and of each of its lanes."""
+    """Return the bytes of a single row by a Huffman code, and of each of its lanes."""
     if constant:
         return 0, _NO_LANES
     if len(symbols.data) < LANE_THRESHOLD:
@@ -224,8 +224,8 @@ _NO_LANES.flags.writeable = False
 
 
 def compressed(coding: Coding, stored: int) -> Coding:
-    """The same stream with those rows as zstd frames that are smaller so, where a sample says that this gets the
-    stream below `stored` bytes."""
+    """Return the same stream with zstd frames for the rows that they make smaller. It is the stream itself unless a
+    sample promises less than `stored` bytes."""
     symbols = coding.symbols
     if len(coding.codes) == MAX_CODES or not zstd.promising(symbols, stored):
         return coding

@@ -10,7 +10,7 @@ from dcz.kernels.interface import I64, U8
 
 
 class Symbols:
-    """`data` holds all rows one after another; row r of `rows` is `data[bounds[r]:bounds[r + 1]]`."""
+    """Symbols in rows. `data` holds all rows in order; row r of `rows` is `data[bounds[r]:bounds[r + 1]]`."""
 
     __slots__ = ("_histograms", "bounds", "data", "rows")
 
@@ -20,25 +20,26 @@ class Symbols:
 
     @staticmethod
     def even(data: U8, chunk: int) -> Symbols:
-        """Rows of `chunk` symbols; the last may be shorter."""
+        """Return rows of `chunk` symbols; the last may be shorter."""
         if 0 < len(data) <= chunk:
             return Symbols.one_row(data)
         return Symbols(data, np.append(np.arange(0, len(data), chunk, dtype=np.int64), np.int64(len(data))))
 
     @staticmethod
     def one_row(data: U8) -> Symbols:
-        """All symbols in one row."""
+        """Return all symbols in one row."""
         return Symbols(data, np.array([0, len(data)], np.int64))
 
     @staticmethod
     def counted(data: U8, counts: I64) -> Symbols:
-        """Rows of the given lengths."""
+        """Return rows of the given lengths."""
         if len(counts) == 1:
             return Symbols.one_row(data)
         return Symbols(data, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
     @property
     def counts(self) -> I64:
+        """The number of symbols of each row."""
         return np.diff(self.bounds)
 
     @property
@@ -50,10 +51,10 @@ class Symbols:
 
     @property
     def released(self) -> bool:
-        """Whether the symbols were let go of; their number and histograms are still known."""
+        """Whether the symbols are released; their number and histograms are still known."""
         return len(self.data) < int(self.bounds[-1])
 
     def release(self) -> None:
-        """Lets go of the symbols."""
+        """Release the memory of the symbols."""
         assert self.histograms is not None  # while they can still be counted
         self.data = np.empty(0, np.uint8)

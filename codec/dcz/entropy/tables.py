@@ -20,7 +20,7 @@ _LEAST_GAIN = 0.0005
 
 
 def lengths_of(histogram: NDArray) -> U8:
-    """Optimal lengths of at most 11 bits, or 12 where that saves more than LONG_GAIN."""
+    """Return optimal lengths of at most 11 bits, or 12 where that saves more than LONG_GAIN."""
     counts = histogram.astype(np.uint64)
     short = kernels.active().code_lengths(counts, SHORT_LIMIT)
     if short.max(initial=0) < SHORT_LIMIT:
@@ -38,7 +38,7 @@ def _cost(lengths: U8) -> int:
 
 
 def search(histograms: NDArray[np.uint32], total: NDArray[np.uint64]) -> list[U8]:
-    """One table for all rows, or those several that save more bytes than they take in the index.
+    """Return one table for all rows, or several that save more bytes than they take in the index.
 
     `histograms` has shape (rows, 256), `total` is its sum. Lloyd's algorithm over rows: each row takes
     the table that codes it shortest, each table becomes optimal for its rows."""
@@ -66,7 +66,7 @@ def search(histograms: NDArray[np.uint32], total: NDArray[np.uint64]) -> list[U8
 
 
 def _entropy_bits(rows: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A lower bound for any prefix code, row by row."""
+    """Return a lower bound for any prefix code, in bits of each row."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return -np.where(rows > 0, rows * np.log2(rows / counts[:, None]), 0).sum(axis=1)
 

@@ -1,4 +1,4 @@
-"""zstd for streams whose symbols repeat in ways that counting them does not see: indices, masks, copies."""
+"""zstd for streams with repeated sequences of symbols, which histograms do not show: indices, masks, copies."""
 
 from __future__ import annotations
 
@@ -19,31 +19,37 @@ _PROBE = 1 << 16
 _MARGIN = 0.9
 _LEAST = 64  # a frame's own head is a dozen bytes
 
-_local = threading.local()  # zstandard's contexts are not for two threads at once
+
+class _Contexts(threading.local):
+    """The contexts of one thread: zstandard's are not for two threads at once."""
+
+    def __init__(self) -> None:
+        self.compressors: dict[int, zstandard.ZstdCompressor] = {}
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_local = _Contexts()
 
 
 def compress(symbols: U8, level: int = LEVEL) -> bytes:
-    """One frame that says how much it holds; no bytes for no symbols."""
+    """Return one frame that states its content size; no bytes for no symbols."""
     if not len(symbols):
         return b""
-    compressors: dict[int, zstandard.ZstdCompressor] = _local.__dict__.setdefault("compressors", {})
-    compressor = compressors.get(level)
+    compressor = _local.compressors.get(level)
     if compressor is None:
         compressor = zstandard.ZstdCompressor(level=level, write_content_size=True, write_checksum=False)
-        compressors[level] = compressor
+        _local.compressors[level] = compressor
     return compressor.compress(np.ascontiguousarray(symbols).data)
 
 
 def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:
-    """Exactly `size` bytes from one frame; memory is bounded by `size`, whatever the frame says."""
+    """Return exactly `size` bytes from one frame. Memory is bounded by `size`, whatever the frame says."""
     if size == 0:
         if len(frame):
             raise FormatError(f"{field}: {len(frame)} bytes are stored for no symbols; expected none")
         return b""
     try:
         _check_header(frame, size, field)
-        if not hasattr(_local, "decompressor"):
-            _local.decompressor = zstandard.ZstdDecompressor()
         out = _local.decompressor.decompress(frame, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise FormatError(f"{field}: the zstd frame does not decompress ({error})") from None
@@ -53,8 +59,8 @@ def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:
 
 
 def _check_header(frame: bytes | memoryview, size: int, field: str) -> None:
-    """A frame of the kind that SPEC 5.4 allows: no skippable one, its content size stated, no dictionary, no checksum
-    of its own, and a window that a small reader can hold."""
+    """Refuse a frame that SPEC 5.4 does not allow: a skippable one, one without its content size, one with a dictionary
+    or a checksum of its own, or one with a window that a small reader cannot hold."""
     if bytes(frame[:4]) != _MAGIC:
         raise FormatError(f"{field}: not a zstd frame: it begins with {bytes(frame[:4])!r}")
     found = zstandard.get_frame_parameters(frame)
@@ -72,7 +78,7 @@ def _check_header(frame: bytes | memoryview, size: int, field: str) -> None:
 
 
 def promising(symbols: Symbols, stored: int) -> bool:
-    """Whether a sample from the middle gets a tenth smaller at least than in `stored` bytes for all."""
+    """Return whether a sample from the middle becomes at least a tenth smaller than its share of `stored` bytes."""
     n = len(symbols.data)
     if n < _LEAST:
         return False

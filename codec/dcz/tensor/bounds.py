@@ -24,7 +24,7 @@ _OTHERS = -np.log2(1 - 2**-_LENGTHS)
 
 
 def rows(histograms: NDArray) -> int:
-    """The bytes that rows with these histograms, shape (rows, symbols), take at least under any code of whole bits.
+    """Return a lower bound, in bytes, for rows with these histograms, shape (rows, symbols), by any code of whole bits.
 
     The most frequent symbol has a code word of at least one bit, and each other symbol what that leaves. Of 8-bit
     relative indices without fillers this bounds narrower ones too: with them, fillers and rest are together a code word
@@ -44,7 +44,7 @@ def rows(histograms: NDArray) -> int:
 
 
 def planes(analysis: Analysis, clusters: tuple[StoredCodebook | None, list[Coding]]) -> int:
-    """A bound for byte planes of values whose clusters are already counted."""
+    """Return a lower bound for byte planes of values whose clusters are already counted."""
     book, streams = clusters
     if book is None or len(streams) != 1 or not len(book.words):
         return 0
@@ -52,7 +52,8 @@ def planes(analysis: Analysis, clusters: tuple[StoredCodebook | None, list[Codin
 
 
 def _planes(histograms: NDArray, words: NDArray, dtype: Dtype) -> int:
-    """A bound for the byte planes of words, shape (clusters,), of which rows have these many."""
+    """Return a lower bound for byte planes of `words`, shape (clusters,). `histograms`, shape (rows, clusters), count
+    them."""
     total = 0
     for symbols in codebook.rotate_left(words, dtype).view(np.uint8).reshape(len(words), dtype.word).T:
         order = np.argsort(symbols, kind="stable")
@@ -63,8 +64,8 @@ def _planes(histograms: NDArray, words: NDArray, dtype: Dtype) -> int:
 
 
 def dense(analysis: Analysis, clusters: tuple[StoredCodebook | None, list[Coding]] | None, limit: int) -> int:
-    """A bound for all words, zeros too; not the highest if a low one is over `limit`. `clusters` are those of the
-    nonzeros, if they are known."""
+    """Return a lower bound for layouts that store all words, zeros too. It stops at the first bound over `limit`.
+    `clusters` are those of the nonzeros, if they are known."""
     chunk = analysis.dense_chunk
     nonzeros = analysis.nonzeros_per(chunk)
     weights = np.full(len(nonzeros), chunk)

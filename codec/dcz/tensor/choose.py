@@ -1,4 +1,4 @@
-"""The smallest layout of a tensor, found from histograms without encoding every layout (SPEC 3.4).
+"""Choose the smallest layout of a tensor from histograms, without encoding every layout (SPEC 3.4).
 
 The size of every candidate is exact. Candidates that a lower bound shows to be larger are left out. zstd is tried on
 every layout that takes at most a sixteenth more than the smallest without it.
@@ -51,8 +51,9 @@ _SLACK = 16
 
 @dataclass(slots=True)
 class Encoding:
-    """A layout with its streams, ready to be written. `cost` is its stored bytes, exactly, and what the layout is
-    expected to take in the index."""
+    """A layout with its streams, ready to be written.
+
+    `cost` is its stored bytes, exactly, and the bytes that the layout is expected to take in the index."""
 
     positions: str
     values: str
@@ -78,8 +79,8 @@ def check_profile(profile: str) -> None:
 
 
 def choose(analysis: Analysis, profile: str = "auto", portable: bool = False) -> Encoding:
-    """The encoding with the least cost among those of a profile that `check_profile` accepts; a `portable` one has no
-    stream in zstd."""
+    """Return the encoding with the least cost among those of a profile, which `check_profile` has accepted. A
+    `portable` encoding has no zstd stream."""
     if analysis.count == 0:
         return empty()
     whole = as_it_is(analysis)
@@ -90,13 +91,13 @@ def choose(analysis: Analysis, profile: str = "auto", portable: bool = False) ->
 
 
 def empty() -> Encoding:
-    """The encoding of a tensor without weights."""
+    """Return the encoding of a tensor without weights."""
     return Encoding("all", "bytes", chunking.STEP, None, [], None, None)
 
 
 def least(analysis: Analysis, zstd: bool, whole: Encoding, found: Iterable[Encoding]) -> Encoding:
-    """The smallest of the words as they are and of the `found` encodings, in their order; with `zstd` in their streams
-    where that is smaller."""
+    """Return the smallest of `whole` and of the `found` encodings; the first of equal ones. With `zstd`, streams may
+    become zstd frames where that is smaller."""
     if not zstd:
         best = whole
         for encoding in found:
@@ -119,19 +120,19 @@ def least(analysis: Analysis, zstd: bool, whole: Encoding, found: Iterable[Encod
 
 
 def with_slack(cost: int) -> int:
-    """The cost without zstd up to which a layout may be the smallest with it."""
+    """Return the cost without zstd up to which a layout may be the smallest with it."""
     return cost + cost // _SLACK
 
 
 def as_it_is(analysis: Analysis) -> Encoding:
-    """The words unchanged."""
+    """Return the encoding that stores the words unchanged."""
     chunk = chunking.chunk_for_bytes(analysis.count, analysis.dtype.word)
     symbols = Symbols.even(analysis.words.data, chunk * analysis.dtype.word)
     return Encoding("all", "bytes", chunk, None, [coding.encode_with(symbols, RAW_CODE)], None, None)
 
 
 def candidates(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encoding]:
-    """Every layout, encoded in full: `choose` must equal the smallest, and tests compare them."""
+    """Yield every layout, encoded in full. Tests compare `choose` with the smallest of them."""
     for kind in positions:
         sparse = kind != "all"
         stream, fillers = _coded_positions(analysis, kind)
@@ -141,8 +142,8 @@ def candidates(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encodin
 
 
 def contenders(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encoding]:
-    """For each kind of positions the encodings among which its smallest is, with zstd and without. Values are coded
-    once for all sparse kinds."""
+    """Yield the encodings among which the smallest of each kind of positions is, with zstd and without it. Values are
+    coded once for all sparse kinds."""
     values: dict[bool, dict[str, tuple[StoredCodebook | None, list[Coding]]]] = {}
     for kind in positions:
         sparse = kind != "all"
@@ -154,8 +155,8 @@ def contenders(analysis: Analysis, positions: Iterable[str]) -> Iterator[Encodin
 
 
 def _search(analysis: Analysis, positions: tuple[str, ...], bound: int, slack: bool) -> Iterator[Encoding]:
-    """The candidates that can still be the smallest, or with `slack` within `with_slack` of it. Values are coded once
-    for all sparse positions."""
+    """Yield the candidates that can still be the smallest; with `slack`, those within `with_slack` of it. Values are
+    coded once for all sparse positions."""
     least = with_slack(bound) if slack else bound
     best, gaps_bound, wide_pays = bound, 0, False
     near: list[Encoding] = []
@@ -216,7 +217,8 @@ def _values_cost(coded: tuple[StoredCodebook | None, list[Coding]]) -> int:
 def _values(
     analysis: Analysis, sparse: bool, least: int, slack: bool
 ) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
-    """The values coded by codebooks and by planes. Planes are left out where a bound shows them to be too large."""
+    """Return the values coded by codebooks and by planes. Planes are left out where a bound shows that they are too
+    large."""
     out = {}
     if analysis.entries(sparse) is not None:
         out["codebook"] = _coded_values(analysis, "codebook", sparse)
@@ -236,7 +238,8 @@ def _values(
 def _released(
     analysis: Analysis, values: dict[str, tuple[StoredCodebook | None, list[Coding]]], slack: bool
 ) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
-    """The same without the symbols of large byte planes; what they take stored is known, by zstd too if it counts."""
+    """Return the same values after releasing the symbols of large byte planes. Their stored bytes are known by then;
+    with `slack`, those with zstd too."""
     if len(analysis.words.data) >= _LARGE:
         for stream in values.get("planes", (None, []))[1]:
             if slack:
@@ -246,7 +249,7 @@ def _released(
 
 
 def _restore(best: Encoding, analysis: Analysis) -> None:
-    """Makes symbols again that `_released` let go of."""
+    """Make the symbols again that `_released` has released."""
     sparse = best.positions != "all"
     streams = best.streams[position_streams(best.positions) :]
     if best.values == "planes" and any(stream.symbols.released for stream in streams):
@@ -277,7 +280,7 @@ def _assemble(
 
 
 def _with_zstd(encoding: Encoding) -> Encoding:
-    """The same layout with zstd in those streams where a sample shows that symbols repeat."""
+    """Return the same layout with zstd in the streams where a sample shows that symbols repeat."""
     if encoding.values == "bytes":
         return encoding
     streams = [stream.with_zstd for stream in encoding.streams]
@@ -287,7 +290,7 @@ def _with_zstd(encoding: Encoding) -> Encoding:
 
 
 def _as_it_is_with_zstd(whole: Encoding, best: Encoding) -> Encoding:
-    """zstd on the words as they are, where a sample shows that it gets below the best."""
+    """Return `best`, or the words as they are in zstd, where a sample promises less than the best."""
     stream = whole.streams[0]
     found = coding.compressed(stream, best.cost)
     if found is stream:

@@ -12,21 +12,23 @@ STEP = 512
 
 
 def chunk_for(weights: int, symbols: int) -> int:
-    """Weights per chunk where all `weights` have `symbols` symbols: equal chunks, multiples of STEP."""
+    """Return the weights per chunk where all `weights` have `symbols` symbols: equal chunks, multiples of STEP."""
     target = min(MAX_CHUNK, max(STEP, TARGET_SYMBOLS * weights // max(symbols, 1)))
     return even_chunk(weights, target)
 
 
 def chunk_for_bytes(weights: int, word: int) -> int:
-    """Weights per chunk of a tensor that is stored as it is."""
+    """Return the weights per chunk of a tensor that is stored as it is."""
     return even_chunk(weights, TARGET_BYTES // word)
 
 
 def even_chunk(weights: int, target: int) -> int:
+    """Return the weights per chunk of equal chunks near `target` weights."""
     chunks = max(1, (weights + target // 2) // target, -(-weights // MAX_CHUNK))
     chunk = -(-weights // chunks)
     return max(STEP, -(-chunk // STEP) * STEP)
 
 
 def chunk_count(weights: int, chunk: int) -> int:
+    """Return the number of chunks."""
     return -(-weights // chunk)

@@ -1,4 +1,4 @@
-"""Words to a layout and the bytes of its segment."""
+"""Encode words: a layout and the bytes of its segment."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ _PART_BYTES = 16 << 20
 
 
 class Encoded:
-    """A tensor in its smallest layout: how many of its words are not zero, the bytes of its segment, whether they are
-    the tensor's own, and the segment in parts, which are made as they are asked for and together make the layout."""
+    """A tensor in its smallest layout.
+
+    `nonzeros` counts its words that are not zero, `stored` the bytes of its segment. `mappable` says that the segment
+    is the words themselves. `parts` makes the segment piece by piece; `layout` is known once all pieces are made."""
 
     def __init__(self, chosen: Encoding, nonzeros: int, pool: Executor | None) -> None:
         self.nonzeros = nonzeros
@@ -43,14 +45,14 @@ class Encoded:
         self.mappable = self._chosen.values == "bytes" and kinds <= {"raw"}
 
     def parts(self) -> Iterator[U8]:
-        """The segment from its beginning; the same bytes with any pool."""
+        """Yield the segment from its beginning; the same bytes with any pool."""
         if self._head:
             yield np.frombuffer(self._head, np.uint8)
         if self._chosen.streams:
             yield from _chunks(self._chosen.streams, self._pool, self._checksums)
 
     def layout(self) -> Layout:
-        """The layout, once all parts are out."""
+        """Return the layout, once all parts are made."""
         chosen, rows = self._chosen, len(self._checksums)
         return Layout(
             chosen.positions,
@@ -64,7 +66,7 @@ class Encoded:
         )
 
     def words_crc(self, words: Words) -> int:
-        """The CRC-32C of the words once all parts are out: where the segment is the words, of what was written."""
+        """Return the CRC-32C of the words once all parts are made; of a `mappable` tensor, that of the parts."""
         if not self.mappable:
             return kernels.active().crc32c(words.data)
         sizes = self._chosen.streams[0].sizes.tolist()
@@ -72,7 +74,7 @@ class Encoded:
 
 
 class AsItIs(Encoded):
-    """A tensor of a few bytes, unchanged: one chunk in one raw stream."""
+    """A tensor of a few bytes that is stored unchanged: one chunk in one raw stream."""
 
     def __init__(self, data: bytes, word: int) -> None:
         self._data = np.frombuffer(data, np.uint8)
@@ -92,12 +94,12 @@ _ZERO = (0,)
 
 @cache
 def _raw(size: int) -> tuple[Stream, ...]:
-    """The streams of one raw row of `size` bytes."""
+    """Return the streams of one raw row of `size` bytes."""
     return (Stream((RAW_CODE,), _ZERO, (size,)),)
 
 
 def encode(words: Words, profile: str = "auto", pool: Executor | None = None, portable: bool = False) -> Encoded:
-    """`words` in the smallest layout of the profile; a `portable` one has no stream in zstd."""
+    """Encode words in the smallest layout of the profile. A `portable` layout has no zstd stream."""
     if 0 < len(words.data) < tiny.LIMIT:
         data = words.data.tobytes()
         if tiny.stays(words, data, profile):
@@ -107,14 +109,14 @@ def encode(words: Words, profile: str = "auto", pool: Executor | None = None, po
 
 
 def write(chosen: Encoding, pool: Executor | None = None) -> tuple[Layout, list[U8]]:
-    """The segment of a chosen encoding at once."""
+    """Return the layout and the whole segment of a chosen encoding."""
     encoded = Encoded(chosen, 0, pool)
     parts = list(encoded.parts())
     return encoded.layout(), parts
 
 
 def _chunks(streams: list[Coding], pool: Executor | None, checksums: list[int]) -> Iterator[U8]:
-    """All chunks one after another, each with its streams in order, some megabytes at a time; adds their checksums.
+    """Yield all chunks in order, each with its streams in order, some megabytes at a time. Adds to `checksums`.
 
     The bytes of a checksum are private: an array that another thread changes meanwhile never contradicts it."""
     if len(streams) == 1 and streams[0].symbols.rows == 1 and streams[0].codes[0].kind == "raw":
@@ -141,7 +143,7 @@ def _chunks(streams: list[Coding], pool: Executor | None, checksums: list[int]) 
 def _part(
     streams: list[Coding], starts: NDArray[np.int64], bounds: NDArray[np.int64], first: int, pool: Executor | None
 ) -> tuple[U8, list[int]]:
-    """The chunks from `first` on whose streams start at `starts` in it."""
+    """Return the chunks from `first` on and their checksums; their streams start at `starts`."""
     out = np.empty(int(bounds[-1]), np.uint8)
     checksums = np.empty(len(starts), np.uint32)
 

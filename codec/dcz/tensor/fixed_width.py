@@ -1,4 +1,4 @@
-"""What a layout would take without an entropy coder."""
+"""Sizes of layouts without an entropy coder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dcz.tensor.layout import RELATIVE_BITS
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Bytes of one layout: `positions`, `values` (cluster indices or the words themselves), `codebook`. `fillers`
-    are the relative indices that stand for zeros alone, counted, not bytes."""
+    """Bytes of one layout: `positions`, `values` (cluster indices or the words themselves) and `codebook`. `fillers`
+    counts the relative indices that stand for zeros alone."""
 
     positions: int
     values: int
@@ -19,15 +19,17 @@ class Size:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """All bytes."""
         return self.positions + self.values + self.codebook
 
 
 def fixed_width(
     positions: str, words: int, nonzeros: int, fillers: int, word: int, entries: int | None = None, books: int = 1
 ) -> Size:
-    """The same layout with codes of fixed width: b bits a relative index, a bit a weight of a bitmap,
-    ceil(log2 `entries`) bits a cluster index (without codebook all bits of the value), codebooks as they are."""
+    """Return the size of a layout with codes of fixed width.
+
+    A relative index takes b bits, a bitmap a bit a weight, a cluster index ceil(log2 `entries`) bits. Without a
+    codebook a value takes all its bits. Codebooks are stored as they are."""
     stored = words if positions == "all" else nonzeros
     bits = {"all": 0, "bitmap": words}.get(positions)
     if bits is None:

@@ -1,4 +1,4 @@
-"""Codebooks of their own for runs of a tensor, as per-channel or per-group palettization makes them (SPEC 3.2)."""
+"""Codebooks for groups of a tensor's words, as per-channel and per-group palettization make them (SPEC 3.2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAST_USE = 4  # nonzeros per codebook entry below which a codebook of its own 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """`keys` are the distinct nonzero words of each group, in codebook order; `size` is the words of a group."""
+    """Groups of `size` words. `keys` are the distinct nonzero words of each, in codebook order."""
 
     size: int
     keys: list[NDArray]
@@ -30,7 +30,7 @@ class Groups:
 
 
 def find(words: Words) -> Groups | None:
-    """Groups that have few distinct words each, or None. A group is a run along the first dimension, or several."""
+    """Return groups with few distinct words each, or None. A group is a run along the first dimension, or several."""
     run = _run(words)
     if run == 0 or words.count // run < 2 or not _worth_a_search(words, run):
         return None
@@ -47,7 +47,7 @@ def find(words: Words) -> Groups | None:
 
 
 def _run(words: Words) -> int:
-    """The words of one index of the first dimension, or of the fewest together that make a multiple of 64."""
+    """Return the words of one index of the first dimension, or of the fewest that make a multiple of 64."""
     if len(words.shape) < 2 or words.shape[0] < 2:
         return 0
     run = words.count // words.shape[0]
@@ -56,7 +56,7 @@ def _run(words: Words) -> int:
 
 
 def _worth_a_search(words: Words, run: int) -> bool:
-    """Whether the nonzeros of the first run, or of the first two, four, ... runs, repeat few distinct words.
+    """Return whether the nonzeros of the first run, or of the first two, four, ... runs, repeat few distinct words.
 
     Nonzeros count, not words: every run of a sparse tensor has few distinct words, because it has few at all."""
     size = run
@@ -71,14 +71,14 @@ def _worth_a_search(words: Words, run: int) -> bool:
 
 
 def _scan(words: Words, start: int, size: int) -> Scan | None:
-    """The distinct nonzero words of `size` words, or None for more than 255: zero may need an entry too."""
+    """Return the distinct nonzero words of `size` words, or None for more than 255: zero may need an entry too."""
     word = words.dtype.word
     found = kernels.active().scan(words.data[start * word : (start + size) * word], word, SYMBOLS)
     return None if found is None or len(found.keys) == SYMBOLS else found
 
 
 def _merged(run: int, keys: list[NDArray], nonzeros: int, word: int) -> Groups:
-    """The cheapest groups of one, two, four, ... runs."""
+    """Return the cheapest groups of one, two, four, ... runs."""
     best = Groups(run, keys)
     while len(keys) % 2 == 0 and len(keys) > 2:
         keys = [np.union1d(a, b) for a, b in zip(keys[0::2], keys[1::2])]
@@ -92,13 +92,13 @@ def _merged(run: int, keys: list[NDArray], nonzeros: int, word: int) -> Groups:
 
 
 def _expected(groups: Groups, nonzeros: int, word: int) -> float:
-    """About the bytes of codebooks and indices."""
+    """Estimate the bytes of codebooks and indices."""
     books = len(groups.keys) * groups.entries * word
     return books + nonzeros * np.log2(max(groups.entries, 2)) / 8
 
 
 def index(groups: Groups, words: Words, zero: bool) -> tuple[NDArray, NDArray[np.uint8]]:
-    """The codebooks one after another, and the index of every nonzero word in the codebook of its group.
+    """Return the codebooks, one after another, and the index of every nonzero word in the codebook of its group.
 
     Codebooks are padded to equal length by repeating their last word. With `zero`, each begins with zero."""
     books = np.zeros((len(groups.keys), groups.entries + zero), f"<u{words.dtype.word}")

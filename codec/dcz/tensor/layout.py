@@ -15,14 +15,14 @@ NARROW_BITS = {kind: bits for kind, bits in RELATIVE_BITS.items() if bits <= 8}
 
 
 def position_streams(positions: str) -> int:
-    """How many streams positions take: relative indices of 16 bits are two, of low bytes and of high bytes."""
+    """Return how many streams positions take. Relative indices of 16 bits take two, of low bytes and of high bytes."""
     return 2 if positions == "relative16" else int(positions != "all")
 
 
 @dataclass(frozen=True, slots=True)
 class CodebookRecord:
-    """A codebook: `entries` of each, the weights (`group`) that share one, 0 for all, and one code and stored
-    length per byte plane."""
+    """Codebooks of `entries` words each. `group` weights share one; 0 means all. Each row of a byte plane has a code
+    and a stored length."""
 
     entries: int
     group: int
@@ -32,13 +32,13 @@ class CodebookRecord:
 
     @property
     def stored(self) -> int:
-        """Bytes it takes at the head of the segment."""
+        """Bytes at the head of the segment."""
         return sum(self.lengths)
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Codes of one stream, which of them each chunk uses, and what each chunk of it takes stored."""
+    """The codes of one stream, which of them each chunk uses, and the stored bytes of each chunk."""
 
     codes: tuple[Code, ...]
     use: tuple[int, ...]
@@ -47,8 +47,9 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`streams` holds the positions' stream, if any, then those of the values. `nonzeros`, `fillers` and
-    `crc32c` have one entry per chunk; the first two are zeros where positions do not need them."""
+    """The layout of a tensor. `streams` are those of the positions, if any, then those of the values.
+
+    `nonzeros`, `fillers` and `crc32c` have one entry per chunk. The first two are zeros where positions need none."""
 
     positions: str
     values: str

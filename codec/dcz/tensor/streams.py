@@ -1,4 +1,4 @@
-"""What there is to know of a tensor before a layout is chosen, each part computed when first asked for."""
+"""The streams of a tensor before a layout is chosen. Each is computed once, when it is first used."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Analysis:
 
     @cached_property
     def scan(self) -> Scan | None:
-        """Distinct nonzero words; None where a codebook would not have fewer planes than the words."""
+        """The distinct nonzero words; None where a codebook would not have fewer planes than the words."""
         kernel, word = kernels.active(), self.dtype.word
         if word == 1 or self.count == 0:
             return None
@@ -68,7 +68,7 @@ class Analysis:
         return self.sparse_chunk if sparse else self.dense_chunk
 
     def nonzeros_per(self, chunk: int) -> NDArray[np.int64]:
-        """Nonzeros of each chunk."""
+        """Return the number of nonzeros of each chunk."""
         ones = np.bitwise_count(self.bitmap) if hasattr(np, "bitwise_count") else _ONES[self.bitmap]
         size = chunk // 8
         whole = len(ones) // size * size  # reduceat would make 64-bit integers of them all
@@ -80,7 +80,7 @@ class Analysis:
         return self.nonzeros_per(self.sparse_chunk)
 
     def positions(self, kind: str) -> tuple[list[Coding], NDArray[np.int64] | None]:
-        """The coded streams of positions, and the fillers of each chunk where there are any."""
+        """Return the coded streams of positions, and the fillers of each chunk where positions have them."""
         if kind == "bitmap":
             return [coding.choose(Symbols.even(self.bitmap, self.sparse_chunk // 8))], None
         symbols, entries = kernels.active().gaps(
@@ -93,7 +93,7 @@ class Analysis:
     # -- what they are
 
     def entries(self, sparse: bool) -> int | None:
-        """Entries of the codebook, which holds zero where the zeros are stored too."""
+        """Return the entries of the codebook, which holds zero where zeros are stored too; None where there is none."""
         if self.scan is None:
             return None
         found = len(self.scan.keys) + (not sparse and self.nonzeros < self.count)
@@ -117,7 +117,7 @@ class Analysis:
         return codebook.store(words, len(words), 0, self.dtype)
 
     def index(self, sparse: bool) -> list[Symbols]:
-        """Cluster indices, one stream per byte plane."""
+        """Return cluster indices, one stream per byte plane."""
         assert self.scan is not None
         zero = not sparse and self.nonzeros < self.count
         wide = (self.entries(sparse) or 0) > SYMBOLS
@@ -129,13 +129,13 @@ class Analysis:
         return [self._rows(np.ascontiguousarray(plane), sparse) for plane in planes]
 
     def _with_zeros(self, index: NDArray) -> NDArray:
-        """The index of every word from that of the nonzeros, where zero is entry 0."""
+        """Return the index of every word from that of the nonzeros. Zero is entry 0."""
         dense = np.zeros(self.count, index.dtype)
         dense[np.unpackbits(self.bitmap, count=self.count, bitorder="little").view(bool)] = index
         return dense
 
     def planes(self, sparse: bool) -> list[Symbols]:
-        """Byte planes of the words themselves."""
+        """Return byte planes of the words themselves."""
         data, dtype = self.words.data, self.dtype
         if sparse and self.count > _BLOCK:
             return [self._rows(plane, True) for plane in self._sparse_planes()]
@@ -146,7 +146,7 @@ class Analysis:
         return [self._rows(plane, sparse) for plane in kernels.active().split(data, dtype.word, dtype.rotate)]
 
     def _sparse_planes(self) -> list[U8]:
-        """Byte planes of the nonzeros, made block by block: all nonzeros at once would take as much again."""
+        """Return byte planes of the nonzeros, made in blocks: all nonzeros at once would take as much memory again."""
         kernel, word = kernels.active(), self.dtype.word
         out = [np.empty(self.nonzeros, np.uint8) for _ in range(word)]
         at = 0
@@ -169,7 +169,7 @@ class Analysis:
         return found if found and len(found.keys) * (found.entries + 1) <= self.count else None
 
     def grouped(self, sparse: bool) -> tuple[StoredCodebook, list[Symbols]]:
-        """Codebooks of all groups, and the cluster indices in them."""
+        """Return the codebooks of all groups, and the cluster indices in them."""
         assert self.groups is not None
         zero = not sparse and self.nonzeros < self.count
         books, index = groups.index(self.groups, self.words, zero)

@@ -25,8 +25,8 @@ _FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def stays(words: Words, data: bytes, profile: str) -> bool:
-    """Whether no layout of the profile costs less than the words as they are, 1 to `LIMIT` - 1 bytes, which are `data`.
-    False if in doubt."""
+    """Return whether no layout of the profile costs less than the words as they are. False if in doubt. `data` are
+    their 1 to `LIMIT` - 1 bytes."""
     if profile == "raw":
         return True
     dtype = words.dtype
@@ -45,12 +45,12 @@ def stays(words: Words, data: bytes, profile: str) -> bool:
 
 
 def _row(numbers: int) -> int:
-    """What a chunk with so many numbers takes in the index."""
+    """Return the index cost of a chunk with so many numbers."""
     return _CHECKSUM + _NUMBER * numbers
 
 
 def _sparse(values: Sequence[int], nonzeros: int, kind: str) -> int:
-    """A bound for nonzeros with their positions as a bitmap, of one number a chunk, or as relative indices, of two."""
+    """Bound nonzeros and their positions: a bitmap, with one more number a chunk, or relative indices, with two."""
     stored = [value for value in values if value]
     bits = sum([1 << at for at, value in enumerate(values) if value])
     bitmap = _stream(bits.to_bytes(-(-len(values) // 8), "little")) + 2 * _NUMBER
@@ -63,20 +63,20 @@ def _sparse(values: Sequence[int], nonzeros: int, kind: str) -> int:
 
 
 def _planes(values: Sequence[int], kind: str) -> int:
-    """A bound for words as byte planes."""
+    """Bound words as byte planes."""
     data, word = struct.pack(f"<{len(values)}{kind}", *values), struct.calcsize(kind)
     return sum([_stream(data[plane::word]) for plane in range(word)])
 
 
 def _codebook(values: Sequence[int], kind: str) -> int:
-    """A bound for words as cluster indices, and a codebook of differences between its words in ascending order."""
+    """Bound words as cluster indices and a codebook, which is stored as differences of its words in ascending order."""
     words = sorted(set(values))
     steps = [word - before for before, word in zip([0, *words], words)]
     return _stream_bound(len(values), max(len(words) - 1, 0)) + _BOOK + _planes(steps, kind)
 
 
 def _stream(symbols: bytes) -> int:
-    """A bound for a stream of one row."""
+    """Bound a stream of one row."""
     if not symbols:
         return _CODE
     top = max(symbols)
@@ -84,7 +84,7 @@ def _stream(symbols: bytes) -> int:
 
 
 def _stream_bound(count: int, top: int, constant: bool | None = None) -> int:
-    """A bound for a stream of one row whose highest symbol is `top`."""
+    """Bound a stream of one row whose highest symbol is `top`."""
     if not count:
         return _CODE
     constant = top == 0 if constant is None else constant

@@ -1,4 +1,4 @@
-"""What layouts are called wherever a user reads of them: tables, pages, JSON, errors and documentation."""
+"""Titles of layouts in tables, pages, JSON, errors and documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CODERS = {"huffman": "Huffman", "zstd": "zstd"}
 
 
 def positions_title(positions: str) -> str:
-    """What positions are called.
+    """Return the title of positions.
 
     >>> positions_title("relative8"), positions_title("bitmap")
     ('CSR, 8-bit gaps', 'bitmap')
@@ -23,7 +23,7 @@ def positions_title(positions: str) -> str:
 
 
 def layout_title(positions: str, values: str, codes: Collection[str] = ()) -> str:
-    """What a layout is called, with the coders that its streams use.
+    """Return the title of a layout, with the coders that its streams use.
 
     >>> layout_title("relative8", "codebook", ["huffman", "packed"])
     'CSR, 8-bit gaps + Huffman'

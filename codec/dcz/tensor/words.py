@@ -1,4 +1,4 @@
-"""Arrays as words, the bit patterns the codec works on, and back (SPEC 2)."""
+"""Arrays to words, the bit patterns that the codec works on, and back (SPEC 2)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Words:
         return len(self.data) // self.dtype.word
 
     def copy(self) -> Words:
-        """The same words in memory of their own."""
+        """Return the same words in memory of their own."""
         return Words(self.data.copy(), self.dtype, self.shape)
 
 
 def to_words(array: object, name: str) -> Words:
-    """The words of a numpy array; copies only what is not contiguous or not little-endian.
+    """Return the words of a numpy array. Only what is not contiguous or not little-endian is copied.
 
     Raises `UnsupportedError` for anything but a plain array of a dtype in SPEC 2."""
     field = f"tensor {name!r}"
@@ -58,10 +58,10 @@ def to_words(array: object, name: str) -> Words:
 
 
 def fits(data: U8, dtype: Dtype) -> bool:
-    """Whether the bits above each element of a type narrower than a byte are zero (SPEC R-ELEM-1)."""
+    """Return whether the bits above each element of a type narrower than a byte are zero (SPEC R-ELEM-1)."""
     return dtype.bits >= 8 or not len(data) or int(data.max()) < 1 << dtype.bits
 
 
 def from_words(data: U8, dtype: Dtype, shape: tuple[int, ...]) -> NDArray:
-    """The array over these bytes, sharing them."""
+    """Return the array over these bytes, sharing their memory."""
     return np.ndarray(shape, dtype.numpy(), data)

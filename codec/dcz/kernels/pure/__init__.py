@@ -1,4 +1,4 @@
-"""The kernels in Python, numpy and bitarray: for machines without a compiler, and the native ones' twin."""
+"""The kernels in Python, numpy and bitarray: for machines without a compiler, and to test the native ones against."""
 
 from dcz.kernels.pure.changes import change_jobs, list_job
 from dcz.kernels.pure.checksum import crc32c, crc32c_rows

@@ -1,4 +1,4 @@
-"""Jobs of files that have a base: what chunks store, applied to the base's words where they are, or listed."""
+"""Jobs of files with a base: apply what chunks store to the base's words in place, or list it."""
 
 from __future__ import annotations
 

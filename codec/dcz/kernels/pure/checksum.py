@@ -1,4 +1,4 @@
-"""CRC-32C by numpy: many blocks advance side by side, one byte of each at a time."""
+"""CRC-32C by numpy: many blocks advance together, one byte of each at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _byte_table() -> NDArray[np.uint32]:
 
 @cache
 def _shift_tables() -> list[list[int]]:
-    """The register moved over _BLOCK zero bytes, by each byte of the register (it is linear)."""
+    """Return tables that move the register over _BLOCK zero bytes, one for each byte of it (the step is linear)."""
     table = _byte_table()
     bits = np.uint32(1) << np.arange(32, dtype=np.uint32)
     for _ in range(_BLOCK):

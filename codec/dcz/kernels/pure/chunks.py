@@ -1,4 +1,4 @@
-"""One chunk back to words (SPEC 4): its streams in turn, its positions, its values."""
+"""Decode one chunk to words (SPEC 4): its streams in order, its positions, its values."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BYTES, PLANES, CODEBOOK = 0, 1, 2
 
 
 def position_streams(positions: int) -> int:
-    """How many streams positions take: relative indices of 16 bits are two, of low bytes and of high bytes."""
+    """Return how many streams positions take. Relative indices of 16 bits take two, of low bytes and of high bytes."""
     return 2 if positions == WIDE else int(positions != ALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What it takes to decode a tensor's chunks. `streams` are the code records of each stream."""
+    """What decoding needs of a tensor. `streams` are the code records of each stream."""
 
     positions: int
     values: int
@@ -38,14 +38,14 @@ class Plan:
 
 
 class Chunk:
-    """One chunk while it is decoded: a cursor over its streams."""
+    """A chunk while it is decoded: a cursor over its streams."""
 
     def __init__(self, plan: Plan, row: list[int], data: U8) -> None:
         self.plan, self.row, self.data = plan, row, data
         self.stream = 0
 
     def symbols(self, n: int) -> U8:
-        """The next stream's symbols."""
+        """Return the symbols of the next stream."""
         which, size = self.row[ROW_HEAD + 2 * self.stream : ROW_HEAD + 2 * self.stream + 2]
         codes = self.plan.streams[self.stream]
         if not 0 <= which < len(codes):
@@ -73,7 +73,7 @@ def _positions(chunk: Chunk, n: int) -> NDArray[np.bool_]:
 
 
 def _clusters(chunk: Chunk, first: int, where: NDArray[np.int64]) -> NDArray:
-    """Codebook words of the weights at `where`, positions within the chunk."""
+    """Return the codebook words of the weights at `where`, positions within the chunk."""
     plan = chunk.plan
     index = chunk.symbols(len(where)).astype(np.int64)
     if plan.planes == 2:
@@ -84,8 +84,8 @@ def _clusters(chunk: Chunk, first: int, where: NDArray[np.int64]) -> NDArray:
 
 
 def stored_words(chunk: Chunk, first: int, n: int) -> tuple[NDArray[np.int64] | None, NDArray]:
-    """Where in a chunk of n words, whose first is word `first` of its tensor, words are stored (None: everywhere), and
-    which."""
+    """Return where in a chunk words are stored (None: everywhere), and these words. The chunk has n words; its first is
+    word `first` of the tensor."""
     plan = chunk.plan
     if plan.values == BYTES:
         return None, chunk.symbols(n * plan.word).view(f"<u{plan.word}")
@@ -100,7 +100,7 @@ def stored_words(chunk: Chunk, first: int, n: int) -> tuple[NDArray[np.int64] | 
 
 
 def decode_chunk(chunk: Chunk, first: int, n: int, out: NDArray) -> None:
-    """Fills `out` with the n words of a chunk whose first word is word `first` of its tensor."""
+    """Fill `out` with the n words of a chunk whose first word is word `first` of its tensor."""
     where, values = stored_words(chunk, first, n)
     if where is None:
         out[:] = values

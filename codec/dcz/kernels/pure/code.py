@@ -11,8 +11,10 @@ from dcz.kernels.interface import CODE_RECORD, HUFFMAN, MAX_CODE_LENGTH, SYMBOLS
 
 
 def code_lengths(histogram: NDArray[np.uint64], limit: int) -> U8:
-    """Package-merge (Larmore and Hirschberg 1990): a symbol before a package of the same weight, and a
-    lower symbol before a higher one, so that every implementation finds the same lengths."""
+    """Return code lengths by package-merge (Larmore and Hirschberg 1990).
+
+    Of equal weights a symbol comes before a package, and a lower symbol before a higher one, so that every
+    implementation finds the same lengths."""
     out = np.zeros(SYMBOLS, np.uint8)
     leaves = sorted((int(histogram[s]), int(s)) for s in np.flatnonzero(histogram))
     m = len(leaves)
@@ -50,7 +52,7 @@ class Code:
 
 
 def read_code(record: U8) -> Code:
-    """Reads a code record of kind Huffman; all codes but those of a single symbol are complete."""
+    """Read a code record of kind Huffman. All codes but those of a single symbol are complete."""
     if len(record) == 0 or record[0] != HUFFMAN:
         raise KernelError(Status.CODE)
     lengths = np.stack([record[1:] & 15, record[1:] >> 4], axis=1).reshape(-1)

@@ -24,7 +24,7 @@ def _record(columns: Columns, number: int) -> U8:
 def _read_codebook(
     columns: Columns, book: int, word: int, rotate: bool, count: int, entries: int, data: U8
 ) -> tuple[NDArray, int]:
-    """The words, and how many bytes they took."""
+    """Return the words, and how many bytes they took."""
     n = count * entries
     pieces = -(-n // MAX_ROW)
     crc, *rest = columns.books[book : book + 1 + 2 * word * pieces].tolist()
@@ -80,7 +80,7 @@ def _run(job: dict[str, int], columns: Columns, words: U8, data: U8, out: U8) ->
 
 
 def prepared(job: dict[str, int], columns: Columns, words: U8, data: U8) -> tuple[Plan, NDArray[np.int64], U8]:
-    """A job's plan, its rows of the directory, and the bytes of its chunks."""
+    """Return a job's plan, its rows of the directory, and the bytes of its chunks."""
     streams_ = job["planes"] + position_streams(job["positions"])
     width = ROW_HEAD + 2 * streams_
     rows = columns.rows[job["rows"] : job["rows"] + job["count"] * width].reshape(job["count"], width)
@@ -107,7 +107,7 @@ def prepared(job: dict[str, int], columns: Columns, words: U8, data: U8) -> tupl
 
 
 def chunks(plan: Plan, rows: NDArray[np.int64], first: int, data: U8) -> Iterator[tuple[Chunk, int, int]]:
-    """Each chunk from number `first` on with its checksum verified, its first word and how many it has."""
+    """Yield each chunk from number `first` on, its checksum verified, with its first word and how many words it has."""
     for number, row in enumerate(rows.tolist(), first):
         start = number * plan.chunk
         n = min(plan.chunk, plan.weights - start)

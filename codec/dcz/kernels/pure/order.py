@@ -1,4 +1,4 @@
-"""Words as integers whose distance is how far two values are apart, and what a transform stores of a change."""
+"""Words as integers whose difference is the distance of two values, and what a transform stores of a change."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dcz.kernels.interface import REPLACE, STEP, U8, XOR, KernelError, Status
 
 
 def _signs(words: NDArray) -> NDArray:
-    """All ones where the highest bit is set."""
+    """Return all ones where the highest bit is set, else zero."""
     return -(words >> words.dtype.type(8 * words.itemsize - 1))
 
 
 def order(words: NDArray) -> NDArray:
-    """Sign and magnitude to two's complement, and back: it is its own inverse. -0.0 becomes -1."""
+    """Map sign and magnitude to two's complement. The map is its own inverse; -0.0 becomes -1."""
     return words ^ (_signs(words) >> words.dtype.type(1))
 
 
 def stored(now: NDArray, base: NDArray, transform: int, magnitude: bool) -> NDArray:
-    """What a transform stores of words and their base."""
+    """Return what a transform stores of words and their base."""
     if transform == XOR:
         return now ^ base
     if transform == REPLACE:
@@ -31,7 +31,7 @@ def stored(now: NDArray, base: NDArray, transform: int, magnitude: bool) -> NDAr
 
 
 def applied(base: NDArray, words: NDArray, transform: int, magnitude: bool, backward: bool) -> NDArray:
-    """The words from their base and what is stored of them; the base from the words where `backward`."""
+    """Return the words from their base and what is stored of them; with `backward`, the base from the words."""
     if transform == XOR:
         return base ^ words
     if transform == REPLACE and not backward:

@@ -1,4 +1,4 @@
-"""Rows of symbols to bytes and back (SPEC 5): raw, packed and Huffman."""
+"""Encode and decode rows of symbols (SPEC 5): raw, packed and Huffman."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def histograms(symbols: U8, bounds: I64) -> NDArray[np.uint32]:
 
 
 def _lanes(n: int) -> list[tuple[int, int]]:
-    """Where each lane of a row of n symbols begins and ends."""
+    """Return where each lane of a row of n symbols begins and ends."""
     if n < LANE_THRESHOLD:
         return [(0, n)]
     span = -(-n // LANES)
@@ -153,7 +153,7 @@ def _decode_huffman(code: Code, data: U8, n: int) -> U8:
 
 
 def decode_row(record: U8, data: U8, n: int) -> U8:
-    """The n symbols of one coded row."""
+    """Return the n symbols of one coded row."""
     if record[0] == RAW:
         if len(data) != n:
             raise KernelError(Status.LENGTH)

@@ -57,7 +57,7 @@ def merge(planes: NDArray[np.uint8], rotate: bool) -> U8:
 
 
 def rotate_right(values: NDArray) -> NDArray:
-    """Undoes the rotation by one bit with which floats are split."""
+    """Undo the rotation by one bit with which floats are split."""
     return _rotate(values, 8 * values.dtype.itemsize - 1)
 
 
@@ -80,7 +80,7 @@ def gaps(bitmap: U8, weights: int, chunk: int, bits: int, count: int) -> tuple[U
 
 
 def from_gaps(symbols: NDArray[np.uint8 | np.uint16], bits: int, weights: int) -> NDArray[np.bool_]:
-    """Which of a chunk's weights are set, from its relative indices."""
+    """Return which of a chunk's weights are set, from its relative indices."""
     filler = (1 << bits) - 1
     if symbols.size and int(symbols.max()) > filler:
         raise KernelError(Status.COUNT)
