@@ -126,7 +126,7 @@ ERRORS = {
     "bits in fractions": ({"n_bits": 2.5}, "n_bits: .*found 2.5"),
     "true bits": ({"n_bits": True}, "n_bits: .*found True"),
     "two ways to prune": ({"density": 0.1, "threshold": 1}, "found density and threshold"),
-    "two sizes": ({"n_bits": 3, "n_clusters": 7}, "one of n_bits and n_clusters"),
+    "two sizes": ({"n_bits": 3, "n_clusters": 7}, "one of n_bits, n_clusters, step and step_absolute"),
     "ratio": ({"n_m_ratio": [4, 4]}, "n_m_ratio: n: expected an integer from 1 to 3"),
     "ratio with blocks": ({"n_m_ratio": [2, 4], "block_size": 4}, "does not go with block_size"),
     "init": ({"n_bits": 3, "init": "best"}, "init: 'best' is unknown; expected one of linear, density"),

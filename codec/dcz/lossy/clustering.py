@@ -34,6 +34,9 @@ def cluster(
     *,
     n_bits: int | None = None,
     n_clusters: int | None = None,
+    method: str | None = None,
+    step: float | None = None,
+    step_absolute: float | None = None,
     init: str = "linear",
     entropy: float = 0.0,
     importance: Mapping[str, np.ndarray] | None = None,
@@ -47,8 +50,8 @@ def cluster(
     keep_nonfinite: bool = False,
 ) -> Clustered:
     """Replaces the nonzero weights of each tensor by 2^n_bits values, which minimise the within-cluster sum of
-    squares (Han et al. 2016, section 3.1). Zeros stay zeros and take no cluster; -0.0 becomes 0. The arrays given
-    stay as they are.
+    squares (Han et al. 2016, section 3.1), or by the multiples of a step, which are the smallest for their error once
+    they are entropy-coded. Zeros stay zeros and take no cluster; -0.0 becomes 0. The arrays given stay as they are.
 
     Biases, norms (all of fewer than two dimensions), tensors of fewer than `weight_threshold` weights and of
     other dtypes than floats are left alone.
@@ -57,11 +60,18 @@ def cluster(
         tensors: names to numpy arrays.
         n_bits: 2^n_bits clusters, from 1 to 16 bits; fewer where there are fewer distinct weights.
         n_clusters: their number instead.
+        method: "kmeans", the paper's, which goes with `n_bits` or `n_clusters`, or "grid", which goes with `step` or
+            `step_absolute`; None takes the one that fits the size given.
+        step: the distance between the levels of a grid, in units of the root of the tensor's mean squared nonzero
+            weight; 0.05 to 0.5 are usual. A weight goes to a farther level where that saves more bits than it adds
+            error, and each level but zero becomes the mean of its weights.
+        step_absolute: the distance in units of the weights.
         init: where centroids begin: "linear" (the paper's best), "density", "random" (its Forgy), "kmeans++", or
             "optimal", the global optimum by dynamic programming.
         entropy: lambda of entropy-constrained clustering, which minimises squared error + lambda * Huffman bits
             (arXiv 1612.01543): in units of the tensor's mean squared nonzero weight, so that one number suits
-            all tensors; 0.001 to 0.01 are usual, with one or two more `n_bits` than without.
+            all tensors; 0.001 to 0.01 are usual, with `n_bits` of 8 or more. It starts from a grid unless `init` is given.
+            With a grid it replaces the lambda that suits the step, step^2 * ln(2) / 6.
         importance: how much each weight counts, e.g. the diagonal of the Fisher matrix: arrays of the tensors'
             shapes, not negative, for those that have one.
         codebook_dtype: a narrower float that codebook values are rounded to; tensors keep their dtype. A value
@@ -85,6 +95,9 @@ def cluster(
     config = ClusterConfig(
         n_bits=n_bits,
         n_clusters=n_clusters,
+        method=method,
+        step=step,
+        step_absolute=step_absolute,
         init=init,
         entropy=entropy,
         codebook_dtype=codebook_dtype,

@@ -11,6 +11,7 @@ from dcz.errors import DczError
 from dcz.lossy.config import ClusterConfig
 from dcz.lossy.entropy_constrained import entropy_constrained
 from dcz.lossy.flat import working
+from dcz.lossy.grid import fits, grid, price_of, step_for, step_of
 from dcz.lossy.inits import INITS
 from dcz.lossy.lloyd import Partition, lloyd, midpoints
 from dcz.lossy.optimal import optimal
@@ -44,15 +45,29 @@ def fit(values: np.ndarray, config: ClusterConfig, weights: NDArray[np.float64] 
         samples = Samples.counted(values.view(np.uint16), dtype)
     else:
         samples = Samples.of(values.astype(kind, copy=False), weights)
-    if samples.distinct <= config.k and not config.entropy:
+    if samples.distinct <= config.k and not config.entropy and not config.grid:
         points = samples.unique().points.astype(np.float64)
         return _rounded(Partition(points, np.arange(len(points) + 1), 0, True), None, dtype, config, name)
-    part = _partition(samples, min(config.k, samples.distinct), config)
     edges = None
-    if config.entropy:
-        price = config.entropy * samples.squares / samples.mass
-        part, edges = entropy_constrained(samples, part, price, config.max_iter)
+    if config.grid or config.entropy:
+        part, edges = _by_rate(samples, config, name)
+    else:
+        part = _partition(samples, min(config.k, samples.distinct), config)
     return _rounded(part, edges, dtype, config, name)
+
+
+def _by_rate(samples: Samples, config: ClusterConfig, name: str) -> tuple[Partition, F64]:
+    """Clusters and edges of the least squared error + lambda * bits. They start from a grid where one of at most k levels
+    suits lambda; else k is what limits them, and k-means places them better."""
+    price = config.entropy * samples.squares / samples.mass
+    if config.grid:
+        step = step_of(samples, config)
+        start, price = grid(samples, step, name), price or price_of(step)
+    elif config.init == "linear" and fits(samples, step_for(price), config.k):
+        start = grid(samples, step_for(price), name)
+    else:
+        start = _partition(samples, min(config.k, samples.distinct), config)
+    return entropy_constrained(samples, start, price, config.max_iter)
 
 
 def _partition(samples: Samples, k: int, config: ClusterConfig) -> Partition:

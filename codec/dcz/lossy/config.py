@@ -14,6 +14,10 @@ from dcz.lossy.selection import check_choice, check_integer, check_number
 
 SCOPES = ("tensor", "global")
 MAX_BITS = 16
+METHODS = ("kmeans", "grid")
+# How codebooks get their size: a number of clusters for k-means, a step for a grid.
+STEPS = ("step", "step_absolute")
+SIZES = ("n_bits", "n_clusters", *STEPS)
 GRANULARITIES = ("per_tensor", "per_grouped_channel")
 INIT_NAMES = (*INITS, "optimal")
 # What codebook values may be rounded to.
@@ -69,10 +73,13 @@ class PruneConfig:
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
-    """The size of codebooks: one of `n_bits` and `n_clusters`. See `cluster`."""
+    """The size of codebooks: one of `n_bits` and `n_clusters`, or of `step` and `step_absolute`. See `cluster`."""
 
     n_bits: int | None = None
     n_clusters: int | None = None
+    method: str | None = None
+    step: float | None = None
+    step_absolute: float | None = None
     init: str = "linear"
     entropy: float = 0.0
     codebook_dtype: str | None = None
@@ -82,12 +89,7 @@ class ClusterConfig:
     max_iter: int = MAX_ITER
 
     def __post_init__(self) -> None:
-        if (self.n_bits is None) == (self.n_clusters is None):
-            raise DczError("clustering: give one of n_bits and n_clusters")
-        if self.n_bits is not None:
-            check_integer(self.n_bits, "n_bits", 1, MAX_BITS)
-        else:
-            check_integer(self.n_clusters, "n_clusters", 1, 1 << MAX_BITS)
+        self._check_size()
         check_choice(self.init, "init", INIT_NAMES)
         if self.init == "optimal" and self.k > MAX_CLUSTERS:
             raise DczError(f"init: optimal makes at most {MAX_CLUSTERS} clusters, found {self.k}; take kmeans++")
@@ -102,7 +104,34 @@ class ClusterConfig:
         check_integer(self.seed, "seed", 0, 1 << 63)
         check_integer(self.max_iter, "max_iter", 1, 1 << 31)
 
+    def _check_size(self) -> None:
+        if self.method is not None:
+            check_choice(self.method, "method", METHODS)
+        given = [key for key in SIZES if getattr(self, key) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise DczError(f"clustering: give one of {', '.join(SIZES[:-1])} and {SIZES[-1]}, found {found}")
+        expected = "grid" if given[0] in STEPS else "kmeans"
+        if self.method not in (None, expected):
+            keys = " or ".join(STEPS if self.method == "grid" else SIZES[:2])
+            raise DczError(f"method: {self.method} takes {keys}, found {given[0]}")
+        if self.n_bits is not None:
+            check_integer(self.n_bits, "n_bits", 1, MAX_BITS)
+        if self.n_clusters is not None:
+            check_integer(self.n_clusters, "n_clusters", 1, 1 << MAX_BITS)
+        if self.step is not None:
+            check_number(self.step, "step", 0, 1e6, open_left=True)
+        if self.step_absolute is not None:
+            check_number(self.step_absolute, "step_absolute", 0, _HUGE, open_left=True)
+
+    @property
+    def grid(self) -> bool:
+        """True if clusters are the levels of a uniform grid."""
+        return self.step is not None or self.step_absolute is not None
+
     @property
     def k(self) -> int:
-        """Clusters of each codebook, zero apart."""
+        """Clusters of each codebook at most, zero apart."""
+        if self.grid:
+            return 1 << MAX_BITS
         return 1 << self.n_bits if self.n_bits is not None else int(self.n_clusters or 0)

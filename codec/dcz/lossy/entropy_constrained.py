@@ -2,7 +2,8 @@
 
 A weight goes not to the nearest centroid but to that of least squared distance + lambda * code length. Of two
 neighbours the frequent one, whose code is short, takes more; clusters that are not worth their code die out. As the
-square of the weight itself is the same for all, what is compared are straight lines, and the clusters are ranges."""
+square of the weight itself is the same for all, what is compared are straight lines, and the clusters are ranges.
+A centroid of exactly 0 stays where it is: weights that go to it are zeros, which every layout stores well."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ def _settle(
         on, edges = envelope(centroids, price * lengths)
         cuts = samples.cuts(edges)
         masses, moments = samples.masses(cuts), samples.moments(cuts)
-        centroids = np.where(masses > 0, moments / np.where(masses > 0, masses, 1), centroids[on])
+        kept = centroids[on]
+        centroids = np.where((masses > 0) & (kept != 0), moments / np.where(masses > 0, masses, 1), kept)
         cost = _cost(samples, centroids, cuts, price, code(masses))
         found = _State(centroids, edges, cuts, cost)
         if best is not None and cost >= best.cost * (1 - _SETTLED):

@@ -13,14 +13,13 @@ from types import ModuleType
 
 from dcz.errors import DczError, FormatError, UnsupportedError
 from dcz.extras import require
-from dcz.lossy.config import ClusterConfig, PruneConfig
+from dcz.lossy.config import SIZES, ClusterConfig, PruneConfig
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_patterns, matches, names_one
 
 # Keys of which one replaces another, and those that go with them.
 _HOW_MANY = ("density", "threshold", "quality", "n_m_ratio")
 _PRUNING = (*_HOW_MANY, "block_size", "dim", "scope")
-_SIZES = ("n_bits", "n_clusters")
-_CLUSTERING = (*_SIZES, "init", "entropy", "codebook_dtype", "granularity", "group_size", "seed", "max_iter")
+_CLUSTERING = (*SIZES, "method", "init", "entropy", "codebook_dtype", "granularity", "group_size", "seed", "max_iter")
 _OTHER = ("weight_threshold", "leave")
 KEYS = (*_PRUNING, *_CLUSTERING, *_OTHER)
 
@@ -139,9 +138,11 @@ def _check_keys(keys: Mapping[str, object], field: str) -> None:
 def _merged(keys: Mapping[str, object], override: Mapping[str, object]) -> dict[str, object]:
     """Keys with those of an override. One of a choice replaces the others of it."""
     out = dict(keys)
-    for choice in (_HOW_MANY, _SIZES):
+    for choice in (_HOW_MANY, SIZES):
         if any(key in override for key in choice):
             out = {key: value for key, value in out.items() if key not in choice}
+    if any(key in override for key in SIZES):
+        out.pop("method", None)  # it follows from the size
     return {**out, **override}
 
 
@@ -157,7 +158,7 @@ def _settings(keys: Mapping[str, object], requested: bool, field: str) -> Settin
         prune = {key: lists[key] for key in _PRUNING if key in lists}
         cluster = {key: lists[key] for key in _CLUSTERING if key in lists}
         pruning = PruneConfig(**prune) if any(key in prune for key in _HOW_MANY) else None  # type: ignore[arg-type]
-        clustering = ClusterConfig(**cluster) if any(key in cluster for key in _SIZES) else None  # type: ignore[arg-type]
+        clustering = ClusterConfig(**cluster) if cluster.keys() & {*SIZES, "method"} else None  # type: ignore[arg-type]
     except DczError as error:
         raise DczError(f"{field}: {error}") from None
     return Settings(pruning, clustering, threshold, bool(leave), requested)

@@ -8,6 +8,7 @@ import numpy as np
 
 from dcz.errors import DczError
 from dcz.lossy.compression import Compressed, compress
+from dcz.lossy.config import SIZES
 from dcz.lossy.recipe import Recipe
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_number, select
 from dcz.planning import search
@@ -243,7 +244,7 @@ def check_base(recipe: object) -> dict[str, object]:
         return {}
     parsed = Recipe.parse(recipe)
     Recipe.parse({**parsed.default, "n_bits": 4})  # keys that go with clustering are checked where there is some
-    chosen = {"density", "n_bits", "n_clusters", "threshold", "quality", "n_m_ratio", "scope"} & set(parsed.default)
+    chosen = {"density", "threshold", "quality", "n_m_ratio", "scope", "method", *SIZES} & set(parsed.default)
     if parsed.overrides or chosen:
         raise DczError("recipe: the plan chooses density, n_bits and tensors; give only keys such as init and entropy")
     return parsed.default
