@@ -139,3 +139,18 @@ def test_too_deep_and_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_infinities() -> None:
     found = stored({"a": math.inf, "b": -math.inf})
     assert found == {"a": math.inf, "b": -math.inf}
+
+
+def test_values_that_share_their_lists_are_counted_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_METADATA_BYTES", 1 << 16)
+    wide: list[object] = ["a"] * 100
+    for _ in range(8):
+        wide = [wide] * 100
+    keys: dict[str, object] = {"k": 1}
+    for _ in range(8):
+        keys = {f"{k}{'k' * 50}": keys for k in range(100)}
+    for shared in (wide, keys):
+        with pytest.raises(LimitError, match="metadata beyond 65536 bytes"):
+            dcz.save({}, metadata={"x": shared})
+        with pytest.raises(LimitError, match="tensor 't'.*beyond 65536 bytes"):
+            dcz.save({"t": np.ones(2)}, tensor_metadata={"t": {"x": shared}})

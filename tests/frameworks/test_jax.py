@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dcz
-from dcz.errors import DczError, UnsupportedError
+from dcz.errors import DczError, LimitError, UnsupportedError
 from support.frameworks import framework, integration, run_program
 
 jax = framework("jax")
@@ -44,6 +44,35 @@ def test_collisions_are_refused() -> None:
     for names in (["a", "a.b"], ["a.b", "a.b.c"], ["a.b.c", "a.b"]):
         with pytest.raises(DczError, match="nested=False"):
             dcz_jax.load(dcz.save(dict.fromkeys(names, X)), nested=True)
+
+
+@pytest.mark.parametrize("leaf", [[], [jnp.ones(2)]], ids=["no leaf", "leaves"])
+def test_trees_that_share_their_lists_are_counted_each_time(leaf: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcz.jax.paths._MAX_NODES", 10_000)  # two million take seconds
+    shared = leaf
+    for _ in range(60):
+        shared = [shared, shared]
+    data = dcz.save({"w": X})
+    for save in (dcz_jax.save, saved, lambda tree: dcz_jax.load_model(tree, data)):
+        with pytest.raises(LimitError, match="more than 10000 containers and leaves"):
+            save({"w": shared})
+    with pytest.raises(LimitError, match="more than 10000 containers and leaves"):
+        dcz_jax.save_delta({"w": shared}, io.BytesIO(), base={"w": jnp.ones(2)})
+    with pytest.raises(LimitError, match="more than 10000 containers and leaves"):
+        dcz_jax.apply_delta({"w": shared}, data)
+
+
+def test_trees_that_hold_themselves_are_refused() -> None:
+    tree: list = [jnp.ones(2)]
+    tree.append(tree)
+    deep: list = [jnp.ones(2)]
+    for _ in range(100_000):
+        deep = [deep]
+    for _ in range(20):  # JAX leaves less recursion depth each time that its own walk is ended by an exception
+        with pytest.raises(LimitError, match="deeper than 256, or one holds itself"):
+            dcz_jax.save(tree)
+        with pytest.raises(LimitError, match="deeper than 256"):
+            dcz_jax.save(deep)
 
 
 def test_linen_variables_onto_an_abstract_tree() -> None:

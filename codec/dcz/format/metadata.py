@@ -22,9 +22,23 @@ def normalize(value: object, field: str = "metadata") -> dict[str, object]:
         return {}
     if not isinstance(value, Mapping):
         raise DczError(f"{field}: expected a mapping, found {type(value).__name__}")
-    out = _copy(value, field, 0)
+    out = _copy(value, field, 0, _Room())
     check_size(out)
     return out  # type: ignore[return-value]
+
+
+class _Room:
+    """How many values may still be copied: each takes a byte at least. A list that occurs in others many times is
+    copied each time: five lists of a thousand, each holding the next, are 10^15 values. The count is rough, so it
+    leaves what is a little too much to `check_size`, which says how much."""
+
+    def __init__(self) -> None:
+        self._left = limits.MAX_METADATA_BYTES + (1 << 16)
+
+    def take(self, nbytes: int, field: str) -> None:
+        self._left -= nbytes
+        if self._left < 0:
+            raise LimitError(f"{field}: metadata beyond {limits.MAX_METADATA_BYTES} bytes; store a tensor instead")
 
 
 def check_size(*values: object) -> None:
@@ -34,7 +48,8 @@ def check_size(*values: object) -> None:
         raise LimitError(f"metadata: {size} bytes; the limit is {limits.MAX_METADATA_BYTES}; store a tensor instead")
 
 
-def _copy(value: object, field: str, depth: int) -> object:
+def _copy(value: object, field: str, depth: int, room: _Room) -> object:
+    room.take(1 + (len(value) if isinstance(value, (str, bytes)) else 0), field)
     if depth > limits.MAX_METADATA_DEPTH:
         raise LimitError(f"{field}: nested deeper than {limits.MAX_METADATA_DEPTH}")
     if isinstance(value, np.generic):
@@ -43,9 +58,10 @@ def _copy(value: object, field: str, depth: int) -> object:
         for key in value:
             if not isinstance(key, str):
                 raise DczError(f"{field}: keys are strings, found {key!r:.80}")
-        return {_text(key, field): _copy(value[key], f"{field}.{key:.80}", depth + 1) for key in sorted(value)}
+            room.take(1 + len(key), field)
+        return {_text(key, field): _copy(value[key], f"{field}.{key:.80}", depth + 1, room) for key in sorted(value)}
     if isinstance(value, (list, tuple)):
-        return [_copy(item, f"{field}[{i}]", depth + 1) for i, item in enumerate(value)]
+        return [_copy(item, f"{field}[{i}]", depth + 1, room) for i, item in enumerate(value)]
     if type(value) is int and not -(1 << 63) <= value < 1 << 64:
         raise DczError(f"{field}: {value} does not fit 64 bits; store it as a string")
     if isinstance(value, str):

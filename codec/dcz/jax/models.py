@@ -43,8 +43,8 @@ def save_model(
     >>> list(dcz.jax.load(file.getvalue()))
     ['params.kernel']
     """
-    state = jax.tree_util.tree_map(_as_array, _state(model))
-    save_file(state, filename, metadata, profile=profile, threads=threads, progress=progress)
+    leaves = {name: _as_array(leaf) for name, leaf in flatten(_state(model)).leaves.items()}
+    save_file(leaves, filename, metadata, profile=profile, threads=threads, progress=progress)
 
 
 def load_model(

@@ -7,7 +7,14 @@ from typing import Any, NamedTuple
 
 import jax
 
+from dcz import limits
 from dcz.adapters import unique_names
+from dcz.errors import LimitError
+
+# Containers and leaves of a tree. A container that occurs in others many times is visited each time: sixty lists of
+# which each holds the next twice are 2^60 leaves.
+_MAX_NODES = 2 * limits.MAX_TENSORS
+_MAX_DEPTH = 256
 
 
 class Tree(NamedTuple):
@@ -22,11 +29,12 @@ class Tree(NamedTuple):
 
 
 def flatten(tree: object) -> Tree:
-    """Raises `DczError` where two paths make the same name.
+    """Raises `DczError` where two paths make the same name, `LimitError` where the tree is too large or too deep.
 
     >>> list(flatten({"params": {"layers": [{"kernel": 1}, {"kernel": 2}]}}).leaves)
     ['params.layers.0.kernel', 'params.layers.1.kernel']
     """
+    _check_nodes(tree)
     nnx = sys.modules.get("flax.nnx")
     variable = nnx.Variable if nnx else ()
     paths, structure = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: isinstance(node, variable))
@@ -38,6 +46,27 @@ def flatten(tree: object) -> Tree:
         else:
             pairs.append((name, leaf))
     return Tree(unique_names(pairs, "pytree"), jax.tree_util.tree_structure(tree))
+
+
+def _check_nodes(tree: object) -> None:
+    """Visits a tree level by level, before JAX does: its own walk has no bound, and one that an exception ends leaves
+    the thread with less recursion depth than before."""
+    level, nodes = [tree], 1
+    for _ in range(_MAX_DEPTH):
+        inner: list[object] = []
+        for node in level:
+            found = jax.tree_util.default_registry.flatten_one_level(node)
+            if found is not None:
+                inner += found[0]
+            if nodes + len(inner) > _MAX_NODES:
+                raise LimitError(
+                    f"pytree: more than {_MAX_NODES} containers and leaves; a container that occurs many times counts "
+                    "each time"
+                )
+        if not inner:
+            return
+        level, nodes = inner, nodes + len(inner)
+    raise LimitError(f"pytree: containers are nested deeper than {_MAX_DEPTH}, or one holds itself")
 
 
 def nest(tensors: dict[str, Any]) -> dict[str, Any]:
