@@ -174,10 +174,22 @@ def test_initializers_beside_a_model(tmp_path: Path) -> None:
     assert (numpy_helper.to_array(changed.graph.initializer[0]) == tensors["conv.w"]).all()
 
 
-def test_names_that_collide_are_refused(tmp_path: Path) -> None:
+def test_names_that_collide_with_a_path_get_a_number(tmp_path: Path) -> None:
+    """The path of a subgraph's weight is a name that the outer graph may have given as well."""
     model = network()
-    model.graph.initializer.append(numpy_helper.from_array(np.ones(2), "branch.then_branch.scale"))
-    with pytest.raises(DczError, match="'branch.then_branch.scale'"):
+    for name in ("branch.then_branch.scale", "branch.then_branch.scale.2"):
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(2), name))
+    dcz_onnx.save_model(model, tmp_path / "model.onnx")
+    tensors = dcz.load_file(tmp_path / "model.dcz")
+    assert (tensors["branch.then_branch.scale"] == 1).all() and tensors["branch.then_branch.scale.3"].size
+    assert dcz_onnx.load_model(tmp_path / "model.onnx") == model
+
+
+def test_names_that_are_given_twice_are_refused(tmp_path: Path) -> None:
+    model = network()
+    inner = next(node for node in model.graph.node if node.op_type == "If").attribute[0].g
+    inner.initializer.append(inner.initializer[0])
+    with pytest.raises(DczError, match="'branch.(then|else)_branch.scale': duplicate name"):
         dcz_onnx.save_model(model, tmp_path / "model.onnx")
     assert os.listdir(tmp_path) == []
 

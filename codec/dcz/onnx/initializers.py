@@ -2,7 +2,8 @@
 
 Weights are initializers, dense and sparse, and the values of nodes: of `Constant` (a tensor, sparse or not, numbers,
 lists of numbers) and tensors that other nodes have as attributes. Those of subgraphs and functions, whose names need
-not differ from others', are called by the path of nodes and attributes that leads to them.
+not differ from others', are called by the path of nodes and attributes that leads to them. Where a weight is already
+called so, a number is added.
 """
 
 from __future__ import annotations
@@ -204,6 +205,8 @@ class Weights(dict[str, Weight]):
     def __init__(self, model: ModelProto, path: str = "") -> None:
         super().__init__()
         self.left_out: dict[str, str] = {}
+        self._given: set[tuple[str, str]] = set()  # names that the model itself gives, by the path of their graph
+        self._taken: Counter[str] = Counter()
         self._before = f"{path}: " if path else ""
         self._graph(model.graph, "", 0)
         for function in model.functions:
@@ -232,11 +235,22 @@ class Weights(dict[str, Weight]):
             raise FormatError(f"{self._before}a name is not valid UTF-8: {value!r:.80}; the model is damaged")
         return value
 
-    def _add(self, name: str, kind: type, what: str, proto: object) -> None:
+    def _add(self, prefix: str, given: str | bytes, kind: type, what: str, proto: object) -> None:
+        """Adds a weight that the model gives a name: in one graph no other may have it."""
+        own = self._text(given)
+        if (prefix, own) in self._given:
+            raise DczError(f"{self._before}{what} {prefix + own!r:.80}: duplicate name; rename one of the two")
+        self._given.add((prefix, own))
+        self._add_called(prefix + own, kind, what, proto)
+
+    def _add_called(self, path: str, kind: type, what: str, proto: object) -> None:
+        """Adds a weight that is called by its path, and by a number where another is called so."""
+        name = path
+        while name in self or name in self.left_out:
+            self._taken[path] += 1
+            name = f"{path}.{self._taken[path] + 1}"
         where = f"{self._before}{what} {name!r:.80}"
-        if name in self or name in self.left_out:
-            raise DczError(f"{where}: duplicate name; rename one of the two")
-        if len(self) >= limits.MAX_TENSORS:
+        if len(self) + len(self.left_out) >= limits.MAX_TENSORS:
             raise LimitError(f"{self._before}more than {limits.MAX_TENSORS} weights")
         try:
             self[name] = kind(name, where, proto)
@@ -245,9 +259,9 @@ class Weights(dict[str, Weight]):
 
     def _graph(self, graph: GraphProto, prefix: str, depth: int) -> None:
         for tensor in graph.initializer:
-            self._add(prefix + self._text(tensor.name), Dense, "initializer", tensor)
+            self._add(prefix, tensor.name, Dense, "initializer", tensor)
         for sparse in graph.sparse_initializer:
-            self._add(prefix + self._text(sparse.values.name), Sparse, "initializer", sparse)
+            self._add(prefix, sparse.values.name, Sparse, "initializer", sparse)
         self._nodes(graph.node, prefix, depth)
 
     def _nodes(self, nodes: Iterable[NodeProto], prefix: str, depth: int) -> None:
@@ -261,25 +275,39 @@ class Weights(dict[str, Weight]):
             for attribute in node.attribute:
                 if attribute.ref_attr_name:
                     continue  # a parameter of a function: its value is where the function is used
-                self._attribute(node, attribute, prefix, label)
+                if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+                    self._constant(node, attribute, prefix, label)
+                else:
+                    self._attribute(attribute, label)
                 for inner, place in _graphs(attribute):
                     self._graph(inner, f"{label}.{attribute.name}{place}.", depth + 1)
 
-    def _attribute(self, node: NodeProto, attribute: AttributeProto, prefix: str, label: str) -> None:
-        constant = node.op_type == "Constant" and node.domain in ("", "ai.onnx")
-        name = f"{label}.{self._text(attribute.name)}"
-        if constant and node.output and node.output[0]:
-            name = prefix + self._text(node.output[0])  # which is what the graph calls the value
-        if constant and attribute.name in _NUMBERS:
-            self._add(name, Numbers, "constant", attribute)
+    def _constant(self, node: NodeProto, attribute: AttributeProto, prefix: str, label: str) -> None:
+        """The value of a Constant, which the graph calls as the node's output."""
+        found: list[tuple[type, object]] = []
+        if attribute.name in _NUMBERS:
+            found.append((Numbers, attribute))
         if attribute.HasField("t"):
-            self._add(name, Dense, "constant" if constant else "attribute", attribute.t)
+            found.append((Dense, attribute.t))
         if attribute.HasField("sparse_tensor"):
-            self._add(name, Sparse, "constant" if constant else "attribute", attribute.sparse_tensor)
+            found.append((Sparse, attribute.sparse_tensor))
+        for kind, proto in found:
+            if node.output and node.output[0]:
+                self._add(prefix, node.output[0], kind, "constant", proto)
+            else:
+                self._add_called(f"{label}.{self._text(attribute.name)}", kind, "constant", proto)
+
+    def _attribute(self, attribute: AttributeProto, label: str) -> None:
+        """Tensors that another node has as an attribute."""
+        path = f"{label}.{self._text(attribute.name)}"
+        if attribute.HasField("t"):
+            self._add_called(path, Dense, "attribute", attribute.t)
+        if attribute.HasField("sparse_tensor"):
+            self._add_called(path, Sparse, "attribute", attribute.sparse_tensor)
         for number, tensor in enumerate(attribute.tensors):
-            self._add(f"{label}.{attribute.name}.{number}", Dense, "attribute", tensor)
+            self._add_called(f"{path}.{number}", Dense, "attribute", tensor)
         for number, sparse in enumerate(attribute.sparse_tensors):
-            self._add(f"{label}.{attribute.name}.{number}", Sparse, "attribute", sparse)
+            self._add_called(f"{path}.{number}", Sparse, "attribute", sparse)
 
 
 def _graphs(attribute: AttributeProto) -> Iterator[tuple[GraphProto, str]]:
