@@ -70,8 +70,8 @@ def cluster(
             "optimal", the global optimum by dynamic programming.
         entropy: lambda of entropy-constrained clustering, which minimises squared error + lambda * Huffman bits
             (arXiv 1612.01543): in units of the tensor's mean squared nonzero weight, so that one number suits
-            all tensors; 0.001 to 0.01 are usual, with `n_bits` of 8 or more. It starts from a grid unless `init` is given.
-            With a grid it replaces the lambda that suits the step, step^2 * ln(2) / 6.
+            all tensors; 0.001 to 0.01 are usual, with `n_bits` of 8 or more. It starts from a grid unless `init`
+            is given. With a grid it replaces the lambda that suits the step, step^2 * ln(2) / 6.
         importance: how much each weight counts, e.g. the diagonal of the Fisher matrix: arrays of the tensors'
             shapes, not negative, for those that have one.
         codebook_dtype: a narrower float that codebook values are rounded to; tensors keep their dtype. A value

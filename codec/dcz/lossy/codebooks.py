@@ -57,8 +57,8 @@ def fit(values: np.ndarray, config: ClusterConfig, weights: NDArray[np.float64] 
 
 
 def _by_rate(samples: Samples, config: ClusterConfig, name: str) -> tuple[Partition, F64]:
-    """Clusters and edges of the least squared error + lambda * bits. They start from a grid where one of at most k levels
-    suits lambda; else k is what limits them, and k-means places them better."""
+    """Clusters and edges of the least squared error + lambda * bits. They start from a grid where one of at most k
+    levels suits lambda; else k is what limits them, and k-means places them better."""
     price = config.entropy * samples.squares / samples.mass
     if config.grid:
         step = step_of(samples, config)

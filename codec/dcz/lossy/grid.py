@@ -15,15 +15,15 @@ from dcz.lossy.config import MAX_BITS, ClusterConfig
 from dcz.lossy.lloyd import Partition, midpoints
 from dcz.lossy.samples import Samples
 
-# Steps per square root of lambda: the squared error of a grid is step^2 / 12, and a bit more divides it by four, so that
-# a bit is worth step^2 * ln(2) / 6.
+# Steps per square root of lambda: the squared error of a grid is step^2 / 12, and a bit more divides it by four, so
+# that a bit is worth step^2 * ln(2) / 6.
 _STEPS = math.sqrt(6 / math.log(2))
 # Levels that a codebook can hold.
 _MOST = 1 << MAX_BITS
 
 
 def step_of(samples: Samples, config: ClusterConfig) -> float:
-    """The step in units of the weights: `step_absolute`, or `step` times the root of the mean squared nonzero weight."""
+    """The step in units of the weights: `step_absolute`, or `step` times the root of the mean squared nonzero one."""
     if config.step_absolute is not None:
         return config.step_absolute
     assert config.step is not None
@@ -60,7 +60,8 @@ def grid(samples: Samples, step: float, name: str) -> Partition:
             f"tensor {name!r}: weights from {low:.6g} to {high:.6g} are more than {_MOST} levels of step {step:.6g}; "
             "choose a larger step"
         )
-    levels = np.arange(math.floor(low / step + 0.5), math.floor(high / step + 0.5) + 1) * step
+    numbers = np.arange(math.floor(low / step + 0.5), math.floor(high / step + 0.5) + 1)
+    levels = numbers.astype(np.float64) * step
     cuts = samples.cuts(midpoints(levels))
     some = np.diff(cuts) > 0
     return Partition(levels[some], np.append(cuts[:-1][some], samples.n), 0, True)
