@@ -3,10 +3,11 @@
 from dcz.kernels.pure.changes import change_jobs, list_job
 from dcz.kernels.pure.checksum import crc32c, crc32c_rows
 from dcz.kernels.pure.code import check_codes, code_lengths
+from dcz.kernels.pure.gaps import gaps
 from dcz.kernels.pure.jobs import codebook, run_jobs
 from dcz.kernels.pure.order import compare
 from dcz.kernels.pure.streams import decode, encode, histograms, lane_sizes
-from dcz.kernels.pure.words import bitmap, gaps, merge, nonzeros, scan, split
+from dcz.kernels.pure.words import bitmap, merge, nonzeros, scan, split
 
 __all__ = ["PureKernels"]
 

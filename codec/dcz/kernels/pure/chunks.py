@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.kernels.interface import ROW_HEAD, U8, KernelError, Status
+from dcz.kernels.pure.gaps import from_gaps
 from dcz.kernels.pure.streams import decode_row
-from dcz.kernels.pure.words import from_gaps, merge
+from dcz.kernels.pure.words import merge
 
 ALL, BITMAP, WIDE = 0, 1, 16
 BYTES, PLANES, CODEBOOK = 0, 1, 2

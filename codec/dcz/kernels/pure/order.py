@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.kernels.interface import REPLACE, STEP, U8, XOR, KernelError, Status
+from dcz.kernels.pure.words import as_words, blocks
 
 
 def _signs(words: NDArray) -> NDArray:
@@ -46,6 +47,14 @@ def applied(base: NDArray, words: NDArray, transform: int, magnitude: bool, back
 
 
 def compare(now: U8, base: U8, word: int, transform: int, magnitude: bool) -> tuple[U8, U8]:
-    a, b = (np.frombuffer(data, f"<u{word}") for data in (now, base))
-    differ = a != b
-    return np.packbits(differ, bitorder="little"), stored(a[differ], b[differ], transform, magnitude).view(np.uint8)
+    a, b = as_words(now, word), as_words(base, word)
+    bits, out, at = np.empty(-(-len(a) // 8), np.uint8), np.empty_like(a), 0
+    for block in blocks(len(a)):
+        new, old = a[block].copy(), b[block].copy()  # the arrays may change meanwhile
+        differ = new != old
+        bits[block.start // 8 : -(-block.stop // 8)] = np.packbits(differ, bitorder="little")
+        found = stored(new[differ], old[differ], transform, magnitude)
+        out[at : at + len(found)] = found
+        at += len(found)
+    out.resize(at, refcheck=False)
+    return bits, out.view(np.uint8)

@@ -23,14 +23,18 @@ from dcz.kernels.interface import (
     Status,
 )
 from dcz.kernels.pure.code import Code, read_code
+from dcz.kernels.pure.words import blocks
 
 _HEAD = 2 * (LANES - 1)
 
 
 def histograms(symbols: U8, bounds: I64) -> NDArray[np.uint32]:
     edges = bounds.tolist()
-    rows = [np.bincount(symbols[a:b], minlength=SYMBOLS) for a, b in zip(edges, edges[1:])]
-    return np.array(rows, np.uint32).reshape(len(rows), SYMBOLS)
+    out = np.zeros((len(edges) - 1, SYMBOLS), np.uint32)
+    for row, a, b in zip(out, edges, edges[1:]):
+        for block in blocks(b - a):
+            row += np.bincount(symbols[a:b][block], minlength=SYMBOLS).astype(np.uint32)
+    return out
 
 
 def _lanes(n: int) -> list[tuple[int, int]]:
@@ -61,8 +65,11 @@ def lane_sizes(symbols: U8, bounds: I64, use: U8, codes: U8) -> I64:
 def _pack(row: U8, bits: int) -> bytes:
     if row.size and int(row.max()) >> bits:
         raise KernelError(Status.INDEX)
-    each = np.unpackbits(row[:, None], axis=1, count=bits, bitorder="little")
-    return np.packbits(each.reshape(-1), bitorder="little").tobytes()
+    out = bytearray()
+    for block in blocks(len(row)):  # of a multiple of 8 symbols: whole bytes
+        each = np.unpackbits(row[block, None], axis=1, count=bits, bitorder="little")
+        out += np.packbits(each.reshape(-1), bitorder="little").tobytes()
+    return bytes(out)
 
 
 def _unpack(data: U8, bits: int, n: int) -> U8:
