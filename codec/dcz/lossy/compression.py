@@ -52,7 +52,7 @@ def compress(
     Args:
         tensors: names to numpy arrays.
         recipe: a mapping, or the path of a TOML or JSON file with one. Keys are the arguments of `dcz.prune` and
-            `dcz.cluster` (`density`, `n_bits`, `step`, `init`, `entropy`, `granularity`, ...) and `weight_threshold`. At the
+            `dcz.cluster` (`density`, `n_bits`, `step`, `init`, `entropy`, ...) and `weight_threshold`. At the
             top they apply to all eligible tensors; `"tensors": {PATTERN: {...}}` overrides them by name, where
             `false` takes a key away and `"leave": true` leaves a tensor alone. A tensor whose very name is given
             is eligible though it is small or a bias.
