@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -194,3 +195,40 @@ def test_a_failed_save_leaves_the_folder_as_it_was(model: Path) -> None:
 def test_the_command_takes_an_index_and_its_folder(dcz_: Callable[..., Run], model: Path, verb: str) -> None:
     for file in (model, model.parent):
         assert dcz_(verb, str(file)).code == 0
+
+
+def test_tensors_are_copied_from_it_as_they_are_stored(model: Path, tmp_path: Path) -> None:
+    """Tensors of two shards may have the same number, and are not the same."""
+    like = {"p": np.arange(1, 101, dtype="<f8"), "q": np.arange(2, 102, dtype="<f8")}
+    (tmp_path / "like").mkdir()
+    index = dcz.save_sharded(like, tmp_path / "like", shard_size=800)
+    for path, tensors in ((model, {**TENSORS, "a.tied": TENSORS["a.weight"]}), (index, like)):
+        with dcz.open(path) as reader, dcz.Writer(tmp_path / "copy.dcz") as writer:
+            for name in reader:
+                writer.copy(reader, name)
+        for name, array in dcz.load_file(tmp_path / "copy.dcz").items():
+            assert_same_bits(array, tensors[name])
+
+
+def test_merge_compare_and_plan_take_it(model: Path, dcz_: Callable[..., Run]) -> None:
+    document = json.loads(model.read_text())
+    document["weight_map"] = dict(sorted(document["weight_map"].items(), reverse=True))  # a.weight before a.tied
+    model.write_text(json.dumps(document))
+    out = model.parent / "one.dcz"
+    for source in (model, model.parent):
+        assert dcz_("merge", source, "-o", out, "--force").code == 0
+        with dcz.open(out) as reader:
+            assert len(reader.aliases) == 1
+            assert sorted(reader) == sorted([*TENSORS, "a.tied"]) and reader.metadata == {"step": 3}
+            for name, array in TENSORS.items():
+                assert_same_bits(reader[name], array)
+        out.unlink()
+        assert dcz_("compare", source).code == 0
+        assert "has NaN or infinity" in dcz_("plan", source, "--target-ratio", "2").err  # it was read
+    assert dcz.compare(model.parent).source == str(model.parent)
+
+
+def test_its_index_is_not_called_something_to_pack(model: Path) -> None:
+    for file in (model.read_bytes(), io.BytesIO(model.read_bytes())):
+        with pytest.raises(FormatError, match="index of a sharded model; open it by its path"):
+            dcz.load_file(file)

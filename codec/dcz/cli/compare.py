@@ -55,7 +55,7 @@ def compare(
     if json + csv + markdown > 1:
         raise typer.BadParameter("--json, --csv and --markdown exclude each other")
     for path in files:
-        check_input(path)
+        check_input(path, models=True)
     for output in (html, png):
         if output is not None:
             check_output(output, force)

@@ -11,7 +11,10 @@ from dcz.cli.common import Force, Json, Quiet, check_input, check_output, file_b
 
 
 def merge(
-    files: Annotated[list[str], typer.Argument(help="The .dcz files to merge.", metavar="FILE...")],
+    files: Annotated[
+        list[str],
+        typer.Argument(help="The .dcz files to merge, or indexes and folders of sharded models.", metavar="FILE..."),
+    ],
     out: Annotated[str, typer.Option("--out", "-o", help="The .dcz file to write.")],
     force: Force = False,
     quiet: Quiet = False,
@@ -26,7 +29,7 @@ def merge(
     from dcz.errors import DczError
 
     for file in files:
-        check_input(file)
+        check_input(file, models=True)
     if not out.endswith(".dcz"):
         raise DczError(f"{out}: the name of a merged file ends in .dcz")
     check_output(out, force)

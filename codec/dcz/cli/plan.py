@@ -69,6 +69,7 @@ def plan(
 
     from dcz import planning
     from dcz.convert import open_model
+    from dcz.convert.folder import in_folder
     from dcz.lossy.recipe import check_suffix
     from dcz.tensor.choose import check_profile
 
@@ -88,11 +89,11 @@ def plan(
             check_suffix(output)
         if plot is not None:
             planning.check_plot(plot)
-    check_input(src)
+    check_input(src, models=True)
     for path in (output, plot):
         if path is not None:
             check_output(path, force)
-    with open_model(src) as model:
+    with open_model(in_folder(src)) as model:
         tensors = {tensor.name: np.asarray(model.read(tensor.name)) for tensor in model.tensors()}
     with progress("measuring", quiet or json, bytes_=False) as report:
         planned = planning.plan(

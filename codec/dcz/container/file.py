@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain, count, islice
 from typing import BinaryIO
 
 import numpy as np
@@ -32,6 +32,8 @@ READ_THROUGH = 64 << 10
 # The same for files that are elsewhere, and how many are read at a time: it is waiting that costs there.
 REMOTE_TASK_BYTES = 8 << 20
 TOGETHER = 8
+# Numbers of open files: unlike an address, none is given twice.
+_SERIALS = count()
 
 
 class OpenFile:
@@ -47,6 +49,7 @@ class OpenFile:
         Bound(0, max_bytes)  # refuses anything that is not a number before anything is opened
         self.source: Source = open_source(file, sequential=sequential)
         self.bound = Bound(self.source.size, max_bytes)
+        self.serial = next(_SERIALS)
         self._closed = False
         self._checked = False
         self.based = False  # whether a base was given that differences can be taken to

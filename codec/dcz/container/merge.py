@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from dcz.container.opening import open_file
 from dcz.container.reader import Reader
+from dcz.container.sharded import ShardedReader
 from dcz.container.writer import Writer
 from dcz.errors import DczError
 
@@ -16,7 +18,8 @@ def merge(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Writes all tensors, aliases and metadata of dcz files to one dcz file; returns how many tensors that are.
+    """Writes all tensors, aliases and metadata of dcz files to one dcz file; returns how many tensors that are. A model
+    in several files is named by its index or folder.
 
     Segments are copied byte for byte, also of tensors that this version cannot decode. Tensors that are the same within
     a file stay so; those of different files are not compared.
@@ -31,10 +34,10 @@ def merge(
     >>> dcz.merge([a, b], c), sorted(dcz.load_file(c))
     (2, ['a', 'b'])
     """
-    readers: list[Reader] = []
+    readers: list[Reader | ShardedReader] = []
     try:
         for file in files:
-            readers.append(Reader(file, sequential=True))
+            readers.append(open_file(file, sequential=True))
         metadata, extensions = (_joined(readers, what) for what in ("metadata", "extensions"))
         total = sum(reader.info(name).stored for reader in readers for name in reader if name not in reader.aliases)
         done = tensors = 0
@@ -42,21 +45,23 @@ def merge(
             for reader in readers:
                 for name in reader:
                     if name in reader.aliases:
-                        writer.alias(name, reader.aliases[name])
-                        continue
+                        continue  # a model in several files may name them before their tensors
                     _check_new(writer, name, reader)
                     writer.copy(reader, name)
                     tensors += 1
                     done += reader.info(name).stored
                     if progress is not None:
                         progress(done, total)
+                for name, owner in reader.aliases.items():
+                    _check_new(writer, name, reader)
+                    writer.alias(name, owner)
         return tensors
     finally:
         for reader in readers:
             reader.close()
 
 
-def _joined(readers: list[Reader], what: str) -> dict[str, object]:
+def _joined(readers: list[Reader | ShardedReader], what: str) -> dict[str, object]:
     """The metadata of all files, or their extensions."""
     out: dict[str, object] = {}
     for reader in readers:
@@ -67,6 +72,6 @@ def _joined(readers: list[Reader], what: str) -> dict[str, object]:
     return out
 
 
-def _check_new(writer: Writer, name: str, reader: Reader) -> None:
+def _check_new(writer: Writer, name: str, reader: Reader | ShardedReader) -> None:
     if name in writer:
         raise DczError(f"{reader.source}: tensor {name!r:.200} is in a file before it too; names are unique in a file")

@@ -14,6 +14,7 @@ import numpy as np
 from dcz import kernels, limits
 from dcz.container.duplicates import Duplicates
 from dcz.container.reader import Reader
+from dcz.container.sharded import ShardedReader
 from dcz.container.threads import pool, thread_count
 from dcz.errors import DczError, LimitError
 from dcz.format import index, prelude
@@ -78,8 +79,7 @@ class Writer:
         self._profile, self._portable = profile, portable
         self._tensors: dict[str, Record] = {}
         self._aliases: dict[str, str] = {}
-        self._copied: dict[tuple[int, int], Record] = {}
-        self._readers: dict[int, Reader] = {}
+        self._copied: dict[tuple[int, int], Record] = {}  # by serial number of the file, and number in it
         self._offset = 0
         self._pool = pool(count) if count > 1 else None
         self._sink = open_sink(file)
@@ -135,9 +135,9 @@ class Writer:
         self._add_record(_record(name, words, encoded.nonzeros, crc, about, StoredLayout.of(layout)))
         return layout
 
-    def copy(self, reader: Reader, name: str, as_name: str | None = None) -> None:
-        """Store a tensor of an open file as it is stored there, its metadata too: without decoding it, so also one
-        that this version cannot decode. Its stored bytes are checked against their checksums.
+    def copy(self, reader: Reader | ShardedReader, name: str, as_name: str | None = None) -> None:
+        """Store a tensor of an open file, or of a model in several, as it is stored there, its metadata too: without
+        decoding it, so also one that this version cannot decode. Its stored bytes are checked against their checksums.
 
         A tensor that is the same as another one there is a reference here too, if that one has been copied before.
 
@@ -155,7 +155,7 @@ class Writer:
         record = replace(segment.record, name=as_name)
         if self._portable and segment.needs_zstd:
             raise DczError(f"tensor {name!r}: its segment is coded by zstd; read and add it to make the file portable")
-        known = self._copied.get((id(reader), segment.number))
+        known = self._copied.get((segment.store.serial, segment.number))
         if known is not None and not record.transform:
             self._tensors[as_name] = replace(record, layout=StoredLayout(), same_as=known.name)
             return
@@ -165,8 +165,7 @@ class Writer:
                 self._write(part)
         self._add_record(record)
         self._features |= HAS_BASE if record.transform else 0
-        self._copied[id(reader), segment.number] = record
-        self._readers[id(reader)] = reader  # so that its identity stays its own
+        self._copied[segment.store.serial, segment.number] = record
 
     def _encoded(self, name: str, words: Words) -> Encoded:
         with _changes_refused(name):

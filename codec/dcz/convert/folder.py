@@ -57,6 +57,13 @@ def find_weights(folder: str) -> str:
     raise DczError(f"{folder}: no weights in it; looked for *{', *'.join(_WEIGHTS)} and their {SUFFIX}")
 
 
+def in_folder(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The weights of a folder by `find_weights`; any other path, also that of a Core ML package, as it is."""
+    name = os.fspath(path)
+    is_package = os.path.normpath(name).lower().endswith(".mlpackage")
+    return find_weights(name) if os.path.isdir(name) and not is_package else path
+
+
 def convert_folder(
     source: str,
     target: str,

@@ -23,16 +23,20 @@ def check(data: U8) -> None:
     """Refuses a file whose first bytes are not the magic number; `data` holds at least nine of them if there are."""
     raw = data[:16].tobytes()
     if raw[:SIZE] != MAGIC[: len(raw)]:
-        what, remedy = pointer(data[:HEAD].tobytes()) or (_guess(raw), "pack it first: dcz pack SRC DST")
+        what, remedy = pointer(data[:HEAD].tobytes()) or _guess(raw)
         raise FormatError(f"magic: this is not a dcz file, but {what}; {remedy}")
     if len(raw) < SIZE:
         raise TruncatedError(f"magic: the file ends after {len(raw)} bytes; finish the copy or download")
 
 
-def _guess(raw: bytes) -> str:
+def _guess(raw: bytes) -> tuple[str, str]:
+    """What a file with these first bytes is, and what to do."""
+    if raw.split(b'"')[0].strip() == b"{":
+        return "a JSON file, perhaps the index of a sharded model", "open it by its path with dcz.open or dcz.load_file"
+    pack = "pack it first: dcz pack SRC DST"
     for magic, name in _OTHERS.items():
         if raw.startswith(magic):
-            return name
+            return name, pack
     if len(raw) >= 9 and raw[8:9] == b"{":
-        return "perhaps a safetensors file"
-    return f"a file that begins with {raw[:8]!r}" if raw else "an empty file"
+        return "perhaps a safetensors file", pack
+    return f"a file that begins with {raw[:8]!r}" if raw else "an empty file", pack

@@ -9,6 +9,7 @@ import numpy as np
 
 from dcz.container import Reader, ShardedReader
 from dcz.convert import open_model
+from dcz.convert.folder import in_folder
 from dcz.errors import DczError
 from dcz.report.sizes import measure, value_names
 from dcz.report.storage import Picture, StorageReport, TensorStorage
@@ -30,7 +31,7 @@ def compare(
     """Compares exact sizes of each tensor in every layout, without packing anything.
 
     Args:
-        model: names to numpy arrays, an open reader, or a file that `dcz pack` reads.
+        model: names to numpy arrays, an open reader, or a file or folder that `dcz pack` reads.
         shapes: for .net files, the network's deploy prototxt or JSON.
         progress: called with (bytes done, bytes in all) after each tensor.
 
@@ -60,7 +61,7 @@ def compare(
         arrays, aliases = _arrays(model)
         total = sum(getattr(array, "nbytes", 0) for array in arrays.values())
         return _report("tensors", arrays.items(), aliases, len(arrays), total, progress)
-    with open_model(model, shapes=shapes) as source:
+    with open_model(in_folder(model), shapes=shapes) as source:
         tensors = sorted(source.tensors(), key=lambda tensor: tensor.name)
         total = sum(tensor.nbytes for tensor in tensors)
         found = ((tensor.name, source.read(tensor.name)) for tensor in tensors)
