@@ -1263,6 +1263,40 @@ dcz_status dcz_alias(const dcz_file* file, size_t number, dcz_text* name, size_t
   return DCZ_OK;
 }
 
+/* -- What a tensor is */
+
+/* Stored bytes of the chunk whose rows begin at `cell`. */
+static uint64_t chunk_bytes(const dcz_file* f, const record* r, size_t cell) {
+  uint64_t size = 0;
+  for (size_t i = 0; i < r->streams; i++) size += get(&f->columns[ROW_LENGTHS], cell + i);
+  return size;
+}
+
+static const code* code_of(const dcz_file* f, const record* r, size_t cell, size_t stream) {
+  size_t number = r->at.number;
+  for (size_t i = 0; i < stream; i++) number += (size_t)get(&f->columns[COUNTS], r->at.stream + i);
+  return &f->codes[get(&f->columns[NUMBERS], number + (size_t)get(&f->columns[ROW_CODES], cell + stream))];
+}
+
+static dcz_status bad_chunks(const record* r, uint64_t first, uint64_t count, dcz_error* error) {
+  return fail(error, DCZ_ARGUMENT, "chunks %llu to %llu are asked for; there are %llu", (unsigned long long)first,
+              (unsigned long long)(first + count), (unsigned long long)r->rows);
+}
+
+/* What its stored bytes are spent on, and by which codes. */
+static void count_stored(const dcz_file* f, const record* r, dcz_tensor* out) {
+  static const uint8_t BITS[] = {[RAW] = 1, [PACKED] = 2, [HUFFMAN] = 4, [SINGLE] = 4, [ZSTD] = 8, [UNKNOWN] = 0};
+  for (size_t i = 0; i < r->book_rows; i++) {
+    out->stored_books += get(&f->columns[BOOK_LENGTHS], r->at.book + i);
+    out->codes |= BITS[f->codes[get(&f->columns[BOOK_CODES], r->at.book + i)].kind];
+  }
+  for (size_t i = 0, cell = r->at.cell; i < r->rows; i++, cell += r->streams)
+    for (size_t s = 0; s < r->streams; s++) {
+      if (s < r->position_streams) out->stored_positions += get(&f->columns[ROW_LENGTHS], cell + s);
+      out->codes |= BITS[code_of(f, r, cell, s)->kind];
+    }
+}
+
 dcz_status dcz_describe(const dcz_file* file, size_t tensor, dcz_tensor* out, dcz_error* error) {
   if (tensor >= file->count) return fail(error, DCZ_ARGUMENT, "there is no such tensor");
   const record* r = &file->records[tensor];
@@ -1282,8 +1316,27 @@ dcz_status dcz_describe(const dcz_file* file, size_t tensor, dcz_tensor* out, dc
   out->entries = r->entries, out->group = r->group;
   out->offset = r->at.offset, out->stored = get(&file->columns[SEGMENTS], tensor);
   out->transform = r->transform;
+  if (!r->unknown) count_stored(file, r, out);
   out->metadata = r->metadata;
   out->unknown = r->unknown;
+  return DCZ_OK;
+}
+
+static uint64_t book_bytes(const dcz_file* f, const record* r) {
+  uint64_t size = 0;
+  for (size_t i = 0; i < r->book_rows; i++) size += get(&f->columns[BOOK_LENGTHS], r->at.book + i);
+  return size;
+}
+
+dcz_status dcz_locate_chunks(const dcz_file* file, size_t tensor, uint64_t first, uint64_t count, uint64_t* offset,
+                             uint64_t* size, dcz_error* error) {
+  if (tensor >= file->count) return fail(error, DCZ_ARGUMENT, "there is no such tensor");
+  const record* r = &file->records[file->records[tensor].same_as];
+  if (first > r->rows || count > r->rows - first) return bad_chunks(r, first, count, error);
+  size_t cell = r->at.cell;
+  *offset = r->at.offset + book_bytes(file, r), *size = 0;
+  for (; first; first--, cell += r->streams) *offset += chunk_bytes(file, r, cell);
+  for (; count; count--, cell += r->streams) *size += chunk_bytes(file, r, cell);
   return DCZ_OK;
 }
 
@@ -1599,8 +1652,7 @@ static dcz_status add_up_books(work* w) {
 static dcz_status open_books(work* w, int decode) {
   const dcz_file* f = w->file;
   const record* r = w->r;
-  uint64_t symbols = r->books * r->entries, size = 0, at = w->at;
-  for (size_t i = 0; i < r->book_rows; i++) size += get(&f->columns[BOOK_LENGTHS], r->at.book + i);
+  uint64_t symbols = r->books * r->entries, size = book_bytes(f, r), at = w->at;
   if (r->book_rows)
     TRY(verify_bytes(w, at, size, get(&f->columns[BOOK_CRCS], r->at.book_crc), "the bytes of its codebooks"));
   w->at += size;
@@ -1620,19 +1672,6 @@ static dcz_status open_books(work* w, int decode) {
 }
 
 /* -- SPEC 3 and 4: chunks */
-
-/* Stored bytes of the chunk whose rows begin at `cell`. */
-static uint64_t chunk_bytes(const dcz_file* f, const record* r, size_t cell) {
-  uint64_t size = 0;
-  for (size_t i = 0; i < r->streams; i++) size += get(&f->columns[ROW_LENGTHS], cell + i);
-  return size;
-}
-
-static const code* code_of(const dcz_file* f, const record* r, size_t cell, size_t stream) {
-  size_t number = r->at.number;
-  for (size_t i = 0; i < stream; i++) number += (size_t)get(&f->columns[COUNTS], r->at.stream + i);
-  return &f->codes[get(&f->columns[NUMBERS], number + (size_t)get(&f->columns[ROW_CODES], cell + stream))];
-}
 
 static void end_work(work* w) {
   const dcz_file* f = w->file;
@@ -1954,9 +1993,7 @@ dcz_status dcz_decode_chunks(const dcz_file* file, size_t tensor, uint64_t first
   work* w = NULL;
   TRY(decodable(file, tensor, &r, error));
   TRY(without_base(r, error));
-  if (first > r->rows || count > r->rows - first)
-    return fail(error, DCZ_ARGUMENT, "chunks %llu to %llu are asked for; there are %llu", (unsigned long long)first,
-                (unsigned long long)(first + count), (unsigned long long)r->rows);
+  if (first > r->rows || count > r->rows - first) return bad_chunks(r, first, count, error);
   uint64_t from = first * r->chunk, to = first + count == r->rows ? r->words : (first + count) * r->chunk;
   if (size != (count ? (to - from) * r->word_size : 0) || (size && !out))
     return fail(error, DCZ_ARGUMENT, "%llu bytes are needed; the buffer has %llu",

@@ -93,11 +93,14 @@ typedef struct dcz_tensor {
   uint64_t chunk;     /* weights per chunk */
   uint64_t chunks;    /* number of them */
   uint64_t entries, group;
-  uint64_t offset, stored; /* where its segment is in the file, and the bytes it takes */
-  unsigned transform;      /* 0 none, 1 copy, 2 step, 3 xor, 4 replace */
-  dcz_text base_name;      /* what the base calls it; empty without a transform */
-  dcz_bytes metadata;      /* msgpack of a map; empty where there is none */
-  const char* unknown;     /* NULL, or what of it is not known here, so that it cannot be decoded: "dtype" */
+  uint64_t offset, stored;   /* where its segment is in the file, and the bytes it takes */
+  uint64_t stored_books;     /* of these, codebooks; */
+  uint64_t stored_positions; /* of these, positions; the rest are values. 0 where it is not known */
+  unsigned codes;            /* what its rows and codebooks are coded by: 1 raw, 2 packed, 4 Huffman, 8 zstd, added */
+  unsigned transform;        /* 0 none, 1 copy, 2 step, 3 xor, 4 replace */
+  dcz_text base_name;        /* what the base calls it; empty without a transform */
+  dcz_bytes metadata;        /* msgpack of a map; empty where there is none */
+  const char* unknown;       /* NULL, or what of it is not known here, so that it cannot be decoded: "dtype" */
 } dcz_tensor;
 
 /* Opens what `source` has. The file keeps copies of `source` and `options`; contexts must outlive it. */
@@ -137,6 +140,11 @@ dcz_status dcz_decode(const dcz_file* file, size_t tensor, void* out, size_t siz
  * the last. */
 dcz_status dcz_decode_chunks(const dcz_file* file, size_t tensor, uint64_t first, uint64_t count, void* out,
                              size_t size, dcz_error* error);
+
+/* Where in the file the stored bytes of `count` chunks from chunk `first` on are, for who reads ahead. Codebooks lie
+ * between the tensor's `offset` and its first chunk. */
+dcz_status dcz_locate_chunks(const dcz_file* file, size_t tensor, uint64_t first, uint64_t count, uint64_t* offset,
+                             uint64_t* size, dcz_error* error);
 
 /* Decodes all tensors, a chunk at a time, and checks what can be checked: stored bytes, contents, counts of nonzeros.
  * Tensors that are unknown have their stored bytes checked, those with a transform all but the result. */
