@@ -1,175 +1,119 @@
-"""Sections 1 and 5 of SPEC.md for the reference decoder: checksums, bits, and rows of symbols."""
+"""SPEC 1 and 5: checksums, and rows of symbols."""
 
-from __future__ import annotations
-
-import struct
-from collections.abc import Sequence
-from typing import Union
-
+import numpy as np
 import zstandard
 
+LONGEST_ROW, LANES, MAX_WINDOW = 262_080, 6, 8 << 20
+STRINGS = ("raw", "zstd", *(f"packed{bits}" for bits in range(1, 8)))
 
-class Refused(ValueError):
-    """A rule of SPEC that a file breaks. `kind` is the class of the conformance protocol: format, checksum, truncated,
-    unsupported, limit, or base."""
-
-    def __init__(self, kind: str, section: str, rule: str) -> None:
-        super().__init__(f"{section}: {rule}")
-        self.section = section
-        self.kind = kind
+Code = str | bytes
 
 
-def must(condition: object, section: str, rule: str, kind: str = "format") -> None:
-    """A "must" of SPEC."""
-    if not condition:
-        raise Refused(kind, section, rule)
+class Refused(Exception):
+    """A file breaks `section`, a requirement of SPEC or a section of it; `kind` is the class of the error."""
+
+    def __init__(self, section: str, message: str, kind: str = "format") -> None:
+        super().__init__(f"{section}: {message}")
+        self.section, self.kind = section, kind
 
 
-# -- 1. Terms and conventions
+def must(holds: object, section: str, message: str, kind: str = "format") -> None:
+    """Refuses the file unless the condition holds."""
+    if not holds:
+        raise Refused(section, message, kind)
 
 
-def _crc32c_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)  # 0x1EDC6F41, reflected
-        table.append(byte)
-    return table
-
-
-_TABLE = _crc32c_table()
+_TABLE = list(range(256))
+for _ in range(8):
+    _TABLE = [crc >> 1 ^ 0x82F63B78 * (crc & 1) for crc in _TABLE]
 
 
 def crc32c(data: bytes) -> int:
-    """The Castagnoli CRC of RFC 3720."""
+    """CRC-32C (SPEC 1)."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
+        crc = _TABLE[(crc ^ byte) & 255] ^ crc >> 8
     return crc ^ 0xFFFFFFFF
 
 
-def ceil_div(a: int, b: int) -> int:
-    """A division rounded up."""
-    return -(-a // b)
-
-
-def bits_of(data: bytes) -> list[int]:
-    """Bit i is bit i mod 8 of byte i / 8."""
-    return [byte >> i & 1 for byte in data for i in range(8)]
-
-
-# -- 5. Streams
-
-Code = Union[str, bytes]
-
-KNOWN_CODES = ("raw", "zstd", *(f"packed{b}" for b in range(1, 8)))
-ROW_SYMBOLS = 262_080
-
-
-def check_code(code: object) -> None:
-    """5 and 5.2. A string may be a code that is unknown here: tensors that use it are not read."""
-    must(isinstance(code, (str, bytes)), "R-INDEX-4", "a code is a string or bytes")
-    if isinstance(code, bytes):
-        must(
-            1 <= len(code) <= 128 and code[-1] != 0,
-            "R-CODE-3",
-            "code lengths take 1 to 128 bytes, the last is not zero",
-        )
-        used = [length for length in code_lengths(code) if length]
-        must(max(used) <= 12, "R-CODE-4", "code lengths are at most 12")
-        complete = used == [1] or (len(used) > 1 and sum(4096 >> length for length in used) == 4096)
-        must(complete, "R-CODE-4", "the sum of 2^-length is 1, or a single symbol has length 1")
-
-
-def decode_row(code: Code, n: int, data: bytes) -> Sequence[int]:
-    """n symbols from the stored bytes of one row."""
-    if n == 0:
-        must(not data, "R-CODE-1", "a chunk without symbols takes no bytes")
-        return b""
-    if code == "zstd":
-        return frame(data, n)
-    if code == "raw":
-        must(len(data) == n, "R-CHUNK-5", "raw symbols take a byte each")
-        return data
-    return unpack(int(code[6:]), n, data) if isinstance(code, str) else huffman_row(code, n, data)
-
-
-def frame(data: bytes, n: int) -> bytes:
-    """5.4: one zstd frame of n bytes."""
-    must(data[:4] == b"\x28\xb5\x2f\xfd", "R-CODE-7", "a zstd frame begins with its magic number")
-    try:
-        header = zstandard.get_frame_parameters(data)
-        must(header.content_size == n, "R-CODE-7", "a zstd frame states its content size, that of the symbols")
-        must(
-            header.dict_id == 0 and not header.has_checksum,
-            "R-CODE-7",
-            "a zstd frame has no dictionary and no checksum",
-        )
-        must(header.window_size <= 8 << 20, "R-CODE-7", "the window of a zstd frame has at most 8 MiB")
-        out = zstandard.ZstdDecompressor().decompress(data, max_output_size=n, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise Refused("format", "R-CODE-7", f"a zstd frame decompresses, nothing follows it ({error})") from None
-    must(len(out) == n, "R-CODE-7", "a zstd frame holds the symbols")
-    return out
-
-
-def unpack(b: int, n: int, data: bytes) -> bytes:
-    """5.1"""
-    must(len(data) == ceil_div(n * b, 8), "R-CODE-2", "the stored length is that of n symbols of b bits")
-    bits = bits_of(data)
-    must(not any(bits[n * b :]), "R-CODE-2", "bits behind the last symbol are zero")
-    return bytes(sum(bits[i * b + j] << j for j in range(b)) for i in range(n))
-
-
 def code_lengths(code: bytes) -> list[int]:
-    """5.2: two a byte, the lower symbol in the low four bits."""
+    """The code length of each symbol of a Huffman code (5.2)."""
     return [length for byte in code for length in (byte & 15, byte >> 4)]
 
 
-def canonical(lengths: list[int]) -> dict[tuple[int, int], int]:
-    """5.2: symbols by (length, code)."""
-    symbols: dict[tuple[int, int], int] = {}
-    number, before = 0, 0
-    for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
-        if symbols:
-            number = number + 1 << length - before
-        symbols[length, number] = symbol
-        before = length
-    return symbols
+def check_code(code: object) -> None:
+    """R-INDEX-4, R-CODE-3 and R-CODE-4, of an entry of the file's list of codes."""
+    must(isinstance(code, (str, bytes)), "R-INDEX-4", f"codes: {code!r:.80} is neither a string nor bytes")
+    if isinstance(code, bytes):
+        must(
+            1 <= len(code) <= 128 and code[-1], "R-CODE-3", f"codes: {code!r:.80} is empty, too long or ends with zero"
+        )
+        used = [length for length in code_lengths(code) if length]
+        is_complete = max(used) <= 12 and sum(1 << 12 - length for length in used) == 1 << 12
+        must(is_complete or used == [1], "R-CODE-4", f"codes: the lengths {used!r:.80} are no Huffman code")
 
 
-def huffman_row(code: bytes, n: int, data: bytes) -> bytes:
-    """5.3"""
-    symbols = canonical(code_lengths(code))
-    if len(symbols) == 1:
-        must(not data, "R-CODE-4", "rows of a single symbol take no bytes")
-        return bytes(symbols.values()) * n
-    must(n <= ROW_SYMBOLS, "R-CODE-5", "a row has at most 262,080 symbols")
-    if n < 2048:
-        return huffman_lane(symbols, n, data)
-    must(len(data) >= 10, "R-CODE-6", "the row begins with the lengths of five lanes")
-    lengths = list(struct.unpack_from("<5H", data))
-    must(10 + sum(lengths) <= len(data), "R-CODE-6", "the lanes fit the row")
-    lengths.append(len(data) - 10 - sum(lengths))
-    share = ceil_div(n, 6)
-    out, at = b"", 10
-    for i, length in enumerate(lengths):
-        out += huffman_lane(symbols, min(n, (i + 1) * share) - i * share, data[at : at + length])
-        at += length
+def unframe(data: bytes, size: int, what: str) -> bytes:
+    """The content of a zstd frame (5.4)."""
+    try:
+        must(data[:4] == b"\x28\xb5\x2f\xfd", "R-CODE-7", f"{what}: not a zstd frame")
+        head = zstandard.get_frame_parameters(data)
+        must(head.content_size == size, "R-CODE-7", f"{what}: the frame does not state {size} bytes of content")
+        must(not data[4] & 7, "R-CODE-7", f"{what}: the frame has a dictionary ID or a checksum")
+        must(head.window_size <= MAX_WINDOW, "R-CODE-7", f"{what}: a window of {head.window_size} bytes")
+        out = zstandard.ZstdDecompressor().decompress(data, max_output_size=size, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise Refused("R-CODE-7", f"{what}: {error}") from None
+    must(len(out) == size, "R-CODE-7", f"{what}: the frame has {len(out)} bytes of content")
     return out
 
 
-def huffman_lane(symbols: dict[tuple[int, int], int], n: int, data: bytes) -> bytes:
-    """5.3: the last symbol first, each code from its highest bit to its lowest."""
-    bits = bits_of(data)
-    out, at = bytearray(), 0
-    while len(out) < n:
-        length = number = 0
-        while (length, number) not in symbols:
-            must(at < len(bits), "R-CODE-6", "a lane has all of its symbols")
-            number = number << 1 | bits[at]
-            length, at = length + 1, at + 1
-        out.append(symbols[length, number])
-    must(ceil_div(at, 8) == len(data), "R-CODE-6", "a lane ends in its last byte")
-    must(not any(bits[at:]), "R-CODE-6", "bits behind the last code are zero")
-    return bytes(reversed(out))
+def decode_row(code: Code, data: bytes, n: int, what: str) -> np.ndarray:
+    """The `n` symbols of a row."""
+    must(n or not data, "R-CODE-1", f"{what}: bytes of a row without symbols")
+    if not n or code == "raw":
+        must(len(data) == n, "R-CHUNK-5", f"{what}: {len(data)} raw bytes of {n} symbols")
+        return np.frombuffer(data, np.uint8)
+    if code == "zstd":
+        return np.frombuffer(unframe(data, n, what), np.uint8)
+    if isinstance(code, bytes):
+        return _huffman(code_lengths(code), data, n, what)
+    width = int(code[6:])
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+    is_exact = len(data) == -(-n * width // 8) and not bits[n * width :].any()
+    must(is_exact, "R-CODE-2", f"{what}: {len(data)} bytes are not {n} symbols of {width} bits and zeros")
+    return np.packbits(bits[: n * width].reshape(n, width), axis=1, bitorder="little").reshape(n)
+
+
+def _huffman(lengths: list[int], data: bytes, n: int, what: str) -> np.ndarray:
+    """The symbols of a Huffman row (5.3)."""
+    order = sorted((length, symbol) for symbol, length in enumerate(lengths) if length)
+    if len(order) == 1:
+        must(not data, "R-CODE-4", f"{what}: bytes of a row of a single symbol")
+        return np.full(n, order[0][1], np.uint8)
+    must(n <= LONGEST_ROW, "R-CODE-5", f"{what}: a Huffman row of {n} symbols")
+    # The code words in their order divide the numbers of 12 bits among themselves: each is the front of its share.
+    table = [pair for pair in order for _ in range(1 << 12 - pair[0])]
+    if n < 2048:
+        return _lane(table, data, n, what)
+    ends = [int.from_bytes(data[i : i + 2], "little") for i in range(0, 2 * LANES - 2, 2)]
+    starts = [2 * LANES - 2 + sum(ends[:i]) for i in range(LANES)]
+    must(starts[-1] <= len(data), "R-CODE-6", f"{what}: the lanes are longer than the row")
+    share, cuts = -(-n // LANES), zip(starts, [*starts[1:], len(data)])
+    lanes = [data[begin:end] for begin, end in cuts]
+    return np.concatenate([_lane(table, lane, min(share, n - i * share), what) for i, lane in enumerate(lanes)])
+
+
+def _lane(table: list[tuple[int, int]], data: bytes, n: int, what: str) -> np.ndarray:
+    """The `n` symbols of a lane, the last of which comes first."""
+    bits = np.unpackbits(np.frombuffer(data + bytes(2), np.uint8), bitorder="little").astype(np.uint16)
+    places = 8 * len(data) + 1
+    windows = sum(bits[j : j + places] << 11 - j for j in range(12)).tolist()  # the next 12 bits at each place
+    out, at = bytearray(n), 0
+    for i in reversed(range(n)):
+        must(at < places, "R-CODE-6", f"{what}: a lane ends within its symbols")
+        length, out[i] = table[windows[at]]
+        at += length
+    must(at > 8 * len(data) - 8 and at < places, "R-CODE-6", f"{what}: a lane does not end in its last byte")
+    must(not bits[at:].any(), "R-CODE-6", f"{what}: bits behind a lane are not zero")
+    return np.frombuffer(out, np.uint8)

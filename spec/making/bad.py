@@ -61,6 +61,8 @@ def put(key: str, at: int, value: int) -> Callable[[dict], None]:
 
 
 def flip(key: str, at: int) -> Callable[[dict], None]:
+    """An edit of the lowest bit of one number."""
+
     def edit(plain: dict) -> None:
         plain[key][at] ^= 1
 
@@ -68,6 +70,7 @@ def flip(key: str, at: int) -> Callable[[dict], None]:
 
 
 def as_(t: Any, **changes: Any) -> Stored:
+    """The tensor, some of its numbers changed."""
     for key, value in changes.items():
         setattr(t, key, value)
     return t

@@ -53,6 +53,19 @@ def vectors() -> Iterator[Vector]:
     yield delta("copy", "8.1", "copies of the base's, one without elements", [copy("w"), copy("e"), copy("c")])
     yield delta("copy-renamed", "8.1", "a copy under another name", copy("renamed", "h"))
     shape = build("w", "F32", (1300,), near, BITMAP, transform=STEP, base=FLOATS)
+    yield valid(
+        "second-base",
+        "8",
+        "a base of a tensor without a name, and of one of two names",
+        [build("", "U8", (3,), [1, 2, 3]), build("two", "U8", (2,), [4, 5])],
+        aliases={"names": "two"},
+    )
+    odd = [
+        build("", "U8", (3,), [1, 2, 4], ALL, PLANES, transform=STEP, base=[1, 2, 3]),
+        build("a", "U8", (2,), [4, 6], ALL, PLANES, transform=XOR, base=[4, 5], base_name="names"),
+    ]
+    about = "an empty name, which is the tensor's own, and a second name of the base"
+    yield valid("delta-of-odd-names", "8.1", about, odd, base="second-base", based=True)
     yield delta("reshape", "8.1", "another shape than the base's", shape)
     twice = [
         build(n, "F32", (13, 100), moved(FLOATS, k), BITMAP, transform=k % 3 + 2, base=FLOATS, base_name="w")

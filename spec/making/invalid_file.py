@@ -42,7 +42,7 @@ def frame_of_the_file() -> Iterator[Vector]:
         ("index-crc", "checksum", "index", "an index of another CRC-32C", {"crc": 5}),
         ("coder-2", "format", "coder", "an index coder that does not exist", {"coder": 2}),
         ("plain-too-much", "format", "index", "an index that is too large for the file", {"plain": 1 << 21}),
-        ("plain-33-mib", "limit", "index", "an index of 33 MiB", {"plain": 33 << 20}),
+        ("plain-33-mib", "format limit", "index", "an index of 33 MiB", {"plain": 33 << 20}),
         ("plain-wrong", "format", "zstd", "a frame of another size", {"plain": 700}),
         ("coder-of-raw", "format", "index", "a frame that is said to be raw", {"coder": 0}),
     ):  # fmt: skip
@@ -189,11 +189,13 @@ def msgpack_and_keys() -> Iterator[Vector]:
         lambda raw: raw.replace(b"\xa8metadata\x80", b"\xa8metadata\x81\xa1x\xd6\xff\0\0\0\1", 1),
         "7.1 7.3",
     )
-    yield repacked(
+    yield bad(
+        "msgpack-deep",
+        "9",
+        "lists 6,000 deep",
+        "limit",
         "deep",
-        "lists 600 deep",
-        "msgpack",
-        lambda raw: raw.replace(b"\xa8metadata\x80", b"\xa8metadata\x81\xa1x" + b"\x91" * 6000 + b"\x90", 1),
+        repack=lambda raw: raw.replace(b"\xa8metadata\x80", b"\xa8metadata\x81\xa1x" + b"\x91" * 6000 + b"\x90", 1),
     )
     yield edited("keys-missing", "7.2", "a key is missing", "keys", lambda plain: plain.pop("groups"))
     yield edited("keys-more", "7.2", "a key that does not exist", "keys", lambda plain: plain.update(more=1))

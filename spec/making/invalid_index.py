@@ -7,9 +7,9 @@ from typing import Any
 
 from reference_decoder import KEYS, NO_INTEGERS
 
-from making.bad import WORDS, bad, edited, put, tensors
+from making.bad import WORDS, as_, bad, edited, flip, put, tensors
 from making.rows import column
-from making.tensors import build
+from making.tensors import BITMAP, CODEBOOK, Stored, build
 from making.vectors import Vector
 
 
@@ -90,6 +90,8 @@ def numbers() -> Iterator[Vector]:
         "dtypes",
         lambda plain: plain.update(dtypes=["F32", "F32"]),
     )
+    about = "a dtype that is not ASCII"
+    yield edited("dtype-not-ascii", "7.2", about, "dtypes", lambda plain: plain.update(dtypes=["\xe4", "U16"]))
     yield edited("dtype-number", "7.2", "a dtype that is not listed", "dtype_numbers", put("dtype_numbers", 1, 2))
     yield edited(
         "rank-65",
@@ -99,10 +101,15 @@ def numbers() -> Iterator[Vector]:
         lambda plain: plain.update(ranks=[2, 65, 2], dims=[13, 100, 9, *[1] * 64, 13, 100]),
         "limit",
     )
-    yield edited("rank-huge", "7.2", "2^31 dimensions", "dimensions", put("ranks", 1, 1 << 31), "limit")
+    yield edited("rank-huge", "7.2", "2^31 dimensions", "dimensions", put("ranks", 1, 1 << 31), "format limit")
     huge = {"ranks": [2, 3, 2], "dims": [13, 100, 1 << 31, 1 << 31, 1 << 31, 13, 100]}
-    yield edited("shape-2-93", "9", "a shape of 2^93 elements", "words", lambda plain: plain.update(huge), "limit")
-    yield edited("shape-2-49", "9", "a shape of 2^49 elements", "words", put("dims", 2, 1 << 49), "limit")
+    yield edited(
+        "shape-2-93", "9", "a shape of 2^93 elements", "words", lambda plain: plain.update(huge), "format limit"
+    )
+    yield edited("shape-2-49", "9", "a shape of 2^49 elements", "words", put("dims", 2, 1 << 49), "format limit")
+    yield bad(
+        "shape-2-80-of-none", "7.2", "no words, and lengths of a product of 2^80", "format limit", "words", [_empty()]
+    )
     for key, at, value, section, word in (
         ("dims", 0, 12, "7.2", "words"),
         ("words", 1, 10, "7.2", "words"),
@@ -221,6 +228,7 @@ def numbers() -> Iterator[Vector]:
         "words",
         [other],
     )
+    yield from _unknown()
     yield edited("decodes-to-too-much", "9", "2^41 bytes of zeros", "max_bytes", _bomb, "limit")
 
 
@@ -248,6 +256,39 @@ def maps() -> Iterator[Vector]:
     ):  # fmt: skip
         name = f"map-{about}".replace(" ", "-").replace(",", "").replace("'", "")
         yield edited(name, section, about, word, lambda plain, key=key, value=value: plain.update({key: value}), error)
+
+
+def _unknown() -> Iterator[Vector]:
+    """What holds of tensors, too, that no reader can decode."""
+
+    def other(**change: Any) -> Stored:
+        return as_(build("other", "F32", (13, 100), WORDS, BITMAP, CODEBOOK), **{"dtype": "X128", **change})
+
+    yield bad(
+        "unknown-dtype-word-size-256", "7.2", "words of 256 bytes", "format", "word_sizes", [other(word_size=256)]
+    )
+    beyond = other(dtype="F32", positions=9)
+    beyond.rows[0][3][0] = (1, beyond.rows[0][3][0][1])
+    yield bad("unknown-positions-row-code", "7.2", "a code that its stream lacks", "format", "code", [beyond])
+    yield edited(
+        "unknown-dtype-segment", "7.2", "a segment that is not the sum of its rows", "segments",
+        lambda plain: (plain.update(dtypes=["X1", "U16"]), put("segments", 0, 1)(plain)),
+    )  # fmt: skip
+    for key in ("row_crcs", "book_crcs"):
+        yield bad(
+            f"unknown-dtype-{key}".replace("_", "-"), "11", "stored bytes of a tensor that cannot be decoded",
+            "checksum", "CRC-32C", [other()], edit=flip(key, 0),
+        )  # fmt: skip
+    same = other(transform=0).copied("same", 0)
+    same.content_crc ^= 1
+    yield bad(
+        "unknown-dtype-same-as", "7.2", "the same words of other CRC-32Cs", "format", "content_crcs", [other(), same]
+    )
+
+
+def _empty() -> Stored:
+    """No words, in a shape that cannot be computed in 64 bits."""
+    return as_(build("e", "U8", (0,), []), shape=(1 << 40, 1 << 40, 0))
 
 
 def _bomb(plain: dict) -> None:

@@ -11,7 +11,7 @@ from reference_codes import crc32c
 
 from making.bad import bad, edited
 from making.files import frame
-from making.rows import packed_lengths
+from making.rows import packed_lengths, run_frame
 from making.tensors import ALL, BITMAP, BYTES, Stored, build
 from making.vectors import Vector
 
@@ -82,6 +82,8 @@ def rows() -> Iterator[Vector]:
         ("no-size", "a frame that does not state its size", frame(bytes(six), write_content_size=False)),
         ("checksum", "a frame with a checksum", frame(bytes(six), write_checksum=True)),
         ("skippable", "a skippable frame in front", b"\x50\x2a\x4d\x18\0\0\0\0" + good),
+        ("dictionary-0", "a frame with a dictionary ID of 0", run_frame(b"\x21\0\6", 6)),
+        ("window-above-8-mib", "a frame of a window of 9 MiB", run_frame(b"\x80\x69\6\0\0\0", 6)),
         ("dictionary", "a frame with a dictionary", frame(bytes(six), dict_data=_dictionary())),
     ):
         yield row(f"zstd-{name}", "5", about, six, "zstd", data, "zstd")

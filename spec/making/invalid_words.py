@@ -11,7 +11,7 @@ from making import deltas
 from making.bad import as_, bad, flip
 from making.files import frame
 from making.rows import packed_lengths
-from making.tensors import ALL, BITMAP, CODEBOOK, STEP, Stored, build
+from making.tensors import ALL, BITMAP, CODEBOOK, REPLACE, STEP, XOR, Stored, build
 from making.vectors import Vector
 
 
@@ -239,6 +239,15 @@ def based() -> Iterator[Vector]:
         [step()],
         edit=lambda plain: plain["row_result_crcs"].append(1),
     )
+    every = build("w", "F32", (13, 100), near, ALL, transform=STEP, base=floats)
+    words = sum(word != 0 for word in near)
+    yield delta(
+        "nonzeros-of-the-result", "8.1", "as many nonzeros as the result has", "format", "nonzeros",
+        [as_(every, nonzeros=words)],
+    )  # fmt: skip
+    for transform, kind in ((STEP, "step"), (XOR, "xor"), (REPLACE, "replace")):
+        high = build("f4", "F4", (16,), [*range(15), 0x10], transform=transform, base=list(range(16)))
+        yield delta(f"high-bits-{kind}", "2 8.4", "a result with bits above an element", "format", "bits", [high])
     same = step().copied("x", 0)
     same.transform = 1
     yield delta(

@@ -94,6 +94,11 @@ def encode(code: Code, symbols: Sequence[int]) -> bytes:
     return struct.pack("<5H", *map(len, lanes[:5])) + b"".join(lanes)
 
 
+def run_frame(header: bytes, n: int) -> bytes:
+    """A zstd frame of this header whose one block says a byte `n` times."""
+    return b"\x28\xb5\x2f\xfd" + header + (1 | 1 << 1 | n << 3).to_bytes(3, "little") + b"\7"
+
+
 def _lane(table: dict[int, tuple[int, int]], symbols: Sequence[int]) -> bytes:
     bits = []
     for symbol in reversed(symbols):

@@ -117,13 +117,12 @@ def build(
     t.metadata = metadata or {}
     t.content = as_bytes(list(words), size)
     t.content_crc = crc32c(t.content)
-    if transform != 1:
-        t.nonzeros = sum(word != 0 for word in words)
     if not words or transform == 1:
         return t
     kept = [change(dtype, transform, b, w) for b, w in zip(base, words)] if transform else list(words)
     if about.rotated and values != BYTES and transform not in (STEP, XOR):
         kept = [rotated(word, size) for word in kept]
+    t.nonzeros = sum(word != 0 for word in kept)
     needed = [b != w for b, w in zip(base, words)] if transform else [word != 0 for word in words]
     if positions == ALL:
         places = list(range(len(words)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from reference_codes import crc32c
 from reference_tensors import DTYPES
 
 from making import valid_values
-from making.rows import huffman_for, packed_lengths
+from making.rows import huffman_for, packed_lengths, run_frame
 from making.tensors import ALL, BITMAP, BYTES, CODEBOOK, PLANES, build
 from making.vectors import SHAPE, WORDS, Vector, elements, pattern, valid
 
@@ -70,6 +72,7 @@ def whole_files() -> Iterator[Vector]:
     }  # fmt: skip
     yield valid("metadata", "7.3", "metadata of every type", [a], metadata=kinds)
     yield valid("metadata-deep", "7.3 9", "metadata nested 16 deep", [b], metadata=deep)
+    yield valid("metadata-17-maps", "7.3 9", "a map in 16 others", [b], metadata={"k": deep})
     about = [build("t", "U8", (1,), [7], metadata={"unit": "m", "x": [1, {"y": None}]}), b]
     yield valid("metadata-of-tensors", "7.2", "metadata of one tensor of two", about)
     yield valid(
@@ -272,6 +275,10 @@ def codes() -> Iterator[Vector]:
         "a stream that names a code twice",
         build("w", "U8", (1100,), ramp[:1100], codes=[["raw", "raw"]], pick=_alternating()),
     )
+    zeros = build("w", "U8", (200,), [7] * 200, codes=[["zstd"]])
+    frame = run_frame(b"\x80\x68\xc8\0\0\0", 200)
+    zeros = replace(zeros, segment=frame, rows=[(0, 0, crc32c(frame), [(0, len(frame))])])
+    yield valid("zstd-window", "5.4", "a frame of a window of 8 MiB", zeros)
     yield valid(
         "zstd-of-each-stream",
         "5",

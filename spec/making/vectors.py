@@ -18,7 +18,8 @@ from making.tensors import Stored
 @dataclass
 class Vector:
     """A file, the sections of SPEC that it is about, and what a reader makes of it: the lines of its tensors, or the
-    class of its error and a word that the library's message has. `base` is the vector to read it with."""
+    class of its error (several, with a space between, where any is right) and a word that the library's message has.
+    `base` is the vector to read it with."""
 
     name: str
     requirement: str
@@ -45,7 +46,8 @@ class Vector:
         if self.base:
             out["base"] = self.base
         if self.error:
-            return {**out, "error": self.error, "word": self.word}
+            classes = self.error.split()
+            return {**out, "error": classes if len(classes) > 1 else self.error, "word": self.word}
         return {**out, "tensors": self.tensors}
 
 

@@ -239,9 +239,8 @@ def test_the_lines_of_dcz_cat(dcz_cat: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", ["", "--read --window 1"])
 def test_conformance(dcz_cat: Path, options: str) -> None:
-    """All vectors as expected. One has lists so deep that other readers refuse it as msgpack before they count how
-    deep its metadata are nested: libdcz, which has no other bound, names its limit."""
+    """All vectors as expected."""
     outcome = conformance.run(conformance.command(f"{dcz_cat} --json {options}"), list(conformance.vectors()))
-    assert outcome.differences.keys() <= {"invalid/msgpack-deep"}
-    assert outcome.right > 400
+    assert outcome.differences == {}
+    assert outcome.right > 480
     assert not outcome.left_out

@@ -160,7 +160,7 @@ def test_frames_of_kinds_that_are_not_allowed() -> None:
     frames = {
         "not a zstd frame": skippable,
         "has a checksum of its own": zstandard.ZstdCompressor(write_checksum=True).compress(data),
-        "needs a dictionary": zstandard.ZstdCompressor(dict_data=dictionary).compress(data),
+        "names a dictionary": zstandard.ZstdCompressor(dict_data=dictionary).compress(data),
         "has a window of 9437184 bytes; the limit is 8388608": wide.compress(bytes(9 << 20)) + wide.flush(),
     }
     for message, frame in frames.items():

@@ -313,7 +313,7 @@ def test_nonzeros_of_a_dense_tensor_that_lie() -> None:
     for name in ("all", "raw"):
         data = forge({"w": replace(TENSORS[name], nonzeros=1)})
         assert dcz.load(data)["w"].tobytes() == ARRAY.tobytes()
-        with pytest.raises(FormatError, match="nonzeros: 1, its values have"):
+        with pytest.raises(FormatError, match="nonzeros: 1, its stored words have"):
             dcz.verify(data)
 
 

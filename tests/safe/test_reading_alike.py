@@ -153,7 +153,7 @@ def test_a_wrong_count_of_nonzeros(nonzeros: int) -> None:
             data = forge({"w": replace(each, nonzeros=nonzeros)})
             check_alike(data)
             assert not isinstance(outcome(READS["rows"], data), DczError)
-            with pytest.raises(FormatError, match=rf"nonzeros: {nonzeros}, its values have"):
+            with pytest.raises(FormatError, match=rf"nonzeros: {nonzeros}, its stored words have"):
                 dcz.verify(data)
             with pytest.raises(reference.Refused, match="as many nonzeros as the index says"):
                 reference.load(data)

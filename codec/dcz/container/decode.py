@@ -127,13 +127,22 @@ class Decoder:
                 kernels.active().run_jobs(jobs, self.columns.kernel, words, data, out)
             except KernelError as error:
                 raise self._explain(error, tensors[error.job]) from None
-        for t, decoded in zip(tensors, out) if self._narrow else ():
+        for t, decoded in zip(tensors, out):
+            self._check_bits(t, decoded)
+
+    def _check_bits(self, t: int, decoded: U8) -> None:
+        """R-ELEM-1, of decoded words."""
+        if self._narrow and not fits(decoded, self.columns.dtypes[t]):
             dtype = self.columns.dtypes[t]
-            if not fits(decoded, dtype):
-                raise FormatError(
-                    f"tensor {self.columns.names[t]!r}: {dtype.code} has {dtype.bits} bits an element, but bits above "
-                    "them are set; the file was not written by a correct encoder"
-                )
+            raise FormatError(
+                f"tensor {self.columns.names[t]!r}: {dtype.code} has {dtype.bits} bits an element, but bits above "
+                "them are set; the file was not written by a correct encoder"
+            )
+
+    def stored_nonzeros(self, t: int, first: int, out: U8) -> int:
+        """How many of the words that are stored for the weights from `first` on are not zero, where every weight has
+        one and `out` is what they decode to."""
+        return int(kernels.active().bitmap(out, int(self.columns.word[t]))[1])
 
     def _run_inflated(self, job: NDArray[np.int64], t: int, words: U8, data: U8, out: U8) -> None:
         """A job of a tensor with zstd streams, chunk by chunk, so that no more than a chunk is decompressed at a

@@ -13,7 +13,7 @@ from dcz.container.decode import Decoder
 from dcz.container.file import OpenFile
 from dcz.delta.base import Base
 from dcz.delta.links import Link, Links, check_base, check_chunks, check_copy, check_has_base
-from dcz.delta.transforms import COPY, magnitude
+from dcz.delta.transforms import COPY, STEP, XOR, magnitude
 from dcz.errors import ChecksumError, DczError
 from dcz.kernels.interface import I64, JOB_FIELDS, U8, Columns, KernelError, Status
 
@@ -81,6 +81,17 @@ class BasedDecoder(Decoder):
             kernels.active().change_jobs(jobs, columns, words, data, np.array([change], np.int64), pairs, [out])
         except KernelError as error:
             raise self.explained(error, link) from None
+        if not backward:
+            self._check_bits(link.number, out)
+
+    def stored_nonzeros(self, t: int, first: int, out: U8) -> int:
+        """The same: steps and exclusive ors are zero where the result has the base's word."""
+        link = self.link(t)
+        if link.transform not in (STEP, XOR) or self._base is None:
+            return super().stored_nonzeros(t, first, out)
+        word = link.entry.dtype.word
+        old = self._base.words(link.base_name, first, first + len(out) // word, word)
+        return int(np.count_nonzero(old.view(f"<u{word}") != out.view(f"<u{word}")))
 
     def stored(self, link: Link, data: U8) -> tuple[I64, NDArray]:
         """Places, ascending, and words of everything that a changed tensor's segment stores."""

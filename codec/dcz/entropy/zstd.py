@@ -68,8 +68,9 @@ def _check_header(frame: bytes | memoryview, size: int, field: str) -> None:
         raise FormatError(f"{field}: the zstd frame does not say how much it holds, it must")
     if found.content_size != size:
         raise FormatError(f"{field}: the zstd frame holds {found.content_size} bytes, the file says {size}")
-    if found.dict_id or found.has_checksum:
-        what = "needs a dictionary" if found.dict_id else "has a checksum of its own"
+    has_dictionary = bytes(frame[4:5])[0] & 3  # even one of ID 0, which is none
+    if has_dictionary or found.has_checksum:
+        what = "names a dictionary" if has_dictionary else "has a checksum of its own"
         raise FormatError(f"{field}: the zstd frame {what}; expected one that does not")
     if found.window_size > MAX_WINDOW:
         raise FormatError(

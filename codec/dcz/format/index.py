@@ -148,7 +148,9 @@ def _unpack(raw: bytes) -> dict:
         canonical = msgpack.packb(plain, use_bin_type=True)
     except LimitError:
         raise
-    except (ValueError, TypeError, RecursionError, OverflowError, msgpack.exceptions.UnpackException) as error:
+    except (msgpack.exceptions.StackError, RecursionError):
+        raise LimitError("index: nested too deep to parse; metadata nest at most 16 deep") from None
+    except (ValueError, TypeError, OverflowError, msgpack.exceptions.UnpackException) as error:
         raise FormatError(f"index: not valid msgpack ({error!r:.120})") from None
     if canonical != raw:
         raise FormatError("index: not canonical msgpack: a number or length is not in its shortest form")
