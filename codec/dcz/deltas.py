@@ -40,6 +40,7 @@ def save_delta(
     metadata: Mapping[str, object] | None = None,
     profile: str = "auto",
     threads: int | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Saved:
     """Writes a model as its differences to another, bit for bit: a few bits for each weight that changed.
@@ -53,14 +54,15 @@ def save_delta(
         renames: names of `new` to names of `base`. A tensor with a name that the base lacks is looked for among those
             that the new model lacks, too.
         metadata: as of `dcz.save_file`. Its "base", a mapping, may say which base is wanted: `name`, `sha256`, `uri`.
-        profile, threads, progress: as of `dcz.save_file`; the profile is that of tensors that are stored whole.
+        profile, threads, tensor_metadata, progress: as of `dcz.save_file`; the profile is that of tensors that are
+            stored whole.
 
     Returns:
         How many tensors are the base's, changed or stored whole, and which names of the base are gone.
 
     Raises:
         UnsupportedError: a dtype or object that cannot be stored.
-        DczError: invalid names, metadata or options.
+        DczError: invalid names, metadata or options, or an array that changes while it is saved.
 
     >>> import io, numpy, dcz
     >>> old = {"w": numpy.ones(1000, "float32"), "b": numpy.zeros(3)}
@@ -73,7 +75,7 @@ def save_delta(
     with tensors_of(new) as tensors, tensors_of(base) as old:
         return _save.save_delta(
             tensors, file, base=old, transform=transform, renames=renames, metadata=metadata, profile=profile,
-            threads=threads, progress=progress,
+            threads=threads, tensor_metadata=tensor_metadata, progress=progress,
         )  # fmt: skip
 
 
@@ -203,7 +205,8 @@ def rebase(
     """
     with tensors_of(base) as old, DeltaReader(file, base=old) as new, tensors_of(onto) as other:
         metadata = {key: value for key, value in new.metadata.items() if key != "base"}
-        return _save.save_delta(new, out, base=other, metadata=metadata, threads=threads)
+        about = {name: new.info(name).metadata for name in new if name not in new.aliases}
+        return _save.save_delta(new, out, base=other, metadata=metadata, threads=threads, tensor_metadata=about)
 
 
 def verify(

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from numpy.typing import NDArray
 
+from dcz.container.mapping import TensorMetadata, check_names
 from dcz.container.writer import Writer
-from dcz.errors import DczError
 from dcz.ties import Ties, memory_of
 
 Progress = Callable[[int, int], None]
@@ -50,36 +50,20 @@ def save_tensors(
     sizes = _sizes(adapter, tensors, names) if progress is not None or isinstance(tensors, dict) else {}
     total, done = sum(sizes.values()), 0
     ties = Ties(adapter.identity)
-    about = {} if tensor_metadata is None else tensor_metadata
-    for name in about:
-        if name not in tensors:
-            raise DczError(f"tensor_metadata: {name!r:.200} is not among the tensors")
+    about = TensorMetadata(tensor_metadata, tensors)
     with Writer(file, metadata=metadata, profile=profile, threads=threads, portable=portable) as writer:
         for name in names:
             tensor = tensors[name]
             size = adapter.nbytes(tensor, name)
             owner = ties.owner(name, tensor) if size else name
             if owner == name:
-                writer.add(name, adapter.to_array(tensor), metadata=about.get(name))
-            elif about.get(name):
-                raise DczError(
-                    f"tensor_metadata: {name!r:.200} is the same array as {owner!r:.200}; name that one instead"
-                )
+                writer.add(name, adapter.to_array(tensor), metadata=about.of(name))
             else:
+                about.check_none(name, owner)
                 writer.alias(name, owner)
             done += size
             if progress is not None:
                 progress(done, total)
-
-
-def check_names(tensors: object) -> list[str]:
-    """The names of a mapping of tensors in ascending order. Raises `DczError` for anything else."""
-    if not isinstance(tensors, Mapping):
-        raise DczError(f"tensors: expected a mapping of names to tensors, found {type(tensors).__name__}")
-    for name in tensors:
-        if not isinstance(name, str):
-            raise DczError(f"tensors: names are strings, found {name!r:.80}")
-    return sorted(tensors)
 
 
 def _sizes(adapter: Adapter, tensors: Mapping[str, Any], names: list[str]) -> dict[str, int]:

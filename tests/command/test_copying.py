@@ -66,6 +66,41 @@ def test_pack_copies_what_is_unknown(folder: Path, dcz_: Callable) -> None:
         check("y.dcz")
 
 
+def test_shards_keep_what_is_unknown(folder: Path, dcz_: Callable) -> None:
+    """On the way into several files, from several to several, and back into one."""
+    steps = (("x.dcz", "s.dcz.index.json"), ("s.dcz.index.json", "t.dcz.index.json"), ("t.dcz.index.json", "y.dcz"))
+    for source, target in steps:
+        run = dcz_("pack", source, target, *(("--shard-size", "5KB") if "index" in target else ()))
+        assert run.code == 0, run.err
+    with dcz.open("t.dcz.index.json") as reader:
+        assert len(reader.shards) == 3 and reader.info("strange").metadata == {"scale": "raw"}
+    assert dcz.verify("t.dcz.index.json").unsupported == ("strange",)
+    check("y.dcz")
+
+
+def test_differences_keep_what_is_unknown(folder: Path, dcz_: Callable) -> None:
+    """Whole, as it is stored, and so does what is made of them."""
+    dcz.save_file({"plain": ARRAY, "raw": np.ones(2000, "f4")}, "old.dcz")
+    for step in (("pack", "x.dcz", "step.dcz", "--base", "old.dcz"), ("apply", "old.dcz", "step.dcz", "-o", "y.dcz")):
+        run = dcz_(*step)
+        assert run.code == 0, run.err
+    with dcz.open("step.dcz") as reader:
+        assert reader.info("plain").metadata == {"step": 3} and "org.example.signature" in reader.extensions
+    check("y.dcz")
+
+
+def test_segments_of_shards_with_the_same_number(tmp_path: Path) -> None:
+    """The first tensor of each shard is another tensor."""
+    tensors = {"a": np.arange(30.0), "b": np.ones(20) * 3}
+    index, file = dcz.save_sharded(tensors, tmp_path, shard_size=100), io.BytesIO()
+    with dcz.open(index) as reader, dcz.Writer(file) as writer:
+        assert len(reader.shards) == 2
+        for name in reader:
+            writer.copy(reader, name)
+    for name, array in dcz.load(file.getvalue()).items():
+        assert_same_bits(array, tensors[name])
+
+
 def test_merge(folder: Path, dcz_: Callable) -> None:
     dcz.save_file({"more": ARRAY, "again": ARRAY.copy()}, "b.dcz", metadata={"epoch": 1, "b": True})
     assert dcz_("merge", "x.dcz", "b.dcz", "-o", "c.dcz").code == 0

@@ -121,6 +121,13 @@ LIES: dict[str, tuple[Callable[[dict], object], type[Exception], str]] = {
     "nonzeros of 64 bits": (change("nonzeros", 0, to=1 << 63), FormatError, r"nonzeros\[0\]: expected an integer from 0"),
     "nonzeros that do not add up": (change("nonzeros", 0, to=3), FormatError, "nonzeros: 3 are not those of its chunks"),
     "a tensor without a name": (without(1), FormatError, "expected 1 integers of 1 bytes, found 2"),
+    "more streams than any reader takes": (
+        change("streams", 1, to=(1 << 24) + 1), LimitError, "directory: more than 16777216 numbers; split the model",
+    ),
+    "more streams than there can be": (change("streams", 1, to=(1 << 48) + 1), FormatError, r"streams\[1\]: expected an i"),
+    "more rows of codebooks than any reader takes": (
+        change("book_rows", 0, to=(1 << 24) + 1), LimitError, "directory: more than 16777216 numbers; split the model",
+    ),
     "aliases in a list": (change("aliases", to=[]), FormatError, "aliases: expected a map"),
     "aliases out of order": (change("aliases", to={"y": "a", "x": "a"}), FormatError, "keys in ascending order"),
     "alias that is bytes": (change("aliases", to={b"x": "a"}), FormatError, "expected a string"),

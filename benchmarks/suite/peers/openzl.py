@@ -40,7 +40,7 @@ def _decompress(blob: bytes) -> np.ndarray:
 
 def _tokenize(zl, compressor):
     return zl.nodes.TokenizeNumeric(sort=True)(
-        compressor, zl.graphs.OpenFile()(compressor), zl.graphs.Entropy()(compressor)
+        compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor)
     )
 
 
@@ -49,15 +49,15 @@ def _huffman(zl, compressor):
 
 
 def _float32(zl, compressor):
-    return zl.nodes.Float32Deconstruct()(compressor, zl.graphs.OpenFile()(compressor), zl.graphs.Entropy()(compressor))
+    return zl.nodes.Float32Deconstruct()(compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor))
 
 
 def _float16(zl, compressor):
-    return zl.nodes.Float16Deconstruct()(compressor, zl.graphs.OpenFile()(compressor), zl.graphs.Entropy()(compressor))
+    return zl.nodes.Float16Deconstruct()(compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor))
 
 
 def _bfloat16(zl, compressor):
-    return zl.nodes.BFloat16Deconstruct()(compressor, zl.graphs.OpenFile()(compressor), zl.graphs.Entropy()(compressor))
+    return zl.nodes.BFloat16Deconstruct()(compressor, zl.graphs.Store()(compressor), zl.graphs.Entropy()(compressor))
 
 
 _DECONSTRUCT = {"float32": _float32, "float16": _float16, "bfloat16": _bfloat16}

@@ -99,13 +99,22 @@ class Writer:
 
         Raises `UnsupportedError` for a dtype without a code, `DczError` for a name that is taken, `LimitError` for
         more tensors than a reader accepts."""
+        words, about = self._taken(name, array, metadata)
+        return self._add(name, words, about)
+
+    def _taken(
+        self, name: str, array: np.ndarray | np.generic, metadata: Mapping[str, object] | None
+    ) -> tuple[Words, dict[str, object]]:
+        """What `add` is given, checked: the words, few of them in memory of their own, and the metadata."""
         self._check_open()
         self._check_name(name, self._tensors)
         words = to_words(array, name)
         index.check_shape(words.shape, words.dtype, name)
         about = {} if metadata is None else typed.normalize(metadata, f"metadata of tensor {name!r:.80}")
-        if len(words.data) <= _PRIVATE_BYTES:
-            words = words.copy()
+        return private(words), about
+
+    def _add(self, name: str, words: Words, about: dict[str, object]) -> Layout:
+        """Store a tensor whole."""
         if not 0 < len(words.data) < tiny.LIMIT:
             return self._store(name, words, about)
         key = words.dtype.code, words.data.tobytes()
@@ -122,16 +131,15 @@ class Writer:
         crc = kernels.active().crc32c(words.data)
         encoded = self._encoded(name, words)
         for other, offset in self._duplicates.candidates((words.dtype.code, words.count, crc)):
-            with _changes_refused(name):
+            with changes_refused(name):
                 same = self._duplicates.same(encoded, other, offset)
             if same:
                 self._tensors[name] = _record(name, words, encoded.nonzeros, crc, about, same_as=other.name)
                 return encoded.layout()
             encoded = self._encoded(name, words)  # its parts have been asked for
         layout = self._segment(name, encoded, len(words.data))
-        if len(words.data) > _PRIVATE_BYTES and crc != encoded.words_crc(words):
-            self.abandon()
-            raise DczError(_CHANGED.format(name))
+        if len(words.data) > _PRIVATE_BYTES:
+            self._check_unchanged(name, crc, encoded.words_crc(words))
         self._add_record(_record(name, words, encoded.nonzeros, crc, about, StoredLayout.of(layout)))
         return layout
 
@@ -167,8 +175,14 @@ class Writer:
         self._features |= HAS_BASE if record.transform else 0
         self._copied[segment.store.serial, segment.number] = record
 
+    def _check_unchanged(self, name: str, before: int, after: int) -> None:
+        """Refuse an array whose words have another CRC-32C than before they were encoded."""
+        if before != after:
+            self.abandon()
+            raise DczError(_CHANGED.format(name))
+
     def _encoded(self, name: str, words: Words) -> Encoded:
-        with _changes_refused(name):
+        with changes_refused(name):
             return encode(words, self._profile, self._pool, self._portable)
 
     def _add_record(self, record: Record) -> None:
@@ -286,12 +300,17 @@ def _record(
 
 def _unchanged(name: str, parts: Iterator[U8]) -> Iterator[U8]:
     """The parts of a segment; an error where the array that they are made of has changed."""
-    with _changes_refused(name):
+    with changes_refused(name):
         yield from parts
 
 
+def private(words: Words) -> Words:
+    """Words that nobody else changes, if they are few; many are compared by their CRC-32C before and after."""
+    return words.copy() if len(words.data) <= _PRIVATE_BYTES else words
+
+
 @contextmanager
-def _changes_refused(name: str) -> Iterator[None]:
+def changes_refused(name: str) -> Iterator[None]:
     """Kernels check what they are told of the words, which is true unless the words have changed since."""
     try:
         yield

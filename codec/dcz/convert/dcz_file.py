@@ -10,7 +10,7 @@ import numpy as np
 from dcz import dtypes
 from dcz.container import Reader, Writer
 from dcz.convert.guard import Guard
-from dcz.convert.model import Tensor
+from dcz.convert.model import Tensor, copied, extensions, tensor_metadata
 
 
 class DczModel:
@@ -34,14 +34,9 @@ class DczModel:
             for info in self._infos.values()
         ]
 
-    @property
-    def reader(self) -> Reader:
-        """The open file."""
-        return self._reader
-
-    def supported(self, name: str) -> bool:
-        """Whether this version can decode a tensor."""
-        return self._infos[name].unsupported is None
+    def undecodable(self, name: str) -> Reader | None:
+        """The open file where this version cannot decode a tensor."""
+        return None if self._infos[name].unsupported is None else self._reader
 
     def read(self, name: str) -> np.ndarray:
         return self._reader.get_tensor(name)
@@ -77,23 +72,18 @@ class DczTarget:
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
         self._writer = Writer(
             self._path, metadata=metadata, profile=self._profile, threads=self._threads,
-            portable=self._portable, extensions=getattr(self._model, "extensions", None),
+            portable=self._portable, extensions=extensions(self._model),
         )  # fmt: skip
         self._aliases = aliases
 
     def add(self, name: str, array: np.ndarray) -> None:
         assert self._writer is not None
-        about = getattr(self._model, "tensor_metadata", {})
-        self._writer.add(name, array, metadata=about.get(name))
+        self._writer.add(name, array, metadata=tensor_metadata(self._model).get(name))
 
     def copy(self, name: str) -> bool:
         """Copies a tensor of the source that cannot be decoded; False where it is to be read and added."""
-        model = self._model
-        if not isinstance(model, DczModel) or model.supported(name):
-            return False
         assert self._writer is not None
-        self._writer.copy(model.reader, name)
-        return True
+        return copied(self._writer, self._model, name)
 
     def close(self) -> None:
         assert self._writer is not None

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from dcz import dtypes
+from dcz.container import Reader
+from dcz.container.sharded import ShardedReader
 from dcz.container.wanted import KEY
-from dcz.convert.model import Tensor
+from dcz.convert.model import Tensor, copied, extensions, tensor_metadata
 from dcz.delta.opening import open_file
 from dcz.delta.renames import Renames
 from dcz.delta.writer import Saved, Writer
@@ -23,10 +25,23 @@ class DeltaModel:
         self._reader = open_file(path, base=base, sequential=True)
         self.metadata: Mapping[str, object] = {k: v for k, v in self._reader.metadata.items() if k != KEY}
         self.aliases: Mapping[str, str] = dict(self._reader.aliases)
+        self.extensions: Mapping[str, object] = dict(self._reader.extensions)
+        self._infos = [self._reader.info(name) for name in self._reader if name not in self.aliases]
+        self.tensor_metadata: Mapping[str, Mapping[str, object]] = {
+            info.name: info.metadata for info in self._infos if info.metadata
+        }
 
     def tensors(self) -> list[Tensor]:
-        infos = (self._reader.info(name) for name in self._reader if name not in self.aliases)
-        return [Tensor(info.name, dtypes.DTYPES[info.dtype], info.shape) for info in infos]
+        known = dtypes.DTYPES
+        return [
+            Tensor(info.name, known.get(info.dtype) or dtypes.unknown(info.dtype), info.shape) for info in self._infos
+        ]
+
+    def undecodable(self, name: str) -> Reader | ShardedReader | None:
+        """The open file where a tensor that is stored whole cannot be decoded by this version."""
+        if self._reader.info(name).unsupported is None or self._reader.stored_segment(name).record.transform:
+            return None
+        return self._reader
 
     def read(self, name: str) -> np.ndarray:
         return self._reader.get_tensor(name)
@@ -54,19 +69,32 @@ class DeltaTarget:
     ) -> None:
         self._path, self._base, self._hints = path, base, hints
         self._options: dict[str, Any] = {"transform": transform, "profile": profile, "threads": threads}
+        self._model: object = None
         self._writer: Writer | None = None
         self._aliases: Mapping[str, str] = {}
         self._renames: Renames | None = None
 
+    def source(self, model: object) -> None:
+        """Tells where the tensors come from, before `begin`."""
+        self._model = model
+
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
         metadata = {**metadata, KEY: dict(self._hints)} if self._hints else metadata
-        self._writer = Writer(self._path, base=self._base, metadata=metadata, **self._options)
+        self._writer = Writer(
+            self._path, base=self._base, metadata=metadata, extensions=extensions(self._model), **self._options
+        )
         self._renames = Renames(self._base, {tensor.name for tensor in tensors} | aliases.keys())
         self._aliases = aliases
 
     def add(self, name: str, array: np.ndarray) -> None:
         assert self._writer is not None and self._renames is not None
-        self._writer.add(name, array, base_name=self._renames.base_name(name, array))
+        base_name = self._renames.base_name(name, array)
+        self._writer.add(name, array, base_name=base_name, metadata=tensor_metadata(self._model).get(name))
+
+    def copy(self, name: str) -> bool:
+        """Copies a tensor of the source that cannot be decoded; False where it is to be read and added."""
+        assert self._writer is not None
+        return copied(self._writer, self._model, name)
 
     def close(self) -> None:
         assert self._writer is not None

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from dcz.dtypes import Dtype
 from dcz.errors import DczError
+
+if TYPE_CHECKING:
+    from dcz.container import Reader, Writer
+    from dcz.container.sharded import ShardedReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class Model(Protocol):
     """An open file: its tensors in order, second names of some, metadata. A context manager.
 
     A model whose file has entries that are not weights also has `left_out`, their names and the reasons. One whose file
-    says something of single tensors has `tensor_metadata`, by their names."""
+    says something of single tensors has `tensor_metadata`, by their names. A dcz file has `extensions`, and
+    `undecodable(name)`, itself where this version cannot decode a tensor, else None."""
 
     @property
     def metadata(self) -> Mapping[str, object]: ...
@@ -55,7 +60,9 @@ class Model(Protocol):
 class Target(Protocol):
     """A file being written: told first what is coming, then given the tensors in that order.
 
-    A target that can keep what is said of single tensors also has `source(model)`, which is called before `begin`."""
+    A target that can keep what is said of single tensors also has `source(model)`, which is called before `begin`. One
+    that can keep tensors of a dcz file as they are stored has `copy(name)`, which is called before `add`: it returns
+    whether it has copied a tensor that cannot be decoded."""
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None: ...
 
@@ -72,6 +79,26 @@ def tensor_metadata(model: object) -> Mapping[str, Mapping[str, object]]:
     """What the file of a model says of single tensors, by their names; nothing of most."""
     found: Mapping[str, Mapping[str, object]] = getattr(model, "tensor_metadata", {})
     return found
+
+
+def extensions(model: object) -> Mapping[str, object]:
+    """What a dcz file says beyond what this version knows; nothing of other files."""
+    found: Mapping[str, object] = getattr(model, "extensions", {})
+    return found
+
+
+def undecodable(model: object, name: str) -> Reader | ShardedReader | None:
+    """The open dcz file of a tensor that this version cannot decode, to copy it from; None of all others."""
+    ask = getattr(model, "undecodable", None)
+    return None if ask is None else ask(name)
+
+
+def copied(writer: Writer, model: object, name: str) -> bool:
+    """Copies a tensor of the source that cannot be decoded; False where it is to be read and added."""
+    reader = undecodable(model, name)
+    if reader is not None:
+        writer.copy(reader, name)
+    return reader is not None
 
 
 def tell_source(target: object, model: object) -> None:

@@ -8,15 +8,20 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dcz.container.shards import SUFFIX, ShardIndex
 from dcz.convert.guard import Guard
-from dcz.convert.model import Model, Target, Tensor, tell_source, tensor_metadata
+from dcz.convert.model import Model, Target, Tensor, extensions, tell_source, tensor_metadata, undecodable
 from dcz.convert.safetensors import second_names
 from dcz.errors import DczError, FormatError
 from dcz.io.sinks import sync_folder
+
+if TYPE_CHECKING:
+    from dcz.container import Reader
+    from dcz.container.sharded import ShardedReader
 
 # The hub's default.
 SHARD_SIZE = 5_000_000_000
@@ -53,6 +58,7 @@ class ShardedModel:
         self.aliases: Mapping[str, str] = {}
         self.left_out: dict[str, str] = {}
         self.tensor_metadata: Mapping[str, Mapping[str, object]] = {}
+        self.extensions: Mapping[str, object] = {}
         self._where: dict[str, Model] = {}
         self._stored: dict[str, Tensor] = {}
         wanted: dict[str, set[str]] = {}
@@ -96,6 +102,7 @@ class ShardedModel:
             **{n: o for n, o in seconds.items() if self._index.weight_map.get(n, file) == file},
         }
         self.metadata = {**model.metadata, **self.metadata}
+        self.extensions = {**extensions(model), **self.extensions}
         self.left_out |= {f"{file}: {name}": reason for name, reason in getattr(model, "left_out", {}).items()}
 
     def tensors(self) -> list[Tensor]:
@@ -103,6 +110,10 @@ class ShardedModel:
 
     def read(self, name: str) -> np.ndarray:
         return self._where[name].read(name)
+
+    def undecodable(self, name: str) -> Reader | ShardedReader | None:
+        """The open dcz file of a tensor that this version cannot decode."""
+        return undecodable(self._where[name], name)
 
     def __enter__(self) -> ShardedModel:
         return self
@@ -202,11 +213,22 @@ class ShardedTarget:
             self._target.begin(shard, aliases, self._metadata)
 
     def add(self, name: str, array: np.ndarray) -> None:
+        self._at_hand().add(name, array)
+        self._remaining -= 1
+
+    def copy(self, name: str) -> bool:
+        """Copies a tensor of the source that cannot be decoded; False where it is to be read and added."""
+        copy = getattr(self._at_hand(), "copy", None)
+        done: bool = copy is not None and copy(name)
+        self._remaining -= done
+        return done
+
+    def _at_hand(self) -> Target:
+        """The file that the next tensor goes to."""
         if self._remaining == 0:
             self._next()
         assert self._target is not None
-        self._target.add(name, array)
-        self._remaining -= 1
+        return self._target
 
     def close(self) -> None:
         self._next()

@@ -78,7 +78,7 @@ def fold(
     metadata = _joined_metadata(one.store.index.metadata, two.store.index.metadata)
     with Writer(out, base=True, metadata=metadata, threads=threads) as writer:
         for name, link in two.links.items():
-            _write(writer, name, _folded(one, two, link))
+            _write(writer, name, _folded(one, two, link), second.index.tensor_metadata.get(name, {}))
         for name, target in second.index.aliases.items():
             writer.alias(name, target)
         return writer.saved()
@@ -203,11 +203,11 @@ def _zigzag(steps: NDArray) -> NDArray:
     return steps << steps.dtype.type(1) ^ -(steps >> top)
 
 
-def _write(writer: Writer, name: str, made: _Made) -> None:
+def _write(writer: Writer, name: str, made: _Made, about: Mapping[str, object] | None = None) -> None:
     entry = made.link.entry
     if made.words is not None:
         array = from_words(made.words, entry.dtype, entry.shape)
-        writer.add(name, array, base_name="")
+        writer.add(name, array, base_name="", metadata=about)
         return
     if made.places is None or made.stored is None or not len(made.places):
         found = Difference(COPY, None, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -223,7 +223,7 @@ def _write(writer: Writer, name: str, made: _Made) -> None:
             if rows is not None
         )
         found = Difference(made.transform, encode_changes(known), known.count, *crcs)
-    writer.put(name, made.base_name, entry.dtype, entry.shape, entry.words, found, made.content_crc)
+    writer.put(name, made.base_name, entry.dtype, entry.shape, entry.words, found, made.content_crc, about)
 
 
 def _chunk(best: int, known: int) -> int:

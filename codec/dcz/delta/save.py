@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+from dcz.container.mapping import TensorMetadata, check_names
 from dcz.delta.renames import Renames
 from dcz.delta.writer import Saved, Writer
-from dcz.errors import DczError
 from dcz.ties import Ties
 
 
@@ -22,28 +22,28 @@ def save_delta(
     metadata: Mapping[str, object] | None = None,
     profile: str = "auto",
     threads: int | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Saved:
     """See `dcz.save_delta`, whose mappings these are."""
-    if not isinstance(new, Mapping):
-        raise DczError(f"new: expected a mapping of names to arrays, found {type(new).__name__}")
-    for name in new:
-        if not isinstance(name, str):
-            raise DczError(f"new: names are strings, found {name!r:.80}")
-    known = Renames(base, list(new), renames)
+    names = check_names(new, "new")
+    known = Renames(base, names, renames)
     aliases: Mapping[str, str] = getattr(new, "aliases", {})
+    about = TensorMetadata(tensor_metadata, new)
     ties, done = Ties(), 0
     total = sum(_nbytes(new, name) for name in new if name not in aliases) if progress is not None else 0
     with Writer(file, base=base, transform=transform, metadata=metadata, profile=profile, threads=threads) as writer:
-        for name in sorted(new):
+        for name in names:
             if name in aliases:
+                about.check_none(name, aliases[name])
                 continue
             array = new[name]
             owner = ties.owner(name, array)
             if owner != name:
+                about.check_none(name, owner)
                 writer.alias(name, owner)
             else:
-                writer.add(name, array, base_name=known.base_name(name, array))
+                writer.add(name, array, base_name=known.base_name(name, array), metadata=about.of(name))
             done += getattr(array, "nbytes", 0)
             if progress is not None:
                 progress(done, total)

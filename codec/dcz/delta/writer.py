@@ -11,6 +11,8 @@ import numpy as np
 
 from dcz import kernels
 from dcz.container.writer import Writer as PlainWriter
+from dcz.container.writer import changes_refused, private
+from dcz.delta import checksums
 from dcz.delta.base import Base
 from dcz.delta.encode import Difference, encode_difference
 from dcz.delta.transforms import COPY, NONE, check_choice
@@ -90,30 +92,41 @@ class Writer(PlainWriter):
         *,
         base: np.ndarray | None = None,
         base_name: str | None = None,
-        **options: Any,
+        metadata: Mapping[str, object] | None = None,
     ) -> Layout:
         """Stores one tensor, bit for bit, and returns how; as it is stored, for one with a base.
 
         `base` is the base's array, by default that of the writer's `base` under `base_name`, by default `name`. Dtype
         and number of words must agree, shapes need not; a tensor that the base lacks, or has otherwise, is stored
-        whole. Raises `UnsupportedError` for a dtype that has no code, `DczError` for a name that is taken."""
+        whole. `metadata` is about this tensor. Raises `UnsupportedError` for a dtype that has no code, `DczError` for a
+        name that is taken, or where one of the arrays changes meanwhile."""
         if not self._has_base:
             if base is not None or base_name is not None:
                 raise DczError(f"tensor {name!r}: a base goes with Writer(file, base=...)")
-            return super().add(name, array, **options)
-        self._check_open()
-        self._check_name(name, self._tensors)
-        words = to_words(array, name)
+            return super().add(name, array, metadata=metadata)
+        words, about = self._taken(name, array, metadata)
         base_name = name if base_name is None else base_name
         old = self._old(base_name, words, base)
-        if old is None:
-            return super().add(name, array, **options)
-        index.check_shape(list(words.shape), words.dtype, name)
-        found = encode_difference(words, old, self._transform, self._pool)
-        if found.transform == NONE:
-            return super().add(name, array, **options)
-        crc = kernels.active().crc32c(words.data)
-        return self.put(name, base_name, words.dtype, words.shape, words.count, found, crc, **options)
+        found, crc = (None, 0) if old is None else self._difference(name, base_name, words, old)
+        if found is None or found.transform == NONE:
+            return self._add(name, words, about)
+        return self.put(name, base_name, words.dtype, words.shape, words.count, found, crc, about)
+
+    def _difference(self, name: str, base_name: str, words: Words, old: U8) -> tuple[Difference, int]:
+        """What turns the base's words into a tensor's, and the CRC-32C of the latter. Neither may change meanwhile:
+        both have the same CRC-32C before and after."""
+        base = private(Words(old, words.dtype, words.shape))
+        crcs = [kernels.active().crc32c(data) for data in (base.data, words.data)]
+        with changes_refused(name):
+            found = encode_difference(words, base.data, self._transform, self._pool)
+        if found.encoded is not None and found.transform != NONE:
+            sizes = checksums.chunk_bytes(words.count, found.encoded.chunk, words.dtype.word).tolist()
+            rows = (found.base_crcs.tolist(), found.result_crcs.tolist())
+            for which, before, after in zip((base_name, name), crcs, rows):
+                self._check_unchanged(which, before, checksums.joined(after, sizes))
+        elif found.transform == COPY:
+            self._check_unchanged(name, *crcs)
+        return found, crcs[1]
 
     def _old(self, base_name: str, words: Words, array: np.ndarray | None) -> U8 | None:
         """The base's words of a tensor, if it has one that goes with it."""

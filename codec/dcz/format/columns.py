@@ -175,9 +175,10 @@ class Columns(Tensors):
 
 def parse(plain: Mapping[str, object], names: list[str]) -> Columns:
     """The columns of an index for tensors of these names; everything is checked."""
-    streams = unpack(plain["streams"], len(names), 0, limits.MAX_DIRECTORY, "streams")
+    streams = unpack(plain["streams"], len(names), 0, limits.MAX_WORDS, "streams")
     directory.check_size(float(streams.sum(dtype=np.float64)))
-    book_rows = unpack(plain["book_rows"], len(names), 0, limits.MAX_DIRECTORY, "book_rows")
+    book_rows = unpack(plain["book_rows"], len(names), 0, limits.MAX_WORDS, "book_rows")
+    directory.check_size(float(book_rows.sum(dtype=np.float64)))
     codes = codes_.read_codes(plain, int(streams.sum()))
     stream_at = starts(streams)
     number_at = np.concatenate([codes.first, codes.counts.sum(keepdims=True)])[stream_at]
@@ -200,7 +201,6 @@ def _users(plain: Mapping[str, object], codes: codes_.Codes, streams: I64, book_
         return {}
     tensors = np.arange(len(streams))
     owner = np.repeat(np.repeat(tensors, streams), codes.counts)
-    directory.check_size(float(book_rows.sum(dtype=np.float64)))
     book_owner = np.repeat(tensors, book_rows)
     books = unpack(plain["book_codes"], len(book_owner), 0, len(codes.plain) - 1, "book_codes")
     out: dict[int, str] = {}

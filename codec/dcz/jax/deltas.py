@@ -31,6 +31,7 @@ def save_delta(
     metadata: Mapping[str, object] | None = None,
     profile: str = "auto",
     threads: int | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
     progress: Progress | None = None,
 ) -> Saved:
     """Writes a pytree of arrays as its differences to another; options as in `dcz.save_delta`.
@@ -44,7 +45,8 @@ def save_delta(
     """
     return saving.save_delta(
         _arrays(new), filename, base=base if isinstance(base, (Reader, ShardedReader)) else _arrays(base),
-        transform=transform, renames=renames, metadata=metadata, profile=profile, threads=threads, progress=progress,
+        transform=transform, renames=renames, metadata=metadata, profile=profile, threads=threads,
+        tensor_metadata=tensor_metadata, progress=progress,
     )  # fmt: skip
 
 

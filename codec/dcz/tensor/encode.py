@@ -44,6 +44,11 @@ class Encoded:
         kinds = {code.kind for coding in self._chosen.streams for code in coding.codes}
         self.mappable = self._chosen.values == "bytes" and kinds <= {"raw"}
 
+    @property
+    def chunk(self) -> int:
+        """Return the words of a chunk."""
+        return self._chosen.chunk
+
     def parts(self) -> Iterator[U8]:
         """Yield the segment from its beginning; the same bytes with any pool."""
         if self._head:

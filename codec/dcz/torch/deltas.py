@@ -30,6 +30,7 @@ def save_delta(
     metadata: Mapping[str, object] | None = None,
     profile: str = "auto",
     threads: int | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
     progress: Progress | None = None,
 ) -> Saved:
     """Writes tensors as their differences to others; options as in `dcz.save_delta`.
@@ -45,7 +46,8 @@ def save_delta(
     """
     return saving.save_delta(
         _Arrays(new), filename, base=_Arrays(base), transform=transform,
-        renames=renames, metadata=metadata, profile=profile, threads=threads, progress=progress,
+        renames=renames, metadata=metadata, profile=profile, threads=threads, tensor_metadata=tensor_metadata,
+        progress=progress,
     )  # fmt: skip
 
 
