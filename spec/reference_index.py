@@ -193,11 +193,10 @@ def _check_known(t: SimpleNamespace, tensors: list[SimpleNamespace]) -> None:
         words = 0 if 0 in t.shape else product
         must(t.word_sizes == DTYPES[t.dtype].word, "R-INDEX-9", f"{what}: word_sizes: {t.word_sizes}")
         must(t.words == words, "R-INDEX-9", f"{what}: words: {t.words}, its shape has {words}")
-    if t.unknown:
-        return
     if not t.has_chunks:
         must(not any(getattr(t, key) for key in LAYOUT), "R-INDEX-10", f"{what}: a layout without chunks of its own")
         must(t.same_as or not t.nonzeros, "R-INDEX-10", f"{what}: nonzeros: {t.nonzeros} without chunks of its own")
+    if t.unknown or not t.has_chunks:
         return
     of_streams = {code for stream in t.codes for code in stream}
     is_plain = t.positions == ALL and of_streams <= {"raw", "zstd"}

@@ -935,13 +935,9 @@ static dcz_status check_clusters(const dcz_file* f, const record* r, dcz_error* 
   return DCZ_OK;
 }
 
-/* SPEC 3, 4 and 7.2, of a tensor in which everything is known. */
-static dcz_status check_known(const dcz_file* f, record* r, uint64_t nonzeros, int has_chunks, dcz_error* error) {
+/* SPEC 3, 4 and 7.2, of a tensor that has chunks and in which everything is known. */
+static dcz_status check_known(const dcz_file* f, record* r, uint64_t nonzeros, dcz_error* error) {
   size_t number = r->at.number;
-  if (!has_chunks) {
-    if (nonzeros && &f->records[r->same_as] == r) return bad(r, error, "`nonzeros` must be 0 without chunks");
-    return DCZ_OK;
-  }
   r->position_streams = r->positions == ALL ? 0 : r->positions > 8 ? 2 : 1;
   size_t planes = r->values == BYTES ? 1 : r->values == PLANES ? r->word_size : r->entries <= 256 ? 1 : 2;
   if (r->chunk < 512 || r->chunk > MAX_CHUNK || r->chunk % 512)
@@ -1071,11 +1067,13 @@ static dcz_status parse_tensor(dcz_file* f, size_t i, places* next, dcz_error* e
   int has_chunks = r->words && !same_as && transform != COPY;
   for (size_t n = 0; n < sizeof ZERO / sizeof *ZERO && !has_chunks; n++)
     if (get(&columns[ZERO[n]], i)) return bad(r, error, "a tensor without chunks must have no layout");
+  if (!has_chunks && !same_as && get(&columns[NONZEROS], i))
+    return bad(r, error, "`nonzeros` must be 0 without chunks");
   if (same_as) TRY(check_same(f, r, i, same_as, error));
   if (same_as && transform) return bad(r, error, "a tensor that is the same as another must have no transform");
   if (r->dtype) TRY(check_shape(f, r, error));
   r->unknown = unknown_part(f, r);
-  if (!r->unknown) TRY(check_known(f, r, get(&columns[NONZEROS], i), has_chunks, error));
+  if (!r->unknown && has_chunks) TRY(check_known(f, r, get(&columns[NONZEROS], i), error));
   /* SPEC 6.1; words times word_size is below 2^56 */
   if (segment >= 4096 && segment == r->words * r->word_size) r->padding = (64 - next->offset % 64) % 64;
   r->at.offset = next->offset + r->padding;
@@ -2088,7 +2086,7 @@ typedef struct buffers {
 } buffers;
 
 /* How many stored words are not zero, where every weight has one: steps and exclusive ors are where nothing changes. */
-static size_t count_stored(const record* r, const uint8_t* base, const uint8_t* result, size_t n) {
+static size_t nonzeros_of(const record* r, const uint8_t* base, const uint8_t* result, size_t n) {
   unsigned size = r->word_size;
   if (r->transform == REPLACE) return count_nonzeros(result, n, size);
   size_t count = 0;
@@ -2115,7 +2113,7 @@ static dcz_status change_chunk(work* w, buffers* b, uint8_t* words, int back, in
     b->skipped = 1;
   } else {
     TRY(next_chunk(w, &t));
-    b->nonzeros += count_stored(r, words, b->result, n);
+    b->nonzeros += nonzeros_of(r, words, b->result, n);
   }
   if (differs(dcz_crc32c(f, 0, b->result, size), after))
     return fail(w->error, DCZ_CHECKSUM, "%.*s: chunk %llu of the result does not match its CRC-32C", name, r->name.data,

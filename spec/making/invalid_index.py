@@ -279,6 +279,15 @@ def _unknown() -> Iterator[Vector]:
             f"unknown-dtype-{key}".replace("_", "-"), "11", "stored bytes of a tensor that cannot be decoded",
             "checksum", "CRC-32C", [other()], edit=flip(key, 0),
         )  # fmt: skip
+    source = other()
+    for name, about, t in (
+        ("same-as-unknown-with-layout", "the same as one of an unknown dtype", as_(source.copied("s", 0), chunk=512)),
+        ("same-as-unknown-positions", "the same as another", as_(source.copied("s", 0), positions=77)),
+        ("empty-unknown-values", "without words", as_(build("e", "F32", (0,), []), values=77)),
+        ("empty-unknown-dtype-nonzeros", "without words", as_(build("e", "F32", (0,), []), dtype="X1", nonzeros=1)),
+    ):
+        word = "nonzeros" if t.nonzeros == 1 else "layout"
+        yield bad(name, "7.2", f"numbers of a layout, of a tensor {about}", "format", word, [source, t])
     same = other(transform=0).copied("same", 0)
     same.content_crc ^= 1
     yield bad(

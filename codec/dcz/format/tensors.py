@@ -262,8 +262,8 @@ def _check_layouts(c: Tensors, understood: Bools, refuse: Refusals) -> None:
     own = c.own()
     if np.count_nonzero(own) < len(own):
         some = c.positions | c.values | c.chunk | c.entries | c.group | c.streams | c.chunks | c.book_rows | c.stored
-        refuse(understood & ~own & (some != 0), "a tensor without chunks of its own has numbers of a layout")
-        nothing = understood & ~own & (c.source == np.arange(len(own)))
+        refuse(~own & (some != 0), "a tensor without chunks of its own has numbers of a layout")
+        nothing = ~own & (c.source == np.arange(len(own)))
         refuse(nothing & (c.nonzeros != 0), "nonzeros: {} of a tensor that stores nothing", c.nonzeros)
     known = own & understood
     sparse, book = c.positions != 0, c.values == VALUES["codebook"]
