@@ -1,4 +1,5 @@
-"""The kernels under the address and undefined-behaviour sanitizers: their tests, then the campaign of `fuzz.py`.
+"""The kernels under the address and undefined-behaviour sanitizers: their tests, the corpus of the fuzz targets, then the
+campaign of `fuzz.py`.
 
 Builds the package into a folder of its own and runs it with the sanitizers' runtime preloaded (gcc or clang):
 
@@ -58,12 +59,23 @@ def run(folder: Path, *arguments: str) -> None:
     subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, env=environment, check=True)
 
 
+def replay(folder: Path) -> None:
+    """Each fuzz target over its corpus."""
+    for program in sorted(folder.glob("dcz/kernels/fuzz_*")):
+        inputs = sorted((ROOT / "tests" / "data" / "corpus" / program.name.removeprefix("fuzz_")).glob("*"))
+        if not inputs:
+            sys.exit(f"{program.name}: has no corpus")
+        print(program.name, end=": ", flush=True)
+        subprocess.run([program, *inputs], check=True)
+
+
 def main() -> None:
     cases = sys.argv[1] if len(sys.argv) > 1 else "100000"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build(folder)
         run(folder, "-m", "pytest", "-p", "no:cacheprovider", *(str(ROOT / "tests" / test) for test in TESTS))
+        replay(folder)
         run(folder, "tests/fuzz.py", cases)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-# The index is read and decompressed whole before anything else is known of a file. A byte of it can become about
-# twenty of Python objects and arrays: 32 MiB are the chunks of a file of 75 GB.
+# The index is read and decompressed whole before anything else is known of a file, so both lengths are bounded. A byte
+# of it can become about twenty of Python objects and arrays: 32 MiB are the chunks of a file of 75 GB.
 MAX_INDEX_BYTES = 32 << 20
 
 # Format. What opening costs is bounded by the file's size: an index decompresses to at most half a mebibyte and twice

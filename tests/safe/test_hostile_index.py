@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgpack
 import numpy as np
@@ -12,10 +13,11 @@ import zstandard
 import dcz
 from dcz import limits
 from dcz.errors import FormatError, LimitError, TruncatedError, UnsupportedError
-from dcz.format import trailer
+from dcz.format import prelude, trailer
 from support.arrays import make_array
 from support.forging import compressed, encoded, finish, forge, plain_index, segments, with_trailer
 from support.layouts import in_layout
+from support.memory import at_most
 
 TENSORS = {
     "a": in_layout(make_array(1, "F32", (40, 5), 0.4, 7, "float"), "bitmap", "codebook"),
@@ -284,6 +286,19 @@ def test_a_frame_of_another_length() -> None:
 )
 def test_trailers(changes: dict, error: type[Exception], message: str) -> None:
     refusal(with_trailer(forge(TENSORS), **changes), error, message)
+
+
+def test_an_index_whose_stored_bytes_pass_the_limit(tmp_path: Path) -> None:
+    """A frame can be longer than what it holds; holes in a file cost nothing, and reading them takes memory."""
+    path, size = tmp_path / "holes.dcz", 1 << 40
+    end = trailer.Trailer(size, 0, 2**32 - 1, 100, 0, trailer.ZSTD_INDEX).pack()
+    with open(path, "wb") as file:
+        file.write(prelude.MAGIC)
+        file.truncate(size - len(end))
+        file.seek(size - len(end))
+        file.write(end)
+    with at_most(1 << 20), pytest.raises(LimitError, match="index: 4294967295 bytes as stored; the limit is 33554432"):
+        dcz.open(path)
 
 
 def test_an_index_longer_than_the_first_read() -> None:

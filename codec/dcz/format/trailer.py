@@ -102,10 +102,11 @@ class Trailer:
             raise FormatError(
                 f"trailer: a raw index has {self.index_bytes} bytes, but takes {self.index_stored} in the file"
             )
-        if self.index_bytes > limits.MAX_INDEX_BYTES:
-            raise LimitError(
-                f"index: {self.index_bytes} bytes; the limit is {limits.MAX_INDEX_BYTES}; split the file into shards"
-            )
+        for size, how in ((self.index_bytes, ""), (self.index_stored, " as stored")):
+            if size > limits.MAX_INDEX_BYTES:
+                raise LimitError(
+                    f"index: {size} bytes{how}; the limit is {limits.MAX_INDEX_BYTES}; split the file into shards"
+                )
         most = limits.index_bytes_for(self.file_length)
         if self.index_bytes > most:
             raise FormatError(
