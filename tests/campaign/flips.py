@@ -1,7 +1,7 @@
 """Every single bit of a file flipped, every truncation, every byte appended: all refused.
 
-The full form flips every bit of the files of `files.py`, truncates each vector everywhere and appends each byte to it. The
-fastest kernel set, the pure one and the reference decoder read them. The short form takes every 97th.
+The full form flips every bit of the files of `files.py`, truncates each vector everywhere and appends each byte to it.
+The fastest kernel set, the pure one and the reference decoder read them. The short form takes every 97th.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Kernels as fuzz targets, under the address and undefined-behaviour sanitizers.
 
 Each target of `fuzz/*.cpp` takes bytes apart into the arguments of kernels, hands them buffers of exactly their size,
-and compares all kernel sets that the machine runs. With clang they are libFuzzer programs; without it, `fuzz/replay.cpp`
-runs them over the corpus in `tests/data/corpus`.
+and compares all kernel sets that the machine runs. With clang they are libFuzzer programs; without it,
+`fuzz/replay.cpp` runs them over the corpus in `tests/data/corpus`.
 """
 
 from __future__ import annotations
