@@ -18,8 +18,8 @@ PATH = ROOT / "tests" / "RESULTS.md"
 HEAD = """# What the campaign found
 
 Each line is written by the run that it describes: `python -m tests.campaign NAME --full`. *faults* are inputs or
-moments at which the library did what it must not, in that run; a run with faults ends with exit code 1. The faults that earlier
-runs found are mended, and each has a test.
+moments at which the library did what it must not, in that run; a run with faults ends
+with exit code 1. The faults that earlier runs found are mended, and each has a test.
 
 | campaign | figures | faults | seconds | of | when |
 |---|---|---|---|---|---|
