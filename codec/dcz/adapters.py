@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
@@ -45,8 +45,8 @@ def check_backend(backend: object) -> None:
 
 
 def load_tensors(
-    convert: Callable[[NDArray, str], T],
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    convert: Callable[[NDArray[Any], str], T],
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     names: Iterable[str] | None,
     threads: int | None,
@@ -62,7 +62,7 @@ def load_tensors(
         return convert_all(convert, arrays)
 
 
-def convert_all(convert: Callable[[NDArray, str], T], arrays: dict[str, NDArray]) -> dict[str, T]:
+def convert_all(convert: Callable[[NDArray[Any], str], T], arrays: dict[str, NDArray[Any]]) -> dict[str, T]:
     """Each array of `arrays`, which is emptied, converted once."""
     owners: dict[int, str] = {}
     first = {name: owners.setdefault(id(array), name) for name, array in arrays.items()}

@@ -81,15 +81,15 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     names: Iterable[str] | None = None,
     threads: int | None = None,
-    out: Mapping[str, NDArray] | None = None,
+    out: Mapping[str, NDArray[Any]] | None = None,
     base: Mapping[str, Any] | None = None,
     max_bytes: int | None = None,
     progress: Progress | None = None,
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Reads tensors from a dcz file; every byte that is read is verified.
 
     Args:
@@ -121,7 +121,9 @@ def load_file(
         return reader.load(names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress)
 
 
-def _opened(file: str | os.PathLike[str] | bytes | BinaryIO, base: Mapping[str, Any] | None) -> Reader | ShardedReader:
+def _opened(
+    file: str | os.PathLike[str] | bytes | memoryview | BinaryIO, base: Mapping[str, Any] | None
+) -> Reader | ShardedReader:
     if base is None:
         return open_file(file)
     from dcz.delta.opening import open_file as open_with_base
@@ -134,10 +136,10 @@ def load(
     *,
     names: Iterable[str] | None = None,
     threads: int | None = None,
-    out: Mapping[str, NDArray] | None = None,
+    out: Mapping[str, NDArray[Any]] | None = None,
     base: Mapping[str, Any] | None = None,
     max_bytes: int | None = None,
     progress: Progress | None = None,
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """The tensors of a dcz file held in memory; see `load_file`."""
     return load_file(data, names=names, threads=threads, out=out, base=base, max_bytes=max_bytes, progress=progress)

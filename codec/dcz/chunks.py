@@ -18,6 +18,7 @@ This is a framing of the codecs. It is not a dcz file, and `dcz.open` refuses it
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ CODES = (
 )  # fmt: skip
 
 
-def pack(array: NDArray, profile: str) -> bytes:
+def pack(array: NDArray[Any], profile: str) -> bytes:
     """A contiguous chunk of any dtype without objects, in the order of its memory.
 
     >>> import numpy
@@ -73,7 +74,7 @@ def _stored(dtype: np.dtype) -> np.dtype:
     return dtype.newbyteorder("<")
 
 
-def _short(kept: NDArray, big: bool) -> bytes:
+def _short(kept: NDArray[Any], big: bool) -> bytes:
     raw = kept.view(np.uint8)
     packed = zstd.compress(raw, _LEVEL)
     flags = (_ZSTD if len(packed) < len(raw) else 0) | (_SWAPPED if big else 0)
@@ -89,7 +90,7 @@ def _crc(data: NDArray[np.uint8]) -> int:
 
 
 def unpack(data: NDArray[np.uint8], out: NDArray[np.uint8] | None = None, dtype: np.dtype | None = None,
-           nbytes: int | None = None) -> NDArray:  # fmt: skip
+           nbytes: int | None = None) -> NDArray[Any]:  # fmt: skip
     """The elements of a chunk in its own byte order, decoded into the bytes `out` if they are given.
 
     Args:
@@ -110,7 +111,7 @@ def unpack(data: NDArray[np.uint8], out: NDArray[np.uint8] | None = None, dtype:
             return found
         out[...] = found.view(np.uint8)
         return out
-    with Reader(memoryview(view)) as reader:
+    with Reader(view.data) as reader:
         if list(reader) != [NAME]:
             raise FormatError(
                 f"chunk: expected one tensor named {NAME!r}, found {list(reader)!r:.80}; this is not a zarr chunk"
@@ -139,9 +140,9 @@ def _check(
         raise DczError(f"out: expected room for {size} bytes, found {out.nbytes}")
 
 
-def _unpack_short(view: NDArray[np.uint8]) -> NDArray:
+def _unpack_short(view: NDArray[np.uint8]) -> NDArray[Any]:
     least = _HEAD.size + _CRC.size
-    stated = least + (_HEAD.unpack_from(view)[-1] if len(view) >= _HEAD.size else 0)
+    stated = least + (_HEAD.unpack_from(view.data)[-1] if len(view) >= _HEAD.size else 0)
     if len(view) < stated:
         raise TruncatedError(f"chunk: the frame has {stated} bytes or more, found {len(view)}; fetch the chunk again")
     if len(view) > stated:
@@ -149,7 +150,7 @@ def _unpack_short(view: NDArray[np.uint8]) -> NDArray:
     body = view[: -_CRC.size]
     if _crc(body) != _CRC.unpack(view[-_CRC.size :].tobytes())[0]:
         raise ChecksumError("chunk: the bytes do not match their CRC-32C; fetch the chunk again")
-    _, flags, number, size, _ = _HEAD.unpack_from(body)
+    _, flags, number, size, _ = _HEAD.unpack_from(body.data)
     if flags & ~(_ZSTD | _SWAPPED) or number > len(CODES):
         raise UnsupportedError(f"chunk: flags {flags:#04x} or dtype {number} is unknown; update dcz")
     stored = dtypes.DTYPES[CODES[number - 1]].numpy() if number else np.dtype(np.uint8)

@@ -27,7 +27,7 @@ from dcz.models import tensors_of
 __all__ = ["apply_delta", "fold", "invert", "rebase", "save_delta", "undo_delta", "verify"]
 
 Model = Mapping[str, Any] | str | os.PathLike[str]
-File = str | os.PathLike[str] | bytes | BinaryIO
+File = str | os.PathLike[str] | bytes | memoryview | BinaryIO
 
 
 def save_delta(
@@ -80,7 +80,7 @@ def save_delta(
 
 
 def apply_delta(
-    tensors: Mapping[str, NDArray],
+    tensors: Mapping[str, NDArray[Any]],
     file: File,
     *,
     verify: str = "full",
@@ -125,7 +125,7 @@ def apply_delta(
         return _apply.apply_delta(tensors, stores, verify=verify, names=names, threads=threads, state=state)
 
 
-def undo_delta(tensors: Mapping[str, NDArray], file: File, *, threads: int | None = None) -> int:
+def undo_delta(tensors: Mapping[str, NDArray[Any]], file: File, *, threads: int | None = None) -> int:
     """Takes back what an interrupted `apply_delta` changed, or a complete one: chunks with the result's words get the
     base's again, the others stay. Returns how many chunks that were.
 

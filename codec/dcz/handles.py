@@ -16,7 +16,7 @@ from dcz.container.opening import open_file
 from dcz.container.slices import TensorSlice
 from dcz.errors import DczError, locating
 
-Convert = Callable[[NDArray, str, Any], Any]
+Convert = Callable[[NDArray[Any], str, Any], Any]
 
 # safetensors' names of frameworks, and the module whose `from_array(array, name, device)` makes their tensors.
 _FRAMEWORKS = {
@@ -57,7 +57,7 @@ class safe_open:
 
     def __init__(
         self,
-        filename: str | os.PathLike[str] | bytes | BinaryIO,
+        filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
         framework: str,
         device: Any = "cpu",
         *,

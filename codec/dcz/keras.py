@@ -63,7 +63,7 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     names: Iterable[str] | None = None,
     threads: int | None = None,
@@ -115,7 +115,7 @@ def save_weights(
 
 def load_weights(
     model: keras.Model,
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -184,7 +184,7 @@ def _optimizer(model: Any) -> set[int]:
     return {id(optimizer)} if (optimizer := getattr(model, "optimizer", None)) is not None else set()
 
 
-def _convert(array: NDArray, name: str) -> Any:
+def _convert(array: NDArray[Any], name: str) -> Any:
     try:
         tensor = keras.ops.convert_to_tensor(array)
         found = keras.backend.standardize_dtype(tensor.dtype)
@@ -227,7 +227,7 @@ def _dtype(tensor: Any, name: str) -> np.dtype:
         raise UnsupportedError(f"tensor {name!r}: dtype {text} cannot be stored") from None
 
 
-def _to_array(tensor: Any) -> NDArray:
+def _to_array(tensor: Any) -> NDArray[Any]:
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     backend: str = "mmap",
     names: Iterable[str] | None = None,
@@ -116,7 +116,7 @@ def save_model(
 
 def load_model(
     model: mlx.nn.Module,
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -141,7 +141,7 @@ def _parameters(model: mlx.nn.Module) -> dict[str, mx.array]:
     return unique_names(tree_flatten(model.parameters()), "mlx.nn.Module")
 
 
-def from_array(array: NDArray, name: str, device: object = None) -> mx.array:
+def from_array(array: NDArray[Any], name: str, device: object = None) -> mx.array:
     """The same bits as an array of MLX, whose memory all devices share."""
     code = by_numpy(array.dtype, name).code
     if _MLX[code] is None:
@@ -158,7 +158,7 @@ def _nbytes(tensor: object, name: str) -> int:
     return tensor.nbytes
 
 
-def _to_array(tensor: mx.array) -> NDArray:
+def _to_array(tensor: mx.array) -> NDArray[Any]:
     code = _CODES[tensor.dtype]
     if code in _BITS:
         return np.array(tensor.view(_BITS[code][0])).view(DTYPES[code].numpy())

@@ -21,7 +21,7 @@ class Described(NamedTuple):
     nbytes: int
 
 
-class ModelMapping(Mapping[str, NDArray]):
+class ModelMapping(Mapping[str, NDArray[Any]]):
     """An open model of any format: names, second ones included, to arrays that are read when asked for."""
 
     def __init__(self, model: Model) -> None:
@@ -29,7 +29,7 @@ class ModelMapping(Mapping[str, NDArray]):
         self.aliases: Mapping[str, str] = model.aliases
         self._tensors = {tensor.name: tensor for tensor in model.tensors()}
 
-    def __getitem__(self, name: str) -> NDArray:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         return self._model.read(self.aliases.get(name, name))
 
     def __iter__(self) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,15 +49,15 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     backend: str = "mmap",
     names: Iterable[str] | None = None,
     threads: int | None = None,
-    out: Mapping[str, NDArray] | None = None,
+    out: Mapping[str, NDArray[Any]] | None = None,
     max_bytes: int | None = None,
     progress: Progress | None = None,
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Reads arrays from a dcz file; see `dcz.load_file`.
 
     `backend` is "mmap" or "pread", as in safetensors. It changes nothing: a dcz file is decoded as it is read."""

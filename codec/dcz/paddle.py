@@ -67,7 +67,7 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     device: Any = None,
     *,
     backend: str = "mmap",
@@ -81,7 +81,7 @@ def load_file(
     `device` is a place for `paddle.to_tensor`. `backend` is "mmap" or "pread", as in safetensors; both read alike here.
     Raises `UnsupportedError` for a dtype that Paddle lacks."""
 
-    def convert(array: NDArray, name: str) -> paddle.Tensor:
+    def convert(array: NDArray[Any], name: str) -> paddle.Tensor:
         return from_array(array, name, device)
 
     return load_tensors(
@@ -124,7 +124,7 @@ def save_model(
 
 def load_model(
     model: paddle.nn.Layer,
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -146,7 +146,7 @@ def load_model(
     return result
 
 
-def from_array(array: NDArray, name: str, device: Any = None) -> paddle.Tensor:
+def from_array(array: NDArray[Any], name: str, device: Any = None) -> paddle.Tensor:
     """The same bits as a tensor, at a place such as "cpu" or "gpu:0"."""
     code = by_numpy(array.dtype, name).code
     if code not in _PADDLE:
@@ -168,7 +168,7 @@ def _nbytes(tensor: object, name: str) -> int:
     return int(tensor.size) * DTYPES[_CODES[tensor.dtype]].itemsize
 
 
-def _to_array(tensor: paddle.Tensor) -> NDArray:
+def _to_array(tensor: paddle.Tensor) -> NDArray[Any]:
     code = _CODES[tensor.dtype]
     if code in _FLOAT8:
         return tensor.detach().view(paddle.uint8).numpy().view(DTYPES[code].numpy())

@@ -23,7 +23,7 @@ class Adapter(NamedTuple):
     its elements, without a copy where they are in memory already. `identity(tensor)` is as `Ties` takes it."""
 
     nbytes: Callable[[Any, str], int]
-    to_array: Callable[[Any], NDArray]
+    to_array: Callable[[Any], NDArray[Any]]
     identity: Callable[[Any], Hashable]
 
 

@@ -65,7 +65,7 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     device: str | None = None,
     *,
     backend: str = "mmap",
@@ -129,7 +129,7 @@ def save_model(
 
 def load_model(
     model: tf.Module,
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -151,7 +151,7 @@ def load_model(
     return result
 
 
-def from_array(array: NDArray, name: str, device: str | None = None) -> tf.Tensor:
+def from_array(array: NDArray[Any], name: str, device: str | None = None) -> tf.Tensor:
     """The same bits as a tensor, on a device of that name."""
     _check_dtype(array.dtype, name)
     with tf.device(device):
@@ -198,7 +198,7 @@ def _numpy_dtype(dtype: tf.DType) -> np.dtype:
     return np.dtype(dtype.as_numpy_dtype)
 
 
-def _to_array(tensor: Any) -> NDArray:
+def _to_array(tensor: Any) -> NDArray[Any]:
     return tensor.numpy()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ class Decoder:
         except KernelError as error:
             raise self._explain(error, t) from None
 
-    def codebook(self, t: int) -> NDArray:
+    def codebook(self, t: int) -> NDArray[Any]:
         """The words of a tensor's codebooks, shape (codebooks, entries), once `prepare` has been called."""
         c = self.columns
         if not c.book_rows[t]:  # no word is stored

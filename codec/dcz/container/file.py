@@ -41,7 +41,7 @@ class OpenFile:
 
     def __init__(
         self,
-        file: str | os.PathLike[str] | bytes | BinaryIO,
+        file: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
         *,
         sequential: bool = False,
         max_bytes: int | None = None,

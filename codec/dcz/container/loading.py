@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,10 @@ def load(
     *,
     names: Iterable[str] | None,
     threads: int,
-    out: Mapping[str, NDArray] | None,
+    out: Mapping[str, NDArray[Any]] | None,
     max_bytes: int | None,
     progress: Progress | None,
-) -> dict[str, NDArray]:
+) -> dict[str, NDArray[Any]]:
     """Tensors of an open file by name; arguments and errors as in `dcz.load_file`."""
     everything = names is None
     entries = store.every() if everything else {}
@@ -55,10 +56,10 @@ def load(
 
 
 def _arrays(
-    entries: Mapping[str, Entry], out: Mapping[str, NDArray]
-) -> tuple[dict[str, NDArray], dict[str, NDArray[np.uint8]]]:
+    entries: Mapping[str, Entry], out: Mapping[str, NDArray[Any]]
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.uint8]]]:
     """Where each tensor goes, as array and as bytes: the caller's array under any of its names, or a fresh one."""
-    arrays: dict[str, NDArray] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     flat: dict[str, NDArray[np.uint8]] = {}
     for name, array in out.items():
         if name not in entries:

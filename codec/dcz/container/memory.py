@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def _on_huge_pages(size: int, spare: int) -> int:
     return size + waste if waste <= spare else size + waste - _HUGE_PAGE
 
 
-def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray, U8]]:
+def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray[Any], U8]]:
     """Fresh arrays for tensors, not yet filled, and their bytes. Small ones share blocks of a few megabytes: a
     block is free again when the last of its tensors is."""
     sizes: list[int] = []  # of the blocks
@@ -81,7 +82,7 @@ def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray, U8]]:
     return made
 
 
-def target(out: NDArray, entry: Entry) -> U8:
+def target(out: NDArray[Any], entry: Entry) -> U8:
     """The bytes of the caller's array, if a tensor fits it exactly."""
     where = f"out for tensor {entry.name!r}"
     if not isinstance(out, np.ndarray):

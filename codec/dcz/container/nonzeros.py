@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ class ChunkNonzeros(NamedTuple):
     the `clusters` they are in, which number the entries of the tensor's codebook."""
 
     positions: I64
-    words: NDArray
+    words: NDArray[Any]
     clusters: NDArray[np.uint16] | None
 
 

@@ -13,7 +13,10 @@ from dcz.errors import DczError
 
 
 def open_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO, *, sequential: bool = False, max_bytes: int | None = None
+    file: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
+    *,
+    sequential: bool = False,
+    max_bytes: int | None = None,
 ) -> Reader | ShardedReader:
     """Opens a dcz file, or a model in several of them, as a mapping of names to arrays.
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from numpy.typing import DTypeLike, NDArray
 
@@ -51,7 +51,7 @@ class TensorInfo:
     content_crc32c: int
 
 
-class Reader(Mapping[str, NDArray]):
+class Reader(Mapping[str, NDArray[Any]]):
     """A dcz file, open for reading: a mapping of names to arrays, immutable and safe for threads.
 
     Args:
@@ -74,7 +74,7 @@ class Reader(Mapping[str, NDArray]):
 
     def __init__(
         self,
-        file: str | os.PathLike[str] | bytes | BinaryIO,
+        file: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
         *,
         sequential: bool = False,
         max_bytes: int | None = None,
@@ -85,7 +85,7 @@ class Reader(Mapping[str, NDArray]):
 
     # -- a mapping
 
-    def __getitem__(self, name: str) -> NDArray:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         return self.get_tensor(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -142,7 +142,7 @@ class Reader(Mapping[str, NDArray]):
 
     # -- tensors
 
-    def get_tensor(self, name: str, *, out: NDArray | None = None) -> NDArray:
+    def get_tensor(self, name: str, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """A tensor, decoded into a fresh array or into `out`; every chunk's checksum is verified.
 
         `out` has the tensor's shape and dtype and is C-contiguous; it is returned.
@@ -208,10 +208,10 @@ class Reader(Mapping[str, NDArray]):
         *,
         names: Iterable[str] | None = None,
         threads: int | None = None,
-        out: Mapping[str, NDArray] | None = None,
+        out: Mapping[str, NDArray[Any]] | None = None,
         max_bytes: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> dict[str, NDArray]:
+    ) -> dict[str, NDArray[Any]]:
         """Many tensors at once; arguments and errors as in `dcz.load_file`.
 
         >>> import numpy, dcz

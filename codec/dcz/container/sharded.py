@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from threading import RLock
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import DTypeLike, NDArray
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _OPEN = 32
 
 
-class ShardedReader(Mapping[str, NDArray]):
+class ShardedReader(Mapping[str, NDArray[Any]]):
     """The files of a shard index, open for reading: a mapping of names to arrays with the methods of `Reader`.
 
     Opening reads the index alone. A shard is opened when one of its tensors is asked for. Names of one tensor lie in
@@ -63,7 +63,7 @@ class ShardedReader(Mapping[str, NDArray]):
 
     # -- a mapping
 
-    def __getitem__(self, name: str) -> NDArray:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         return self.get_tensor(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -126,7 +126,7 @@ class ShardedReader(Mapping[str, NDArray]):
 
     # -- tensors
 
-    def get_tensor(self, name: str, *, out: NDArray | None = None) -> NDArray:
+    def get_tensor(self, name: str, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """A tensor; see `Reader.get_tensor`."""
         return self._reader(name).get_tensor(name, out=out)
 
@@ -147,10 +147,10 @@ class ShardedReader(Mapping[str, NDArray]):
         *,
         names: Iterable[str] | None = None,
         threads: int | None = None,
-        out: Mapping[str, NDArray] | None = None,
+        out: Mapping[str, NDArray[Any]] | None = None,
         max_bytes: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> dict[str, NDArray]:
+    ) -> dict[str, NDArray[Any]]:
         """Many tensors at once; arguments and errors as in `dcz.load_file`.
 
         Every shard's index is read before the first tensor is decoded, so what is missing is known at once."""
@@ -168,7 +168,7 @@ class ShardedReader(Mapping[str, NDArray]):
         with locating(self.source):
             bound.check_work(total)
             bound.check_memory(total)
-        arrays: dict[str, NDArray] = {}
+        arrays: dict[str, NDArray[Any]] = {}
         done = 0
 
         def report(here: int, _: int) -> None:

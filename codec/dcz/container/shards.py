@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from dcz import limits
 from dcz.errors import FormatError, LimitError, TruncatedError
@@ -118,7 +119,7 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return out
 
 
-def _mapping(name: str, document: dict[str, object], field: str, kind: type) -> dict:
+def _mapping(name: str, document: dict[str, object], field: str, kind: type) -> dict[str, Any]:
     value = document.get(field)
     if not isinstance(value, dict) or any(type(item) is not kind for item in value.values()):
         what = "file names" if kind is str else "sizes"

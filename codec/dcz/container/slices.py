@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class TensorSlice:
         """The dtype's code as safetensors gives it."""
         return self._entry.dtype.code
 
-    def __getitem__(self, key: object) -> NDArray:
+    def __getitem__(self, key: object) -> NDArray[Any]:
         key = key if isinstance(key, tuple) else (key,)
         for part in key:
             if not (part is None or part is Ellipsis or isinstance(part, (int, np.integer, slice))) or isinstance(
@@ -61,7 +61,7 @@ class TensorSlice:
                 self._fill(out, int(start), view.strides)
         return out
 
-    def _fill(self, out: NDArray, start: int, strides: tuple[int, ...]) -> None:
+    def _fill(self, out: NDArray[Any], start: int, strides: tuple[int, ...]) -> None:
         """Puts the elements at `start` plus multiples of `strides` into `out`, from the chunks that hold them."""
         store, entry = self._store, self._entry
         per_chunk = int(store.index.columns.chunk[entry.number]) // entry.dtype.words
@@ -113,17 +113,17 @@ class _Piece(NamedTuple):
     chunk: int
     start: int
     strides: tuple[int, ...]
-    out: NDArray
+    out: NDArray[Any]
 
 
-def _ascending(out: NDArray, start: int, strides: tuple[int, ...]) -> tuple[NDArray, int, tuple[int, ...]]:
+def _ascending(out: NDArray[Any], start: int, strides: tuple[int, ...]) -> tuple[NDArray[Any], int, tuple[int, ...]]:
     """The same elements in the order of the file: axes that run backwards turned round."""
     turned = tuple(slice(None, None, -1 if step < 0 else 1) for step in strides)
     start += sum((n - 1) * step for n, step in zip(out.shape, strides) if step < 0)
     return out[turned], start, tuple(map(abs, strides))
 
 
-def _pieces(out: NDArray, start: int, strides: tuple[int, ...], per_chunk: int) -> Iterator[_Piece]:
+def _pieces(out: NDArray[Any], start: int, strides: tuple[int, ...], per_chunk: int) -> Iterator[_Piece]:
     """Cuts a slice where chunks end, in the order of the file: a few pieces a chunk, none of them of an element
     that is not asked for."""
     axis = next((i for i, n in enumerate(out.shape) if n > 1), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,9 @@ _MOST = 1 << 16
 class Rows:
     """A matrix in compressed sparse rows: row r has `values[starts[r]:starts[r + 1]]` in those `columns`."""
 
-    starts: NDArray
-    columns: NDArray
-    values: NDArray
+    starts: NDArray[Any]
+    columns: NDArray[Any]
+    values: NDArray[Any]
     shape: tuple[int, int]
 
 
@@ -36,12 +37,12 @@ class Clusters:
     those elements in C order; `codebook` their values, shape (entries,), or (groups, entries) where every `group`
     successive elements have a codebook of their own, else `group` is 0."""
 
-    indices: NDArray
-    codebook: NDArray
+    indices: NDArray[Any]
+    codebook: NDArray[Any]
     mask: NDArray[np.bool_]
     group: int
 
-    def dense(self) -> NDArray:
+    def dense(self) -> NDArray[Any]:
         """The tensor they make: zeros, and the codebook's values where the mask is set."""
         out = np.zeros(self.mask.shape, self.codebook.dtype)
         if self.group:
@@ -106,7 +107,7 @@ def clusters(store: OpenFile, entry: Entry) -> Clusters:
         store.check_bound([entry], entry.words + gathered, work=entry.nbytes)
 
     check(entry.nonzeros)
-    mask = np.zeros(entry.words, bool)
+    mask: NDArray[np.bool_] = np.zeros(entry.words, bool)
     found = np.empty(entry.nonzeros, dtype)
     at = 0
     for chunk in _chunks(store, entry, clusters=True):
@@ -130,7 +131,7 @@ def clusters(store: OpenFile, entry: Entry) -> Clusters:
     return Clusters(indices, distinct.view(entry.dtype.numpy()), mask, 0)
 
 
-def _distinct(entry: Entry, words: NDArray) -> tuple[NDArray, NDArray]:
+def _distinct(entry: Entry, words: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Distinct words, and which of them each word is."""
     word = entry.dtype.word
     if word <= 2:  # never too many
@@ -161,7 +162,7 @@ def _chunks(store: OpenFile, entry: Entry, *, clusters: bool = False) -> Iterato
             yield chunk_nonzeros(store.decoder, t, number, stored, clusters=clusters)
 
 
-def _elements(store: OpenFile, entry: Entry) -> Iterator[tuple[I64, NDArray]]:
+def _elements(store: OpenFile, entry: Entry) -> Iterator[tuple[I64, NDArray[Any]]]:
     """Positions and values of elements of which any word is not zero."""
     dtype, width = entry.dtype.numpy(), entry.dtype.words
     for chunk in _chunks(store, entry):

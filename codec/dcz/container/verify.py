@@ -35,7 +35,7 @@ class Verified:
 
 
 def verify(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    file: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     threads: int | None = None,
     max_bytes: int | None = None,
@@ -82,7 +82,7 @@ def _verify_shards(
 
 
 def _verify_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    file: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     count: int,
     max_bytes: int | None,
     progress: Callable[[int, int], None] | None,

@@ -8,20 +8,18 @@ read, as `OPERATION/PARAMETER`: nothing is lost, and nothing is made up.
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from math import prod
 
 import numpy as np
 
+from dcz.convert.coreml_program import Message, program_file, protos, read_program
+from dcz.convert.coreml_tables import bits_of, look_up, scatter
 from dcz.convert.guard import Guard, check_file, check_shape
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
-from dcz.extras import require
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words
 
@@ -38,7 +36,6 @@ _SPARSE = "constexpr_lut_to_sparse"
 _SENTINEL = 0xDEADBEEF
 _BLOB = 64
 _MODEL_PATH = "@model_path/"
-_MAX_MANIFEST = 1 << 20
 _MAX_DEPTH = 16
 
 
@@ -53,17 +50,17 @@ class CoremlModel:
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._path = os.fspath(path)
         self._guard = guard or Guard(path, ".mlmodel")
-        self._proto, self._types = _protos(path)
-        self._file = _program_file(self._path)
+        self._proto, self._types = protos(path)
+        self._file = program_file(self._path)
         self._folder = os.path.dirname(os.path.abspath(self._file))
         self._sources: dict[str, FileSource] = {}
-        self._outputs: dict[str, object] = {}  # names of this program's values to operations
-        self._entries: dict[str, tuple[str, object]] = {}
+        self._outputs: dict[str, Message] = {}  # names of this program's values to operations
+        self._entries: dict[str, tuple[str, Message]] = {}
         self._tensors: dict[str, Tensor] = {}
         self.left_out: dict[str, str] = {}
         about: dict[str, dict[str, object]] = {}
         try:
-            for name, entry, kind in self._weights(self._program()):
+            for name, entry, kind in self._weights(read_program(self._proto, self._file, self._path)):
                 if name in self._tensors:
                     raise FormatError(f"{self._path}: two weights have the name {name!r:.80}")
                 try:
@@ -81,33 +78,17 @@ class CoremlModel:
         self.metadata: Mapping[str, object] = {}
         self.tensor_metadata: Mapping[str, Mapping[str, object]] = about
 
-    def _program(self) -> object:
-        from google.protobuf.message import DecodeError
-
-        model = self._proto.Model()
-        with open(self._file, "rb") as file:
-            data = file.read()
-        try:
-            model.ParseFromString(data)
-        except (DecodeError, ValueError, RuntimeError) as error:
-            raise FormatError(f"{self._path}: no Core ML model, or one that is cut off ({error})") from None
-        kind = model.WhichOneof("Type")
-        if kind != "mlProgram":
-            what = "no Core ML model" if kind is None else f"a Core ML model of the kind {kind}"
-            raise UnsupportedError(f"{self._path}: {what}; weights of ML programs are read: convert it to one")
-        return model.mlProgram
-
-    def _weights(self, program: object) -> Iterator[tuple[str, tuple[str, object], object]]:
+    def _weights(self, program: Message) -> Iterator[tuple[str, tuple[str, Message], Message]]:
         """Names, what they are made of, and their types."""
         for name in sorted(program.functions):
             for special in sorted(program.functions[name].block_specializations):
                 block = program.functions[name].block_specializations[special]
                 yield from self._block(block, "" if name == "main" else f"{name}/", 0)
 
-    def _block(self, block: object, prefix: str, depth: int) -> Iterator[tuple[str, tuple[str, object], object]]:
+    def _block(self, block: Message, prefix: str, depth: int) -> Iterator[tuple[str, tuple[str, Message], Message]]:
         if depth > _MAX_DEPTH:
             raise LimitError(f"{self._path}: blocks nested deeper than {_MAX_DEPTH}")
-        users: dict[str, list[object]] = {}  # of each value of this block
+        users: dict[str, list[Message]] = {}  # of each value of this block
         for op in block.operations:
             for argument in (argument for each in op.inputs.values() for argument in each.arguments):
                 users.setdefault(argument.name, []).append(op)
@@ -129,43 +110,43 @@ class CoremlModel:
             for inner in op.blocks:
                 yield from self._block(inner, prefix, depth + 1)
 
-    def _is_weight(self, value: object) -> bool:
+    def _is_weight(self, value: Message) -> bool:
         if value.WhichOneof("value") == "blobFileValue":
             return True
         return value.type.tensorType.rank > 0 and self._kind(value.type) in _FLOATS
 
-    def _parameters(self, op: object) -> dict[str, object]:
+    def _parameters(self, op: Message) -> dict[str, Message]:
         """Values that an operation holds itself: its inputs since iOS 18, its attributes before."""
         found = {key: a.arguments[0].value for key, a in op.inputs.items() if a.arguments and not a.arguments[0].name}
         return {key: value for key, value in op.attributes.items() if key != "name"} | found
 
-    def _source_of(self, op: object, key: str) -> object | None:
+    def _source_of(self, op: Message, key: str) -> Message | None:
         """The operation that an input comes from."""
         arguments = op.inputs[key].arguments if key in op.inputs else []
         return self._outputs.get(arguments[0].name) if arguments and arguments[0].name else None
 
-    def _computable(self, op: object) -> bool:
+    def _computable(self, op: Message) -> bool:
         sources = [self._source_of(op, key) for key in op.inputs]
         return all(source is None or source.type in ("const", _SPARSE) for source in sources)
 
-    def _used_by_dense(self, users: Mapping[str, list[object]], op: object) -> bool:
+    def _used_by_dense(self, users: Mapping[str, list[Message]], op: Message) -> bool:
         found = [user for output in op.outputs for user in users.get(output.name, [])]
         return bool(found) and all(user.type == _DENSE[1] and self._computable(user) for user in found)
 
-    def _kind(self, kind: object) -> str:
+    def _kind(self, kind: Message) -> str:
         number = kind.tensorType.dataType
         try:
             return self._types.DataType.Name(number)
         except ValueError:  # of a later version
             return str(number)
 
-    def _shape(self, kind: object, where: str) -> tuple[int, ...]:
+    def _shape(self, kind: Message, where: str) -> tuple[int, ...]:
         sizes = [d.constant.size for d in kind.tensorType.dimensions if d.WhichOneof("dimension") == "constant"]
         if len(sizes) != kind.tensorType.rank:
             raise FormatError(f"{where}: its shape is not known")
         return check_shape(sizes, where, 8)
 
-    def _describe(self, name: str, kind: object) -> Tensor:
+    def _describe(self, name: str, kind: Message) -> Tensor:
         where = f"{self._path}: weight {name!r:.80}"
         if self._kind(kind) not in _CODES:
             raise UnsupportedError(f"{where}: elements of type {self._kind(kind)} cannot be stored")
@@ -190,7 +171,7 @@ class CoremlModel:
 
     # -- operations
 
-    def _input(self, op: object, key: str, where: str) -> np.ndarray:
+    def _input(self, op: Message, key: str, where: str) -> np.ndarray:
         source = self._source_of(op, key)
         if source is None:
             return self._value(self._parameters(op)[key], where)
@@ -199,35 +180,35 @@ class CoremlModel:
         mask, values = self._lut_to_sparse(source, where)
         return mask if op.inputs[key].arguments[0].name == source.outputs[0].name else values
 
-    def _dense(self, op: object, where: str) -> np.ndarray:
+    def _dense(self, op: Message, where: str) -> np.ndarray:
         first = self._input(op, "lut" if op.type == _DENSE[0] else "nonzero_data", where)
         second = self._input(op, "indices" if op.type == _DENSE[0] else "mask", where)
         parameters = self._parameters(op)
         if op.type == _DENSE[1]:
             shape = tuple(self._input(op, "shape", where).tolist()) if "shape" in parameters else second.shape
-            return _scatter(first, second if "shape" not in parameters else _bits(second, 1, prod(shape)), shape)
+            return scatter(first, second if "shape" not in parameters else bits_of(second, 1, prod(shape)), shape)
         if "shape" not in parameters:
-            return _look_up(second, first, self._axis(op, where))
+            return look_up(second, first, self._axis(op, where))
         shape = tuple(self._input(op, "shape", where).tolist())  # iOS 16: one table, indices packed
         bits = (len(first) - 1).bit_length()
-        return first[_bits(second, bits, prod(shape))].reshape(shape)
+        return first[bits_of(second, bits, prod(shape))].reshape(shape)
 
-    def _lut_to_sparse(self, op: object, where: str) -> tuple[np.ndarray, np.ndarray]:
+    def _lut_to_sparse(self, op: Message, where: str) -> tuple[np.ndarray, np.ndarray]:
         """The mask of a tensor, and its weights that are kept."""
         mask = self._input(op, "indices_mask", where)
         lut, axis = self._input(op, "lut", where), self._axis(op, where)
-        index = _scatter(self._input(op, "indices_nonzero_data", where), mask, mask.shape)
+        index = scatter(self._input(op, "indices_nonzero_data", where), mask, mask.shape)
         wide = mask if lut.shape[-1] == 1 else np.repeat(mask, lut.shape[-1], axis=axis)
-        return wide, _look_up(index, lut, axis)[wide.astype(bool)]
+        return wide, look_up(index, lut, axis)[wide.astype(bool)]
 
-    def _axis(self, op: object, where: str) -> int | None:
+    def _axis(self, op: Message, where: str) -> int | None:
         if "vector_axis" not in op.inputs and "vector_axis" not in op.attributes:
             return None
         return int(self._input(op, "vector_axis", where).reshape(-1)[0])
 
     # -- values
 
-    def _value(self, value: object, where: str) -> np.ndarray:
+    def _value(self, value: Message, where: str) -> np.ndarray:
         kind, shape = self._kind(value.type), self._shape(value.type, where)
         if kind not in _CODES:
             raise UnsupportedError(f"{where}: elements of type {kind} cannot be stored")
@@ -238,12 +219,12 @@ class CoremlModel:
         data = self._blob(value.blobFileValue, size, where)
         if not bits:
             return from_words(data, dtype, shape)
-        each = _bits(data, bits, count)
+        each = bits_of(data, bits, count)
         if kind == "INT4":
             each = ((each ^ 8).astype(np.int16) - 8).astype(np.int8)
         return each.reshape(shape)
 
-    def _immediate(self, tensor: object, kind: str) -> np.ndarray:
+    def _immediate(self, tensor: Message, kind: str) -> np.ndarray:
         held = tensor.WhichOneof("value")
         dtype = DTYPES[_CODES[kind]].numpy()
         if held == "bytes":
@@ -252,7 +233,7 @@ class CoremlModel:
             return np.empty(0, dtype)
         return np.array(getattr(tensor, held).values).astype(dtype)
 
-    def _blob(self, value: object, size: int, where: str) -> np.ndarray:
+    def _blob(self, value: Message, size: int, where: str) -> np.ndarray:
         source = self._weight_file(value.fileName, where)
         if value.offset + _BLOB > source.size:
             raise TruncatedError(f"{where}: {source.name} ends before byte {value.offset + _BLOB}; finish the download")
@@ -286,77 +267,3 @@ class CoremlModel:
     def __exit__(self, *error: object) -> None:
         for source in self._sources.values():
             source.close()
-
-
-def _protos(path: str | os.PathLike[str]):
-    """coremltools' message types; what it says of libraries beside it is not for our users."""
-    logger = logging.getLogger("coremltools")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return require("coremltools.proto.Model_pb2", "coreml", path), require(
-                "coremltools.proto.MIL_pb2", "coreml", path
-            )
-    finally:
-        logger.setLevel(level)
-
-
-def _program_file(path: str) -> str:
-    """The program of a package, by its manifest."""
-    if not os.path.isdir(path):
-        return path
-    manifest = os.path.join(path, "Manifest.json")
-    if not os.path.isfile(manifest):
-        raise FormatError(f"{path}: no Core ML package (it has no Manifest.json)")
-    if os.path.getsize(manifest) > _MAX_MANIFEST:
-        raise LimitError(f"{manifest}: more than {_MAX_MANIFEST} bytes")
-    try:
-        with open(manifest, encoding="utf-8") as file:
-            document = json.load(file)
-        inside = document["itemInfoEntries"][document["rootModelIdentifier"]]["path"]
-        found = os.path.join(path, "Data", inside)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FormatError(f"{manifest}: names no model ({error!r:.80})") from None
-    if "\0" in found or not os.path.realpath(found).startswith(os.path.join(os.path.realpath(path), "")):
-        raise FormatError(f"{manifest}: {inside!r:.80} is outside of the package; refused")
-    return found
-
-
-def _bits(data: np.ndarray, bits: int, count: int) -> np.ndarray:
-    """Numbers of so many bits each, the first in the lowest ones."""
-    if bits == 0:
-        return np.zeros(count, np.uint8)
-    if len(data) != -(-count * bits // 8):
-        raise ValueError(f"{len(data)} bytes for {count} numbers of {bits} bits")
-    each = np.unpackbits(np.ascontiguousarray(data).view(np.uint8), bitorder="little", count=count * bits).reshape(
-        count, bits
-    )
-    return np.packbits(each, axis=1, bitorder="little").reshape(-1) if count else np.zeros(0, np.uint8)
-
-
-def _scatter(values: np.ndarray, mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Values where a mask is one, zeros elsewhere."""
-    chosen = mask.reshape(-1).astype(bool)
-    if np.count_nonzero(chosen) != values.size:
-        raise ValueError(f"{values.size} values for {np.count_nonzero(chosen)} places")
-    out = np.zeros(prod(shape), values.dtype)
-    out[chosen] = values.reshape(-1)
-    return out.reshape(shape)
-
-
-def _look_up(index: np.ndarray, lut: np.ndarray, axis: int | None) -> np.ndarray:
-    """Words of tables: `lut` has shape (groups along each dimension, entries, length of a vector)."""
-    if lut.ndim != index.ndim + 2 or any(n % g if g else n for n, g in zip(index.shape, lut.shape)):
-        raise ValueError(f"tables of shape {lut.shape} for indices of shape {index.shape}")
-    groups = [np.arange(n) // max(n // max(g, 1), 1) for n, g in zip(index.shape, lut.shape)]
-    key = (*np.ix_(*groups), index)
-    found = lut[key] if index.ndim else lut[int(index)]
-    if lut.shape[-1] == 1:
-        return found[..., 0]
-    if axis is None:
-        raise ValueError("vectors without their axis")
-    axis %= index.ndim
-    shape = (*index.shape[:axis], index.shape[axis] * lut.shape[-1], *index.shape[axis + 1 :])
-    return np.moveaxis(found, -1, axis + 1).reshape(shape)

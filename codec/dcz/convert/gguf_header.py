@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from dcz import limits
 from dcz.convert.guard import check_shape
@@ -122,7 +123,7 @@ class Header:
         self._at += size
         return part
 
-    def _take(self, layout: str) -> tuple:
+    def _take(self, layout: str) -> tuple[Any, ...]:
         return struct.unpack("<" + layout, self._bytes(struct.calcsize("<" + layout), "the header"))
 
     def _string(self, what: str) -> str:

@@ -83,7 +83,7 @@ class Hdf5Target:
                     if path != "/" and not _is_path(path):
                         raise self._error(f"metadata: {GROUPS}: {path!r:.80} is not the path of a group")
                     if path not in names:
-                        out[path] = list(keys) if kind == "ordered" else None
+                        out[path] = [str(key) for key in keys] if kind == "ordered" else None
                 case _:
                     raise self._error(f"metadata: {GROUPS}: expected [path, kind, keys], found {each!r:.80}")
         return out

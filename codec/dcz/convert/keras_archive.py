@@ -47,7 +47,7 @@ class KerasModel(Hdf5Model):
             raise FormatError(f"{self._path}: not a .keras archive with {_WEIGHTS} ({error})") from None
         return {name: _text(data) for name, data in members.items()}
 
-    def _place(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: BinaryIO) -> BinaryIO:
+    def _place(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: io.BufferedReader) -> BinaryIO:
         """The weights as a file: that part of the archive itself, or unpacked where they are compressed."""
         if info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size:
             archive.open(info).close()  # checks the member's own header
@@ -69,7 +69,7 @@ class KerasModel(Hdf5Model):
 class _Part(io.RawIOBase):
     """Bytes of a larger file as a file."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: io.BufferedReader, start: int, size: int) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
 
     def readable(self) -> bool:

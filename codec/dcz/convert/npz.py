@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from math import prod
 from pathlib import PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -150,7 +150,7 @@ def _said(error: Exception) -> str:
     return f"{str(error) or type(error).__name__:.200}"
 
 
-def _header(name: str, file: BinaryIO, where: str) -> _Header:
+def _header(name: str, file: IO[bytes], where: str) -> _Header:
     """Reads the header of an array, which is bounded before it is parsed."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0), (3, 0)):
@@ -173,14 +173,14 @@ def _header(name: str, file: BinaryIO, where: str) -> _Header:
     return _Header(Tensor(name, dtype, lengths), stored, fortran)
 
 
-def _array(file: BinaryIO, where: str, expected: _Header, piece: int) -> np.ndarray:
+def _array(file: IO[bytes], where: str, expected: _Header, piece: int) -> np.ndarray:
     """Reads an array whose header is known, as many bytes as it has, and that there are no more."""
     header = _header(expected.tensor.name, file, where)
     if header != expected:
         raise FormatError(f"{where}: changed while it was read")
     shape = header.tensor.shape
     data = np.empty(prod(shape) * header.stored.itemsize, np.uint8)
-    done, view = 0, memoryview(data)
+    done, view = 0, data.data
     while done < len(data):
         part = file.read(min(piece, len(data) - done))
         if not part:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from dcz.errors import FormatError, LimitError
 
@@ -15,7 +16,7 @@ _MAX_DEPTH = 64
 _MAX_TEXT = 1 << 20  # ResNet-152 takes a tenth
 _MAX_SIZE = 1 << 40  # numbers of a blob, or weights of a layer
 
-Message = dict[str, list]  # each field's values in order: strings, or messages
+Message = dict[str, list[Any]]  # each field's values in order: strings, or messages
 
 # Layers that leave the size of what they are given alone.
 _SAME = frozenset(

@@ -71,8 +71,8 @@ class ShardedModel:
         except BaseException:
             self._stack.close()
             raise
-        names, others = second_names(index.metadata, self._stored)
-        self.aliases = {**names, **self.aliases}
+        aliases, others = second_names(index.metadata, self._stored)
+        self.aliases = {**aliases, **self.aliases}
         if others:
             self.metadata = {**self.metadata, INDEX: others}
 

@@ -10,7 +10,7 @@ import os
 import struct
 from collections.abc import Mapping
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +152,7 @@ class TfliteModel:
     def tensors(self) -> list[Tensor]:
         return [tensor for tensor, _, _ in self._tensors.values()]
 
-    def read(self, name: str) -> NDArray:
+    def read(self, name: str) -> NDArray[Any]:
         tensor, kind, (start, size) = self._tensors[name]
         data = np.frombuffer(self._data, np.uint8, size, start)
         if kind == "INT4":
@@ -166,7 +166,7 @@ class TfliteModel:
         self._tensors.clear()
 
 
-def _unpacked(data: NDArray, dtype: Dtype, count: int) -> NDArray:
+def _unpacked(data: NDArray[Any], dtype: Dtype, count: int) -> NDArray[Any]:
     """Integers of four bits, the first in the lowest bits, as a byte each."""
     each = np.stack([data & 15, data >> 4], axis=1).reshape(-1)[:count]
     return ((each ^ 8).astype(np.int16) - 8).astype(np.int8).astype(dtype.numpy())

@@ -13,6 +13,8 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -102,7 +104,7 @@ class TorchTarget:
         storage = _Storage(key, self._torch.storage.UntypedStorage, halved.nbytes)
         return _Entry(storage, halved, later)
 
-    def _member(self, name: str, data: bytes | np.ndarray) -> None:
+    def _member(self, name: str, data: bytes | memoryview) -> None:
         info = zipfile.ZipInfo(f"archive/{name}")  # without a clock: the same tensors, the same bytes
         assert self._sink is not None
         at = self._sink.file.tell() + _ZIP_HEADER + len(info.filename) + 20  # and a field of 64-bit sizes
@@ -113,7 +115,9 @@ class TorchTarget:
 
     def add(self, name: str, array: np.ndarray) -> None:
         data = to_words(array, name).data
-        self._member(f"data/{self._keys[name]}", data[::2] | data[1::2] << 4 if name in self._in_pairs else data)
+        if name in self._in_pairs:
+            data = (data[::2] | data[1::2] << 4).astype(np.uint8, copy=False)
+        self._member(f"data/{self._keys[name]}", data.data)
 
     def close(self) -> None:
         assert self._sink is not None
@@ -128,7 +132,7 @@ class TorchTarget:
             self._sink.abandon()
 
 
-def _pickler(torch: object) -> type[pickle.Pickler]:
+def _pickler(torch: ModuleType) -> type[pickle.Pickler]:
     """A pickler that writes what stands for tensors and storages as PyTorch writes tensors and storages."""
 
     class Pickler(pickle.Pickler):
@@ -137,12 +141,13 @@ def _pickler(torch: object) -> type[pickle.Pickler]:
                 return ("storage", value.kind, value.key, "cpu", value.count)
             return None
 
-        def reducer_override(self, value: object) -> object:
+        def reducer_override(self, value: object) -> Any:
             if not isinstance(value, _Entry):
                 return NotImplemented
             strides = tuple(np.cumprod((1, *(max(n, 1) for n in value.shape[:0:-1]))).tolist()[::-1])
             strides = strides[: len(value.shape)]
-            about = (value.storage, 0, value.shape, strides, False, OrderedDict())
+            hooks: OrderedDict[str, object] = OrderedDict()
+            about = (value.storage, 0, value.shape, strides, False, hooks)
             if value.later_dtype is None:
                 return torch._utils._rebuild_tensor_v2, about
             return torch._utils._rebuild_tensor_v3, (*about, value.later_dtype)

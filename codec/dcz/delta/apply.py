@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,12 @@ class _Application:
     """One file on its way into the tensors: checked, then changed, then published; or taken back."""
 
     def __init__(
-        self, tensors: Mapping[str, NDArray], store: OpenFile, names: Iterable[str] | None, partial: bool, fixed: bool
+        self,
+        tensors: Mapping[str, NDArray[Any]],
+        store: OpenFile,
+        names: Iterable[str] | None,
+        partial: bool,
+        fixed: bool,
     ) -> None:
         check_has_base(store)
         self.store, self._tensors, self._fixed = store, tensors, fixed
@@ -49,7 +55,7 @@ class _Application:
         self._segments = Segments(store)
         self._pieces = _pieces(self.targets.changed)
         self._journal = Journal(self._decoder)
-        self._whole: dict[str, NDArray] = {}
+        self._whole: dict[str, NDArray[Any]] = {}
 
     def check(self, verify: str, state: Applied | None, threads: int) -> None:
         """Everything that can be wrong; nothing is changed."""
@@ -73,7 +79,7 @@ class _Application:
 
         each(work, self._pieces, threads)
 
-    def result(self) -> dict[str, NDArray]:
+    def result(self) -> dict[str, NDArray[Any]]:
         """The arrays of the result by name, those that are stored whole put where they belong."""
         result, c = dict(self.targets.moved), self.store.index.columns
         for name, array in self._whole.items():
@@ -91,7 +97,7 @@ class _Application:
                     self._journal.copy(self._tensors[name], array)
         return result
 
-    def _placed(self, name: str, array: NDArray) -> NDArray:
+    def _placed(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         """A whole tensor in the memory that has its name, if it fits and nothing else is made of it."""
         old = self._tensors.get(name)
         if not isinstance(old, np.ndarray) or (old.dtype, old.shape) != (array.dtype, array.shape):
@@ -110,7 +116,7 @@ class _Application:
 
 
 def apply_delta(
-    tensors: Mapping[str, NDArray],
+    tensors: Mapping[str, NDArray[Any]],
     stores: Sequence[OpenFile],
     *,
     verify: str = "full",
@@ -144,7 +150,7 @@ def apply_delta(
     return Applied(sum(len(file.targets.changed) for file in files), sum(file.words() for file in files), crcs)
 
 
-def same_memory(a: NDArray, b: NDArray) -> bool:
+def same_memory(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether two arrays of as many bytes are the same ones."""
     return a.nbytes == b.nbytes and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
 
@@ -164,7 +170,7 @@ def _groups(stores: Sequence[OpenFile], names: Iterable[str] | None) -> list[tup
     return groups
 
 
-def _rename(tensors: MutableMapping[str, NDArray], result: Mapping[str, NDArray], *, keep: bool) -> None:
+def _rename(tensors: MutableMapping[str, NDArray[Any]], result: Mapping[str, NDArray[Any]], *, keep: bool) -> None:
     """Gives the mapping the result's names; `keep` those that the result lacks."""
     before = dict(tensors)
     try:
@@ -179,7 +185,7 @@ def _rename(tensors: MutableMapping[str, NDArray], result: Mapping[str, NDArray]
         raise
 
 
-def undo_delta(tensors: Mapping[str, NDArray], store: OpenFile, *, threads: int | None = None) -> int:
+def undo_delta(tensors: Mapping[str, NDArray[Any]], store: OpenFile, *, threads: int | None = None) -> int:
     """See `dcz.undo_delta`; `store` is an open file."""
     check_has_base(store)
     targets = find_targets(tensors, store, links(store), partial=True, fixed=True)
@@ -230,7 +236,7 @@ def _check_recorded(wanted: Mapping[str, Link], state: Applied | None) -> None:
             )
 
 
-def _whole(store: OpenFile, wanted: Mapping[str, Link]) -> dict[str, NDArray]:
+def _whole(store: OpenFile, wanted: Mapping[str, Link]) -> dict[str, NDArray[Any]]:
     """The tensors that are stored as they are, decoded: before anything is changed."""
     c = store.index.columns
     plain = [link.entry for link in wanted.values() if not link.based and not c.transforms[c.source[link.number]]]

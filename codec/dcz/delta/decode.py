@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,11 +93,11 @@ class BasedDecoder(Decoder):
         old = self._base.words(link.base_name, first, first + len(out) // word, word)
         return int(np.count_nonzero(old.view(f"<u{word}") != out.view(f"<u{word}")))
 
-    def stored(self, link: Link, data: U8) -> tuple[I64, NDArray]:
+    def stored(self, link: Link, data: U8) -> tuple[I64, NDArray[Any]]:
         """Places, ascending, and words of everything that a changed tensor's segment stores."""
         return self._listed(link, self._jobs[link.number], np.zeros(0, np.uint8), data)
 
-    def covered(self, piece: Piece, data: U8) -> tuple[I64, NDArray]:
+    def covered(self, piece: Piece, data: U8) -> tuple[I64, NDArray[Any]]:
         """Places in a piece, and the words that are there, of everything that its chunks store."""
         link = piece.target.link
         job, words = self.part(link.number, piece.first, piece.last, len(data))
@@ -105,7 +105,7 @@ class BasedDecoder(Decoder):
         places -= piece.first * link.chunk
         return places, piece.out.view(stored.dtype)[places]
 
-    def _listed(self, link: Link, job: I64, words: U8, data: U8) -> tuple[I64, NDArray]:
+    def _listed(self, link: Link, job: I64, words: U8, data: U8) -> tuple[I64, NDArray[Any]]:
         t, first, count = link.number, int(job[_FIELD["first"]]), int(job[_FIELD["count"]])
         sparse = bool(self.columns.positions[t])
         last = min((first + count) * link.chunk, link.entry.words)

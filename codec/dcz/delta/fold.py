@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from math import lcm
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class _Delta:
         """A tensor under any of its names."""
         return self.links.get(self.store.index.aliases.get(name, name))
 
-    def changes(self, link: Link) -> tuple[I64, NDArray]:
+    def changes(self, link: Link) -> tuple[I64, NDArray[Any]]:
         self.store.bound.check_memory(link.entry.words)  # a byte for each while they are coded again
         return changes(self.store, self._decoder, link)
 
@@ -61,7 +61,7 @@ class _Made(NamedTuple):
     base_name: str = ""
     words: NDArray[np.uint8] | None = None
     places: I64 | None = None
-    stored: NDArray | None = None
+    stored: NDArray[Any] | None = None
     chunk: int = 0
     base_crcs: I64 | None = None
     result_crcs: I64 | None = None
@@ -193,12 +193,12 @@ def _both(one: _Delta, two: _Delta, before: Link, link: Link) -> _Made:
     )
 
 
-def _steps(words: NDArray) -> NDArray:
+def _steps(words: NDArray[Any]) -> NDArray[Any]:
     one = words.dtype.type(1)
     return words >> one ^ -(words & one)
 
 
-def _zigzag(steps: NDArray) -> NDArray:
+def _zigzag(steps: NDArray[Any]) -> NDArray[Any]:
     top = steps.dtype.type(8 * steps.itemsize - 1)
     return steps << steps.dtype.type(1) ^ -(steps >> top)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,8 @@ class Journal:
     def __init__(self, decoder: BasedDecoder) -> None:
         self._decoder = decoder
         self._lock = Lock()
-        self._begun: list[tuple[Piece, U8, tuple[I64, NDArray] | None]] = []
-        self._copies: list[tuple[NDArray, NDArray]] = []
+        self._begun: list[tuple[Piece, U8, tuple[I64, NDArray[Any]] | None]] = []
+        self._copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
     def begin(self, piece: Piece, data: U8) -> None:
         """Says that a piece is about to be changed by the stored bytes `data`."""
@@ -45,7 +45,7 @@ class Journal:
         with self._lock:
             self._begun.append((piece, data, old))
 
-    def copy(self, to: NDArray, array: NDArray) -> None:
+    def copy(self, to: NDArray[Any], array: NDArray[Any]) -> None:
         """Overwrites memory with an array."""
         with self._lock:
             self._copies.append((to, to.copy()))

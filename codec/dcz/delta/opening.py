@@ -17,7 +17,7 @@ from dcz.delta.reader import DeltaReader, ShardedDeltaReader
 
 
 def open_file(
-    file: str | os.PathLike[str] | bytes | BinaryIO,
+    file: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     base: Mapping[str, Any] | None = None,
     sequential: bool = False,
@@ -55,7 +55,7 @@ def open_file(
 
 
 @contextmanager
-def open_stores(file: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[list[OpenFile]]:
+def open_stores(file: str | os.PathLike[str] | bytes | memoryview | BinaryIO) -> Iterator[list[OpenFile]]:
     """A file, or all that an index of shards names, as they are stored."""
     with ExitStack() as stack:
         if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,11 @@ class Patch(NamedTuple):
     "step" or "xor"."""
 
     indices: NDArray[np.int32] | NDArray[np.int64]
-    values: NDArray
+    values: NDArray[Any]
     kind: str
 
 
-def changes(store: OpenFile, decoder: BasedDecoder, link: Link) -> tuple[I64, NDArray]:
+def changes(store: OpenFile, decoder: BasedDecoder, link: Link) -> tuple[I64, NDArray[Any]]:
     """Places and stored words of a changed tensor; words that are stored and say "unchanged" are left out."""
     data = read(store.source, link.entry.offset, link.entry.size)
     places, words = decoder.stored(link, data)
@@ -40,7 +40,7 @@ def changes(store: OpenFile, decoder: BasedDecoder, link: Link) -> tuple[I64, ND
     return places, words
 
 
-def patch(store: OpenFile, decoder: BasedDecoder, link: Link, base: Base | None, whole: NDArray | None) -> Patch:
+def patch(store: OpenFile, decoder: BasedDecoder, link: Link, base: Base | None, whole: NDArray[Any] | None) -> Patch:
     """The patch of a tensor; `whole` are its values if it is stored as it is."""
     dtype = link.entry.dtype
     kind = np.dtype(np.int32 if link.entry.words < 1 << 31 else np.int64)

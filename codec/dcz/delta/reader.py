@@ -48,7 +48,7 @@ class DeltaReader(Reader):
 
     def __init__(
         self,
-        file: str | os.PathLike[str] | bytes | BinaryIO,
+        file: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
         *,
         base: Mapping[str, Any] | None = None,
         sequential: bool = False,
@@ -184,7 +184,7 @@ class _CopySlice(TensorSlice):
         super().__init__(store, link.entry)
         self._link, self._base = link, base
 
-    def _fill(self, out: NDArray, start: int, strides: tuple[int, ...]) -> None:
+    def _fill(self, out: NDArray[Any], start: int, strides: tuple[int, ...]) -> None:
         steps = [(n - 1) * step for n, step in zip(out.shape, strides)]
         first = start + sum(min(step, 0) for step in steps)
         last = start + sum(max(step, 0) for step in steps) + 1

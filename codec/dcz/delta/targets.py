@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +31,15 @@ class Targets:
 
     changed: list[Target]
     copied: list[Target]
-    moved: dict[str, NDArray]
+    moved: dict[str, NDArray[Any]]
 
-    def uses(self, array: NDArray) -> bool:
+    def uses(self, array: NDArray[Any]) -> bool:
         """Whether something of the result is in the memory of an array."""
         return any(np.may_share_memory(array, own) for own in self.moved.values())
 
 
 def find_targets(
-    tensors: Mapping[str, NDArray], store: OpenFile, wanted: Mapping[str, Link], *, partial: bool, fixed: bool
+    tensors: Mapping[str, NDArray[Any]], store: OpenFile, wanted: Mapping[str, Link], *, partial: bool, fixed: bool
 ) -> Targets:
     """Where everything will be done. An array that several tensors of the result are made of is copied for all but
     one. Raises `BaseError` for a base that does not fit, `DczError` for arrays that cannot be changed in place."""
@@ -59,7 +59,7 @@ def find_targets(
             taken[link.base_name] = name
     changed: list[Target] = []
     copied: list[Target] = []
-    moved: dict[str, NDArray] = {}
+    moved: dict[str, NDArray[Any]] = {}
     for name, link in based.items():
         array = tensors[link.base_name]
         if link.changed and taken[link.base_name] == name:
@@ -73,11 +73,11 @@ def find_targets(
     return Targets(changed, copied, moved)
 
 
-def _flat(array: NDArray) -> U8:
+def _flat(array: NDArray[Any]) -> U8:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def _check_memory(name: str, array: NDArray) -> None:
+def _check_memory(name: str, array: NDArray[Any]) -> None:
     if not (array.flags.c_contiguous and array.flags.writeable and array.dtype.isnative):
         raise DczError(
             f"tensor {name!r}: to be changed in place, an array must be C-contiguous, writeable and of the machine's "
@@ -100,7 +100,7 @@ def _check_overlaps(changed: list[Target], copied: list[Target]) -> None:
             )
 
 
-def _check_fixed(tensors: Mapping[str, NDArray], wanted: Mapping[str, Link]) -> None:
+def _check_fixed(tensors: Mapping[str, NDArray[Any]], wanted: Mapping[str, Link]) -> None:
     """Refuses a result with other names or shapes than there are, where the mapping cannot change."""
     for name, link in wanted.items():
         found = tensors.get(name)
@@ -117,7 +117,7 @@ def _check_fixed(tensors: Mapping[str, NDArray], wanted: Mapping[str, Link]) -> 
             )
 
 
-def check_none_gone(tensors: Mapping[str, NDArray], stores: Sequence[OpenFile]) -> None:
+def check_none_gone(tensors: Mapping[str, NDArray[Any]], stores: Sequence[OpenFile]) -> None:
     """Refuses tensors that the result lacks, where the mapping cannot change."""
     for name in tensors:
         if not any(name in store.index.entries or name in store.index.aliases for store in stores):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, repeat
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,7 +207,9 @@ def _single(symbols: Symbols, histogram: NDArray[np.uint32]) -> Coding:
     return Coding(symbols, [code], _FIRST, np.array([size]), ends)
 
 
-def _huffman_size(symbols: Symbols, histogram: NDArray, lengths: U8, code: Code, constant: bool) -> tuple[int, I64]:
+def _huffman_size(
+    symbols: Symbols, histogram: NDArray[Any], lengths: U8, code: Code, constant: bool
+) -> tuple[int, I64]:
     """Return the bytes of a single row by a Huffman code, and of each of its lanes."""
     if constant:
         return 0, _NO_LANES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ _COUNTS = (2, 4, 8, 15)  # with raw, at most sixteen codes
 _LEAST_GAIN = 0.0005
 
 
-def lengths_of(histogram: NDArray) -> U8:
+def lengths_of(histogram: NDArray[Any]) -> U8:
     """Return optimal lengths of at most 11 bits, or 12 where that saves more than LONG_GAIN."""
     counts = histogram.astype(np.uint64)
     short = kernels.active().code_lengths(counts, SHORT_LIMIT)

@@ -141,7 +141,7 @@ class Columns(Tensors):
         for n in self.kernel.counts[self.stream_at[t] : self.stream_at[t] + self.streams[t]].tolist():
             out.append([self.codes[i] for i in self.kernel.numbers[at : at + n].tolist()])
             at += n
-        return out  # type: ignore[return-value]
+        return out
 
     def layout(self, t: int) -> Layout | None:
         """A tensor's layout on its own; None where this version does not know it."""
@@ -170,7 +170,7 @@ class Columns(Tensors):
         at = int(self.book_at[t])
         crc, *rest = self.kernel.books[at : at + 1 + 2 * int(self.book_rows[t])].tolist()
         codes = tuple(self.codes[i] for i in rest[0::2])
-        return CodebookRecord(int(self.entries[t]), int(self.group[t]), codes, tuple(rest[1::2]), crc)  # type: ignore[arg-type]
+        return CodebookRecord(int(self.entries[t]), int(self.group[t]), codes, tuple(rest[1::2]), crc)
 
 
 def parse(plain: Mapping[str, object], names: list[str]) -> Columns:

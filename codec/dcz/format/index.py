@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgpack
 import zstandard
@@ -76,7 +77,7 @@ def flatten(
     return {key: found[key] for key in keys(has_base)}
 
 
-def pack(plain: dict[str, object], offset: int, features: int, portable: bool = False) -> tuple[bytes, Trailer]:
+def pack(plain: dict[str, Any], offset: int, features: int, portable: bool = False) -> tuple[bytes, Trailer]:
     """The index of segments that end at `offset`, as stored, and the trailer that goes with it. Everything that
     reading checks is checked here too, so that what no reader takes is never published. `portable` stores the index
     uncompressed."""
@@ -96,7 +97,7 @@ def pack(plain: dict[str, object], offset: int, features: int, portable: bool = 
     return stored, trailer
 
 
-def encode(plain: Mapping[str, object]) -> bytes:
+def encode(plain: Mapping[str, Any]) -> bytes:
     """That map as msgpack."""
     stored = {key: integers.pack(value) if key in INTEGERS else value for key, value in plain.items()}
     return msgpack.packb(stored, use_bin_type=True)
@@ -133,7 +134,7 @@ def _parse(raw: bytes, end: int, features: int) -> Index:
     return Index(entries, found, aliases, plain["metadata"], plain["tensor_metadata"], plain["extensions"], features)
 
 
-def _unpack(raw: bytes) -> dict:
+def _unpack(raw: bytes) -> dict[str, Any]:
     count, most = 0, limits.containers_for(len(raw))
 
     def counted(container: object) -> object:

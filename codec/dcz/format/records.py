@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
+from typing import Any
 
 from dcz.dtypes import Dtype
 from dcz.format.columns import DELTA_KEYS, KEYS, Columns
@@ -101,9 +102,9 @@ class Record:
         return Record(name, dtype.code, shape, words, dtype.word, nonzeros, content_crc, stored)
 
 
-def flatten(records: Sequence[Record], has_base: bool = False) -> dict[str, list]:
+def flatten(records: Sequence[Record], has_base: bool = False) -> dict[str, list[Any]]:
     """The columns of these tensors. Equal codes and dtypes are stored once for the whole file."""
-    out: dict[str, list] = {key: [] for key in KEYS + (DELTA_KEYS if has_base else ())}
+    out: dict[str, list[Any]] = {key: [] for key in KEYS + (DELTA_KEYS if has_base else ())}
     codes: dict[str | bytes, int] = {}
     dtypes: dict[str, int] = {}
     numbers = {record.name: number for number, record in enumerate(records, 1)}
@@ -119,7 +120,7 @@ def flatten(records: Sequence[Record], has_base: bool = False) -> dict[str, list
     return out
 
 
-def _add_tensor(out: dict[str, list], record: Record, dtypes: dict[str, int], numbers: dict[str, int]) -> None:
+def _add_tensor(out: dict[str, list[Any]], record: Record, dtypes: dict[str, int], numbers: dict[str, int]) -> None:
     out["dtype_numbers"].append(dtypes.setdefault(record.dtype, len(dtypes)))
     out["ranks"].append(len(record.shape))
     out["dims"] += record.shape
@@ -131,7 +132,7 @@ def _add_tensor(out: dict[str, list], record: Record, dtypes: dict[str, int], nu
     out["segments"].append(record.layout.stored)
 
 
-def _add_layout(out: dict[str, list], layout: StoredLayout, codes: dict[str | bytes, int]) -> None:
+def _add_layout(out: dict[str, list[Any]], layout: StoredLayout, codes: dict[str | bytes, int]) -> None:
     def number(code: str | bytes) -> int:
         return codes.setdefault(code, len(codes))
 

@@ -52,7 +52,7 @@ def save_delta(
 
 def apply_delta(
     base: Any,
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     device: Any = None,
     *,
     nested: bool = False,
@@ -80,8 +80,8 @@ def apply_delta(
     return nest(found) if nested else found
 
 
-def _arrays(tree: Any) -> dict[str, NDArray]:
+def _arrays(tree: Any) -> dict[str, NDArray[Any]]:
     """Leaves by path; on the CPU the same memory. A leaf that occurs twice is one array."""
-    made: dict[int, NDArray] = {}
+    made: dict[int, NDArray[Any]] = {}
     leaves = flatten(tree).leaves
     return {name: made.setdefault(id(leaf), np.asarray(leaf)) for name, leaf in leaves.items()}

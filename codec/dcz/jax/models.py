@@ -49,7 +49,7 @@ def save_model(
 
 def load_model(
     model: Any,
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     strict: bool = True,
     *,
     threads: int | None = None,
@@ -108,10 +108,10 @@ def _expected(leaf: Any, name: str, reader: Reader | ShardedReader) -> tuple[tup
     return (), np.asarray(leaf).dtype.name
 
 
-def _place(tree: Tree, arrays: dict[str, NDArray]) -> dict[str, Any]:
+def _place(tree: Tree, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """Each array where the one it takes the place of is; numbers for numbers."""
 
-    def convert(array: NDArray, name: str) -> Any:
+    def convert(array: NDArray[Any], name: str) -> Any:
         leaf = tree.leaves[name]
         if isinstance(leaf, _NUMBERS):
             return type(leaf)(array.item())

@@ -55,7 +55,7 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     device: Any = None,
     *,
     backend: str = "mmap",
@@ -85,7 +85,7 @@ def load_file(
     {'params': {'kernel': Array([0, 1, 2], dtype=int32)}}
     """
 
-    def convert(array: NDArray, name: str) -> jax.Array:
+    def convert(array: NDArray[Any], name: str) -> jax.Array:
         return from_array(array, name, device)
 
     found = load_tensors(
@@ -108,7 +108,7 @@ def load(
     return load_file(data, device, nested=nested, names=names, threads=threads, max_bytes=max_bytes, progress=progress)
 
 
-def from_array(array: NDArray, name: str, device: Any = None) -> jax.Array:
+def from_array(array: NDArray[Any], name: str, device: Any = None) -> jax.Array:
     """The same bits as an array of JAX, which copies what its devices cannot use in place."""
     kept = jax.dtypes.canonicalize_dtype(array.dtype)
     if kept != array.dtype:
@@ -158,7 +158,7 @@ def _nbytes(tensor: object, name: str) -> int:
     return tensor.nbytes
 
 
-def _to_array(tensor: Any) -> NDArray:
+def _to_array(tensor: Any) -> NDArray[Any]:
     return np.asarray(tensor)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,7 +167,7 @@ def _assemble(
     array: np.ndarray,
     words: np.ndarray,
     mask: NDArray[np.bool_],
-    weights: NDArray | None,
+    weights: NDArray[Any] | None,
     group: int,
     books: list[Codebook],
 ) -> Clusters:

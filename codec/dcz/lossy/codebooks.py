@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,11 @@ class Codebook:
     """`values` ascend, in the tensor's dtype; weights up to and with `edges[j]` belong to entry j."""
 
     values: np.ndarray
-    edges: NDArray
+    edges: NDArray[Any]
     iterations: int
     converged: bool
 
-    def assign(self, values: NDArray) -> NDArray[np.int64]:
+    def assign(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """The entry of each value."""
         return np.searchsorted(self.edges, values, "left")
 
@@ -91,7 +92,7 @@ def _rounded(part: Partition, edges: F64 | None, dtype: np.dtype, config: Cluste
     return Codebook(values, floor_to(between, kind), part.iterations, part.converged)
 
 
-def _narrowed(values: NDArray, codebook_dtype: str, name: str) -> NDArray:
+def _narrowed(values: NDArray[Any], codebook_dtype: str, name: str) -> NDArray[Any]:
     """The values rounded to a narrower dtype, in their own. What it cannot hold is refused: float16 would make
     infinities of large values, float8_e4m3fn NaN, and any of them zeros of a tensor that is small throughout."""
     narrow = _dtype(codebook_dtype)

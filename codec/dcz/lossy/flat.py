@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ def working(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64 if dtype.name == "float64" else np.float32)
 
 
-def pieces(array: np.ndarray) -> Iterator[tuple[slice, NDArray]]:
+def pieces(array: np.ndarray) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Each piece of a flat array: its slice, and its values in the type to compute with."""
     kind = working(array.dtype)
     for start in range(0, len(array), PIECE):
@@ -39,6 +40,6 @@ def finite(array: np.ndarray) -> bool:
     return all(bool(np.isfinite(values).all()) for _, values in pieces(flat(array)))
 
 
-def dot(a: NDArray, b: NDArray) -> float:
+def dot(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Inner product in float64, on the calling thread alone: a BLAS would start others for it."""
     return float(np.einsum("i,i->", a, b, dtype=np.float64))

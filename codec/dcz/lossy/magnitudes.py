@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +25,14 @@ class Threshold:
     ties: int
 
 
-def keys(array: NDArray, wide: bool) -> Iterator[NDArray]:
+def keys(array: NDArray[Any], wide: bool) -> Iterator[NDArray[Any]]:
     """Bit patterns of the magnitudes, piece by piece; as float64 where `wide`."""
     for _, values in pieces(flat(array)):
         magnitude = np.abs(values.astype(np.float64, copy=False) if wide else values)
         yield magnitude.view(np.uint64 if wide else np.uint32)
 
 
-def largest(sources: Callable[[], Iterator[NDArray]], wide: bool, keep: int) -> Threshold:
+def largest(sources: Callable[[], Iterator[NDArray[Any]]], wide: bool, keep: int) -> Threshold:
     """The threshold that leaves `keep` of the magnitudes in `sources()`, which is read once for every 16 bits."""
     prefix, ties = 0, keep
     bits = 64 if wide else 32
@@ -51,7 +52,7 @@ def largest(sources: Callable[[], Iterator[NDArray]], wide: bool, keep: int) -> 
     return Threshold(float(score), ties)
 
 
-def kept(array: NDArray, threshold: Threshold) -> tuple[NDArray[np.bool_], int]:
+def kept(array: NDArray[Any], threshold: Threshold) -> tuple[NDArray[np.bool_], int]:
     """Mask of the elements of a flat array that a threshold keeps (never zeros), and the number of ties used."""
     out = np.empty(array.size, bool)
     used = 0
@@ -65,7 +66,7 @@ def kept(array: NDArray, threshold: Threshold) -> tuple[NDArray[np.bool_], int]:
     return out, used
 
 
-def spread(array: NDArray) -> tuple[float, float]:
+def spread(array: NDArray[Any]) -> tuple[float, float]:
     """Mean and standard deviation of the magnitudes of the nonzeros."""
     count, total, squares = 0, 0.0, 0.0
     for _, values in pieces(flat(array)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +139,7 @@ def global_threshold(sources: object, config: PruneConfig) -> Threshold:
         total += _scores(array, config, name).size
         wide = wide or array.dtype.name == "float64"
 
-    def keys() -> Iterator[NDArray]:
+    def keys() -> Iterator[NDArray[Any]]:
         for name, array in sources():
             yield from magnitudes.keys(_scores(array, config, name), wide)
 
@@ -152,7 +153,7 @@ def masked(array: np.ndarray, kept: NDArray[np.bool_]) -> np.ndarray:
     return out
 
 
-def _densest(scores: list[NDArray], density: float) -> Threshold:
+def _densest(scores: list[NDArray[Any]], density: float) -> Threshold:
     wide = scores[0].dtype.name == "float64"
     total = sum(each.size for each in scores)
     if total == 0:
@@ -161,7 +162,7 @@ def _densest(scores: list[NDArray], density: float) -> Threshold:
     return magnitudes.largest(lambda: (k for each in scores for k in magnitudes.keys(each, wide)), wide, keep)
 
 
-def _scores(array: np.ndarray, config: PruneConfig, name: str) -> NDArray:
+def _scores(array: np.ndarray, config: PruneConfig, name: str) -> NDArray[Any]:
     """The values to compare: the weights (by magnitude), or the root mean squares of blocks."""
     if config.block_size is None:
         return array

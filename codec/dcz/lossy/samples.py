@@ -6,6 +6,7 @@ pass over the weights, only sums over k ranges."""
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ _BLOCK = 16
 class Samples:
     """`points` ascend, shape (n,), float32 or float64; `weights`, if any, are how much each counts."""
 
-    def __init__(self, points: NDArray, weights: NDArray | None = None) -> None:
+    def __init__(self, points: NDArray[Any], weights: NDArray[Any] | None = None) -> None:
         self.points = points
         self.weights = weights
         self.n = len(points)
@@ -31,7 +32,7 @@ class Samples:
         self._masses = None if weights is None else self._sums(starts, weights)
 
     @staticmethod
-    def of(values: NDArray, weights: NDArray | None = None) -> Samples:
+    def of(values: NDArray[Any], weights: NDArray[Any] | None = None) -> Samples:
         """From values in any order, which are sorted in place. Those of 16 bits or fewer, converted to float32,
         are often equal: many values that are few distinct ones are counted."""
         if weights is not None:
@@ -41,7 +42,7 @@ class Samples:
         return Samples(values)
 
     @staticmethod
-    def counted(words: NDArray, dtype: np.dtype) -> Samples:
+    def counted(words: NDArray[Any], dtype: np.dtype) -> Samples:
         """From the bit patterns of values of 16 bits: at most 65,536 points, each with its count."""
         counts = np.bincount(words, minlength=1)
         found = np.flatnonzero(counts)
@@ -50,7 +51,7 @@ class Samples:
         return Samples(points[order], counts[found][order].astype(np.float64))
 
     @staticmethod
-    def _sums(starts: I64, terms: NDArray) -> F64:
+    def _sums(starts: I64, terms: NDArray[Any]) -> F64:
         if not len(starts):
             return np.zeros(1)
         return np.concatenate([[0.0], np.cumsum(np.add.reduceat(terms, starts, dtype=np.float64))])
@@ -120,7 +121,7 @@ class Samples:
         return Samples(self.moments(cuts)[some] / masses[some], masses[some])
 
 
-def floor_to(edges: F64, dtype: np.dtype) -> NDArray:
+def floor_to(edges: F64, dtype: np.dtype) -> NDArray[Any]:
     """The largest values of `dtype` that are no greater: comparing with them needs no wider copy of the weights."""
     if dtype == np.float64:
         return edges

@@ -122,6 +122,7 @@ def check_integer(value: object, field: str, least: int, most: int) -> int:
 def check_choice(value: object, field: str, allowed: Iterable[str]) -> str:
     """One of a few words."""
     allowed = tuple(allowed)
-    if value not in allowed:
-        raise DczError(f"{field}: {value!r:.80} is unknown; expected one of {', '.join(allowed)}")
-    return value  # type: ignore[return-value]
+    for each in allowed:
+        if value == each:
+            return each
+    raise DczError(f"{field}: {value!r:.80} is unknown; expected one of {', '.join(allowed)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def block_shape(
     return tuple(out)
 
 
-def block_scores(array: np.ndarray, block: tuple[int, ...]) -> NDArray:
+def block_scores(array: np.ndarray, block: tuple[int, ...]) -> NDArray[Any]:
     """Root mean square of each block, shape (blocks along each dimension); those at the edge may be smaller."""
     squares = np.square(array.astype(np.float64))
     counts = np.ones((1,) * array.ndim)

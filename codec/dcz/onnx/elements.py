@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def dtype_of(kind: str, where: str) -> Dtype:
     return DTYPES[code]
 
 
-def read_elements(tensor: TensorProto, shape: tuple[int, ...], where: str, folder: str | None) -> NDArray:
+def read_elements(tensor: TensorProto, shape: tuple[int, ...], where: str, folder: str | None) -> NDArray[Any]:
     """A tensor's elements, wherever they are. `folder` is where its model lies, for external data."""
     kind = kind_of(tensor.data_type)
     dtype, bits, count = dtype_of(kind, where), _BITS.get(kind), prod(shape)
@@ -62,7 +63,7 @@ def read_elements(tensor: TensorProto, shape: tuple[int, ...], where: str, folde
     return from_words(data, dtype, shape)
 
 
-def _from_lists(tensor: TensorProto, shape: tuple[int, ...], dtype: Dtype, where: str) -> NDArray:
+def _from_lists(tensor: TensorProto, shape: tuple[int, ...], dtype: Dtype, where: str) -> NDArray[Any]:
     try:
         array = np.asarray(numpy_helper.to_array(tensor)).reshape(shape)
     except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
@@ -70,7 +71,7 @@ def _from_lists(tensor: TensorProto, shape: tuple[int, ...], dtype: Dtype, where
     return array if array.dtype == dtype.numpy() else array.astype(dtype.numpy())
 
 
-def _unpacked(data: NDArray, bits: int, count: int, kind: str, dtype: Dtype) -> NDArray:
+def _unpacked(data: NDArray[Any], bits: int, count: int, kind: str, dtype: Dtype) -> NDArray[Any]:
     """Elements of less than a byte, the first in the lowest bits, as a byte each."""
     each = np.stack([data >> shift & (1 << bits) - 1 for shift in range(0, 8, bits)], axis=1).reshape(-1)[:count]
     if kind == "FLOAT4E2M1":
@@ -80,7 +81,7 @@ def _unpacked(data: NDArray, bits: int, count: int, kind: str, dtype: Dtype) -> 
     return each.astype(dtype.numpy())
 
 
-def write_elements(tensor: TensorProto, array: NDArray) -> None:
+def write_elements(tensor: TensorProto, array: NDArray[Any]) -> None:
     """Gives a tensor, of which the type is set, these elements."""
     clear(tensor)
     kind = kind_of(tensor.data_type)
@@ -97,7 +98,7 @@ def write_elements(tensor: TensorProto, array: NDArray) -> None:
     tensor.raw_data = packed.tobytes()
 
 
-def from_array(array: NDArray, name: str) -> TensorProto:
+def from_array(array: NDArray[Any], name: str) -> TensorProto:
     """A tensor of these elements."""
     kind = _KINDS.get(by_numpy(array.dtype, f"tensor {name!r}").code)
     number = getattr(TensorProto, kind, None) if kind else None

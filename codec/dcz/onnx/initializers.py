@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class Weight:
         texts = [tensor.doc_string for tensor in self.tensors()]
         return next((text for text in texts if text and isinstance(text, str)), "")
 
-    def read(self, folder: str | None) -> NDArray:
+    def read(self, folder: str | None) -> NDArray[Any]:
         """Its elements; `folder` is where the model lies, or the model's path."""
         raise NotImplementedError
 
@@ -72,7 +73,7 @@ class Weight:
         """Takes its elements out of the model, which is not valid then."""
         raise NotImplementedError
 
-    def write(self, array: NDArray) -> None:
+    def write(self, array: NDArray[Any]) -> None:
         """Puts elements into the model."""
         raise NotImplementedError
 
@@ -92,13 +93,13 @@ class Dense(Weight):
     def has_data(self) -> bool:
         return elements.has_data(self._tensor) or 0 in self.shape
 
-    def read(self, folder: str | None) -> NDArray:
+    def read(self, folder: str | None) -> NDArray[Any]:
         return elements.read_elements(self._tensor, self.shape, self.where, folder)
 
     def clear(self, folder: str | None) -> None:
         elements.clear(self._tensor)
 
-    def write(self, array: NDArray) -> None:
+    def write(self, array: NDArray[Any]) -> None:
         elements.write_elements(self._tensor, array)
 
 
@@ -118,7 +119,7 @@ class Sparse(Weight):
     def has_data(self) -> bool:
         return elements.has_data(self._tensor.values) or 0 in self._tensor.values.dims
 
-    def _places(self, folder: str | None) -> NDArray:
+    def _places(self, folder: str | None) -> NDArray[Any]:
         indices = self._tensor.indices
         places = elements.read_elements(indices, _shape(indices.dims, self.where), self.where, folder)
         count = self._tensor.values.dims
@@ -135,7 +136,7 @@ class Sparse(Weight):
             raise FormatError(f"{self.where}: duplicate index")
         return places
 
-    def read(self, folder: str | None) -> NDArray:
+    def read(self, folder: str | None) -> NDArray[Any]:
         places = self._places(folder)
         out = np.zeros(prod(self.shape), self.dtype.numpy())
         out[places] = elements.read_elements(self._tensor.values, (len(places),), self.where, folder)
@@ -148,7 +149,7 @@ class Sparse(Weight):
             elements.write_elements(indices, places)
         elements.clear(self._tensor.values)
 
-    def write(self, array: NDArray) -> None:
+    def write(self, array: NDArray[Any]) -> None:
         elements.write_elements(self._tensor.values, array.reshape(-1)[self._places(None)])
 
 
@@ -168,14 +169,14 @@ class Numbers(Weight):
     def has_data(self) -> bool:
         return self._attribute.type != AttributeProto.UNDEFINED
 
-    def read(self, folder: str | None) -> NDArray:
+    def read(self, folder: str | None) -> NDArray[Any]:
         return np.array(getattr(self._attribute, self._field), self.dtype.numpy())
 
     def clear(self, folder: str | None) -> None:
         self._attribute.ClearField(self._field)
         self._attribute.type = AttributeProto.UNDEFINED  # an empty list, and zero, would be valid values
 
-    def write(self, array: NDArray) -> None:
+    def write(self, array: NDArray[Any]) -> None:
         self._attribute.ClearField(self._field)
         if self._is_list:
             getattr(self._attribute, self._field).extend(array.tolist())

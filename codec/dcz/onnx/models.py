@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import onnx
 from numpy.typing import NDArray
@@ -128,7 +129,7 @@ def load_model(
                 f"{os.fspath(weights)}: these are not the weights of {os.fspath(file)}: they differ in {listed}"
             )
         names = list(reader)
-    arrays: dict[str, NDArray] = load_file(
+    arrays: dict[str, NDArray[Any]] = load_file(
         weights, names=names, threads=threads, max_bytes=max_bytes, progress=progress
     )
     for name in names:

@@ -59,7 +59,7 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     names: Iterable[str] | None = None,
     threads: int | None = None,
@@ -87,7 +87,7 @@ def load(
 def adapter(folder: str | None) -> Adapter:
     """The conversion of tensors to arrays for a model in `folder`, which may be the model's path."""
 
-    def convert(tensor: Any) -> NDArray:
+    def convert(tensor: Any) -> NDArray[Any]:
         weight = Dense(tensor.name, f"tensor {tensor.name!r}", tensor) if isinstance(tensor, TensorProto) else tensor
         return weight.read(folder) if isinstance(weight, Weight) else weight
 

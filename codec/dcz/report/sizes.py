@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Clusters:
     """The codebook of nonzero values: their words in codebook order, how often each occurs, and the length of its
     code, in bits, under the code most chunks use (zero where that is not a Huffman code)."""
 
-    words: NDArray
+    words: NDArray[Any]
     counts: NDArray[np.int64]
     lengths: NDArray[np.uint8]
 
@@ -158,7 +159,7 @@ def _entropy(analysis: Analysis, clusters: Clusters | None) -> Size:
     return Size(int(np.ceil(positions / 8)), int(np.ceil(values / 8)))
 
 
-def bits(counts: NDArray) -> float:
+def bits(counts: NDArray[Any]) -> float:
     """Bits that as many symbols take together at their entropy."""
     counts = counts[counts > 0].astype(np.float64)
     return float(-(counts * np.log2(counts / counts.sum())).sum()) if len(counts) > 1 else 0.0
@@ -184,7 +185,7 @@ def _adjacent(encoding: Encoding, words: int) -> float:
 _PAIRS = np.array([bin(i & i >> 1).count("1") for i in range(SYMBOLS)], np.int64)
 
 
-def value_names(words: NDArray, dtype: Dtype) -> list[str]:
+def value_names(words: NDArray[Any], dtype: Dtype) -> list[str]:
     """Codebook words as numbers for people; a complex codebook holds parts of numbers."""
     plain = np.ascontiguousarray(words)
     if dtype.words == 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,7 @@ _LENGTHS = np.arange(1.0, MAX_CODE_LENGTH + 1)
 _OTHERS = -np.log2(1 - 2**-_LENGTHS)
 
 
-def rows(histograms: NDArray) -> int:
+def rows(histograms: NDArray[Any]) -> int:
     """Return a lower bound, in bytes, for rows with these histograms, shape (rows, symbols), by any code of whole bits.
 
     The most frequent symbol has a code word of at least one bit, and each other symbol what that leaves. Of 8-bit
@@ -51,7 +53,7 @@ def planes(analysis: Analysis, clusters: tuple[StoredCodebook | None, list[Codin
     return _planes(streams[0].symbols.histograms[:, : len(book.words)], book.words, analysis.dtype)
 
 
-def _planes(histograms: NDArray, words: NDArray, dtype: Dtype) -> int:
+def _planes(histograms: NDArray[Any], words: NDArray[Any], dtype: Dtype) -> int:
     """Return a lower bound for byte planes of `words`, shape (clusters,). `histograms`, shape (rows, clusters), count
     them."""
     total = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from dcz.tensor.layout import CodebookRecord
 _INDEX_COST = 5
 
 
-def rotate_left(values: NDArray, dtype: Dtype) -> NDArray:
+def rotate_left(values: NDArray[Any], dtype: Dtype) -> NDArray[Any]:
     """Return floats with the exponent on top and the sign below: neighbours in this order differ least."""
     if not dtype.rotate:
         return values
@@ -30,7 +31,7 @@ class StoredCodebook:
 
     `planes` are the byte planes of its differences. `cost` is its stored bytes and its share of the index."""
 
-    words: NDArray
+    words: NDArray[Any]
     entries: int
     group: int
     planes: tuple[Coding, ...]
@@ -47,7 +48,7 @@ class StoredCodebook:
         return record, data.tobytes()
 
 
-def store(words: NDArray, entries: int, group: int, dtype: Dtype) -> StoredCodebook:
+def store(words: NDArray[Any], entries: int, group: int, dtype: Dtype) -> StoredCodebook:
     """Code codebooks. `words` holds them one after another, each in the order of `rotate_left`."""
     ordered = rotate_left(words, dtype).reshape(-1, max(entries, 1))
     steps = np.diff(ordered, axis=1, prepend=ordered.dtype.type(0)).reshape(-1)

@@ -16,7 +16,7 @@ from dcz.kernels.checksums import combine
 from dcz.kernels.interface import U8
 from dcz.tensor import chunking, tiny
 from dcz.tensor.choose import Encoding, choose
-from dcz.tensor.layout import Layout, Stream
+from dcz.tensor.layout import CodebookRecord, Layout, Stream
 from dcz.tensor.streams import Analysis
 from dcz.tensor.words import Words
 
@@ -38,7 +38,10 @@ class Encoded:
     def __init__(self, chosen: Encoding, nonzeros: int, pool: Executor | None) -> None:
         self.nonzeros = nonzeros
         self._chosen, self._pool = chosen, pool
-        self._record, self._head = self._chosen.codebook.encode() if self._chosen.codebook is not None else (None, b"")
+        self._record: CodebookRecord | None = None
+        self._head = b""
+        if chosen.codebook is not None:
+            self._record, self._head = chosen.codebook.encode()
         self._checksums: list[int] = []
         self.stored = len(self._head) + sum([coding.stored for coding in self._chosen.streams])
         kinds = {code.kind for coding in self._chosen.streams for code in coding.codes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ class Groups:
     """Groups of `size` words. `keys` are the distinct nonzero words of each, in codebook order."""
 
     size: int
-    keys: list[NDArray]
+    keys: list[NDArray[Any]]
 
     @property
     def entries(self) -> int:
@@ -77,7 +78,7 @@ def _scan(words: Words, start: int, size: int) -> Scan | None:
     return None if found is None or len(found.keys) == SYMBOLS else found
 
 
-def _merged(run: int, keys: list[NDArray], nonzeros: int, word: int) -> Groups:
+def _merged(run: int, keys: list[NDArray[Any]], nonzeros: int, word: int) -> Groups:
     """Return the cheapest groups of one, two, four, ... runs."""
     best = Groups(run, keys)
     while len(keys) % 2 == 0 and len(keys) > 2:
@@ -97,7 +98,7 @@ def _expected(groups: Groups, nonzeros: int, word: int) -> float:
     return books + nonzeros * np.log2(max(groups.entries, 2)) / 8
 
 
-def index(groups: Groups, words: Words, zero: bool) -> tuple[NDArray, NDArray[np.uint8]]:
+def index(groups: Groups, words: Words, zero: bool) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """Return the codebooks, one after another, and the index of every nonzero word in the codebook of its group.
 
     Codebooks are padded to equal length by repeating their last word. With `zero`, each begins with zero."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ class Analysis:
         return found if found <= MAX_ENTRIES and planes < self.dtype.word else None
 
     @cached_property
-    def _order(self) -> tuple[NDArray, NDArray[np.int64]]:
+    def _order(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """The distinct nonzero words in codebook order, and the rank of each key of the scan."""
         assert self.scan is not None
         keys = self.scan.keys.astype(f"<u{self.dtype.word}")
@@ -128,7 +129,7 @@ class Analysis:
         planes = kernels.active().split(index.view(np.uint8), 2, False) if wide else [index]
         return [self._rows(np.ascontiguousarray(plane), sparse) for plane in planes]
 
-    def _with_zeros(self, index: NDArray) -> NDArray:
+    def _with_zeros(self, index: NDArray[Any]) -> NDArray[Any]:
         """Return the index of every word from that of the nonzeros. Zero is entry 0."""
         dense = np.zeros(self.count, index.dtype)
         dense[np.unpackbits(self.bitmap, count=self.count, bitorder="little").view(bool)] = index

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,6 @@ def fits(data: U8, dtype: Dtype) -> bool:
     return dtype.bits >= 8 or not len(data) or int(data.max()) < 1 << dtype.bits
 
 
-def from_words(data: U8, dtype: Dtype, shape: tuple[int, ...]) -> NDArray:
+def from_words(data: U8, dtype: Dtype, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return the array over these bytes, sharing their memory."""
     return np.ndarray(shape, dtype.numpy(), data)

@@ -53,7 +53,7 @@ def save_delta(
 
 def apply_delta(
     model: torch.nn.Module | MutableMapping[str, torch.Tensor],
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     verify: str = "full",
     names: Iterable[str] | None = None,
@@ -105,7 +105,7 @@ def apply_delta(
 
 def undo_delta(
     model: torch.nn.Module | Mapping[str, torch.Tensor],
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     *,
     threads: int | None = None,
 ) -> int:
@@ -124,7 +124,7 @@ def undo_delta(
         return sum(applying.undo_delta(_Memory(tensors), store, threads=threads) for store in stores)
 
 
-class _Arrays(Mapping[str, NDArray]):
+class _Arrays(Mapping[str, NDArray[Any]]):
     """Tensors as arrays, converted when they are asked for; names of the same memory are `aliases` of the first."""
 
     def __init__(self, tensors: Mapping[str, Any]) -> None:
@@ -133,7 +133,7 @@ class _Arrays(Mapping[str, NDArray]):
         owners = {name: ties.owner(name, tensors[name]) for name in sorted(tensors)}
         self.aliases = {name: owner for name, owner in owners.items() if owner != name}
 
-    def __getitem__(self, name: str) -> NDArray:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         tensor = self._tensors[name]
         if not isinstance(tensor, torch.Tensor):
             return tensor
@@ -147,14 +147,14 @@ class _Arrays(Mapping[str, NDArray]):
         return len(self._tensors)
 
 
-class _Memory(Mapping[str, NDArray]):
+class _Memory(Mapping[str, NDArray[Any]]):
     """The memory of tensors on the CPU as arrays, each checked when it is asked for and then the same one."""
 
     def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self._tensors = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
-        self._made: dict[str, NDArray] = {}
+        self._made: dict[str, NDArray[Any]] = {}
 
-    def __getitem__(self, name: str) -> NDArray:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._made:
             self._made[name] = memory(self._tensors[name], name)
         return self._made[name]
@@ -166,5 +166,5 @@ class _Memory(Mapping[str, NDArray]):
         return len(self._tensors)
 
 
-def _address(array: NDArray) -> int:
+def _address(array: NDArray[Any]) -> int:
     return int(array.__array_interface__["data"][0])

@@ -60,7 +60,7 @@ class _Tie(NamedTuple):
 
 def load_model(
     model: torch.nn.Module,
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     strict: bool = True,
     device: str | int | torch.device = "cpu",
     *,

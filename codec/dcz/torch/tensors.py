@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Hashable, Iterable, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ def save(
 
 
 def load_file(
-    filename: str | os.PathLike[str] | bytes | BinaryIO,
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO,
     device: str | int | torch.device = "cpu",
     *,
     backend: str = "mmap",
@@ -146,12 +146,12 @@ def load(
     return load_file(data, device, names=names, threads=threads, out=out, max_bytes=max_bytes, progress=progress)
 
 
-def from_array(array: NDArray, name: str, device: str | int | torch.device = "cpu") -> torch.Tensor:
+def from_array(array: NDArray[Any], name: str, device: str | int | torch.device = "cpu") -> torch.Tensor:
     """The tensor over a C-contiguous array's memory, or on another device its copy."""
     return _on_cpu(array, name).to(device)
 
 
-def _on_cpu(array: NDArray, name: str) -> torch.Tensor:
+def _on_cpu(array: NDArray[Any], name: str) -> torch.Tensor:
     if array.dtype in _SHARED:
         return torch.from_numpy(array)
     dtype = torch_dtype(by_numpy(array.dtype, name), name)
@@ -168,7 +168,7 @@ def torch_dtype(dtype: Dtype, name: str) -> torch.dtype:
     return found
 
 
-def _packed(array: NDArray, name: str) -> torch.Tensor:
+def _packed(array: NDArray[Any], name: str) -> torch.Tensor:
     """Elements of four bits two to a byte, as torch has them."""
     if not array.ndim or array.shape[-1] % 2:
         raise UnsupportedError(
@@ -179,7 +179,7 @@ def _packed(array: NDArray, name: str) -> torch.Tensor:
     return torch.from_numpy(each[..., ::2] | each[..., 1::2] << 4).view(_PAIRS)
 
 
-def _unpacked(tensor: torch.Tensor) -> NDArray:
+def _unpacked(tensor: torch.Tensor) -> NDArray[Any]:
     """The inverse of `_packed`."""
     pairs = tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
     each = np.stack([pairs & 15, pairs >> 4], axis=-1)
@@ -187,7 +187,7 @@ def _unpacked(tensor: torch.Tensor) -> NDArray:
 
 
 def _load_meta(
-    filename: str | os.PathLike[str] | bytes | BinaryIO, names: Iterable[str] | None
+    filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO, names: Iterable[str] | None
 ) -> dict[str, torch.Tensor]:
     """Shapes and dtypes alone."""
     with open_file(filename) as reader:
@@ -248,7 +248,7 @@ def _without_values(tensor: torch.Tensor) -> str | None:
     return None
 
 
-def to_array(tensor: torch.Tensor) -> NDArray:
+def to_array(tensor: torch.Tensor) -> NDArray[Any]:
     """The tensor's elements; the same memory where it is on the CPU and contiguous."""
     if tensor.dtype == _PAIRS:
         return _unpacked(tensor)
@@ -264,12 +264,12 @@ def identity(tensor: torch.Tensor) -> Hashable:
     return (*memory, tensor.is_conj(), tensor.is_neg()) if tensor.data_ptr() else None
 
 
-def _memory(tensor: object, name: str) -> NDArray:
+def _memory(tensor: object, name: str) -> NDArray[Any]:
     """The array over the memory of a tensor to decode into."""
     return memory(tensor, name, "out: ")
 
 
-def memory(tensor: object, name: str, where: str = "") -> NDArray:
+def memory(tensor: object, name: str, where: str = "") -> NDArray[Any]:
     """The array over the memory of a tensor that is written to; `where` begins the error for one without."""
     nbytes(tensor, f"{where}{name}")
     assert isinstance(tensor, torch.Tensor)

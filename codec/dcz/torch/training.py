@@ -223,20 +223,20 @@ def _parameters(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor]
         for key, parameter in module.named_parameters(recurse=False):
             yield front + key, module, key, parameter
         if parametrize.is_parametrized(module):
-            for key, each in module.parametrizations.items():  # type: ignore[union-attr, operator]
+            for key, each in module.parametrizations.items():
                 if _ours(each):
                     yield front + key, module, key, each.original
 
 
 def _ours(each: nn.Module) -> bool:
-    return len(each) == 1 and isinstance(each[0], (Mask, SharedWeights))  # type: ignore[arg-type, index]
+    return len(each) == 1 and isinstance(each[0], (Mask, SharedWeights))
 
 
 def _parametrization(weight: _Weight) -> nn.Module | None:
     module, name = weight.places[0]
     if not parametrize.is_parametrized(module, name):
         return None
-    return module.parametrizations[name][0]  # type: ignore[index, union-attr]
+    return module.parametrizations[name][0]
 
 
 def _kind(weight: _Weight) -> type | None:
@@ -280,7 +280,7 @@ def _foreign(model: nn.Module) -> Iterator[str]:
     """Names of the tensors that parametrizations other than ours compute."""
     for prefix, module in model.named_modules(remove_duplicate=False):
         if parametrize.is_parametrized(module):
-            for key, each in module.parametrizations.items():  # type: ignore[union-attr, operator]
+            for key, each in module.parametrizations.items():
                 if not _ours(each):
                     yield f"{prefix}.{key}" if prefix else key
 
@@ -330,7 +330,7 @@ def _plain(weight: _Weight) -> None:
         return
     first = True
     for module, name in weight.places:
-        if not _ours(module.parametrizations[name]):  # type: ignore[index, union-attr]
+        if not _ours(module.parametrizations[name]):
             return
         parametrize.remove_parametrizations(module, name, leave_parametrized=first)
         first = False  # tied: the parameter has its values back

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class Plan:
     planes: int
     weights: int
     chunk: int
-    codebook: NDArray
+    codebook: NDArray[Any]
     entries: int
     group: int
     streams: list[list[U8]]
@@ -73,7 +74,7 @@ def _positions(chunk: Chunk, n: int) -> NDArray[np.bool_]:
     return where
 
 
-def _clusters(chunk: Chunk, first: int, where: NDArray[np.int64]) -> NDArray:
+def _clusters(chunk: Chunk, first: int, where: NDArray[np.int64]) -> NDArray[Any]:
     """Return the codebook words of the weights at `where`, positions within the chunk."""
     plan = chunk.plan
     index = chunk.symbols(len(where)).astype(np.int64)
@@ -84,7 +85,7 @@ def _clusters(chunk: Chunk, first: int, where: NDArray[np.int64]) -> NDArray:
     return plan.codebook[(first + where) // plan.group * plan.entries + index]
 
 
-def stored_words(chunk: Chunk, first: int, n: int) -> tuple[NDArray[np.int64] | None, NDArray]:
+def stored_words(chunk: Chunk, first: int, n: int) -> tuple[NDArray[np.int64] | None, NDArray[Any]]:
     """Return where in a chunk words are stored (None: everywhere), and these words. The chunk has n words; its first is
     word `first` of the tensor."""
     plan = chunk.plan
@@ -100,7 +101,7 @@ def stored_words(chunk: Chunk, first: int, n: int) -> tuple[NDArray[np.int64] | 
     return (where if sparse else None), values
 
 
-def decode_chunk(chunk: Chunk, first: int, n: int, out: NDArray) -> None:
+def decode_chunk(chunk: Chunk, first: int, n: int, out: NDArray[Any]) -> None:
     """Fill `out` with the n words of a chunk whose first word is word `first` of its tensor."""
     where, values = stored_words(chunk, first, n)
     if where is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ def _record(columns: Columns, number: int) -> U8:
 
 def _read_codebook(
     columns: Columns, book: int, word: int, rotate: bool, count: int, entries: int, data: U8
-) -> tuple[NDArray, int]:
+) -> tuple[NDArray[Any], int]:
     """Return the words, and how many bytes they took."""
     n = count * entries
     pieces = -(-n // MAX_ROW)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,17 +11,17 @@ from dcz.kernels.interface import REPLACE, STEP, U8, XOR, KernelError, Status
 from dcz.kernels.pure.words import as_words, blocks
 
 
-def _signs(words: NDArray) -> NDArray:
+def _signs(words: NDArray[Any]) -> NDArray[Any]:
     """Return all ones where the highest bit is set, else zero."""
     return -(words >> words.dtype.type(8 * words.itemsize - 1))
 
 
-def order(words: NDArray) -> NDArray:
+def order(words: NDArray[Any]) -> NDArray[Any]:
     """Map sign and magnitude to two's complement. The map is its own inverse; -0.0 becomes -1."""
     return words ^ (_signs(words) >> words.dtype.type(1))
 
 
-def stored(now: NDArray, base: NDArray, transform: int, magnitude: bool) -> NDArray:
+def stored(now: NDArray[Any], base: NDArray[Any], transform: int, magnitude: bool) -> NDArray[Any]:
     """Return what a transform stores of words and their base."""
     if transform == XOR:
         return now ^ base
@@ -31,7 +33,7 @@ def stored(now: NDArray, base: NDArray, transform: int, magnitude: bool) -> NDAr
     return step << step.dtype.type(1) ^ _signs(step)
 
 
-def applied(base: NDArray, words: NDArray, transform: int, magnitude: bool, backward: bool) -> NDArray:
+def applied(base: NDArray[Any], words: NDArray[Any], transform: int, magnitude: bool, backward: bool) -> NDArray[Any]:
     """Return the words from their base and what is stored of them; with `backward`, the base from the words."""
     if transform == XOR:
         return base ^ words

@@ -5,6 +5,7 @@ Words are taken in blocks, so that what numpy allocates on the way is bounded wh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ def blocks(count: int) -> Iterator[slice]:
         yield slice(first, min(first + BLOCK, count))
 
 
-def as_words(words: U8, word: int) -> NDArray:
+def as_words(words: U8, word: int) -> NDArray[Any]:
     """Return bytes as words of `word` bytes each."""
     return np.frombuffer(words, np.dtype(f"<u{word}"))
 
@@ -33,7 +34,7 @@ class _Numbering:
         self.keys = np.empty(0, dtype)  # ascending
         self.numbers = np.empty(0, np.int64)  # of each key
 
-    def add(self, found: NDArray) -> None:
+    def add(self, found: NDArray[Any]) -> None:
         """Number the words that are new."""
         fresh = found[self._places(found) < 0]
         keys, first = np.unique(fresh, return_index=True)
@@ -43,7 +44,7 @@ class _Numbering:
         order = np.argsort(merged, kind="stable")
         self.keys, self.numbers = merged[order], np.concatenate([self.numbers, numbers])[order]
 
-    def of(self, found: NDArray) -> NDArray[np.int64]:
+    def of(self, found: NDArray[Any]) -> NDArray[np.int64]:
         """Return the number of each word, all of which have one."""
         return self.numbers[self._places(found)]
 
@@ -51,7 +52,7 @@ class _Numbering:
         """Return the words by number."""
         return self.keys[np.argsort(self.numbers)].astype(np.uint64)
 
-    def _places(self, found: NDArray) -> NDArray[np.int64]:
+    def _places(self, found: NDArray[Any]) -> NDArray[np.int64]:
         """Return where each word is among the keys, -1 where it is not."""
         if not len(self.keys):
             return np.full(len(found), -1)
@@ -104,7 +105,7 @@ def nonzeros(words: U8, word: int, count: int) -> U8:
     return out.view(np.uint8)
 
 
-def _rotate(values: NDArray, by: int) -> NDArray:
+def _rotate(values: NDArray[Any], by: int) -> NDArray[Any]:
     width = values.dtype.itemsize * 8
     kind = values.dtype.type
     return values << kind(by) | values >> kind(width - by)
@@ -125,6 +126,6 @@ def merge(planes: NDArray[np.uint8], rotate: bool) -> U8:
     return (rotate_right(values) if rotate else values).view(np.uint8)
 
 
-def rotate_right(values: NDArray) -> NDArray:
+def rotate_right(values: NDArray[Any]) -> NDArray[Any]:
     """Undo the rotation by one bit with which floats are split."""
     return _rotate(values, 8 * values.dtype.itemsize - 1)
