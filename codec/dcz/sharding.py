@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dcz.container.mapping import check_names
 from dcz.container.shards import SUFFIX
 from dcz.convert.dcz_file import DczTarget
 from dcz.convert.model import Tensor
 from dcz.convert.shards import SHARD_SIZE, ShardedTarget, parse_size
 from dcz.errors import DczError, UnsupportedError
-from dcz.saving import Progress, check_names
+from dcz.saving import Progress
 from dcz.tensor import to_words
 from dcz.ties import Ties
 
