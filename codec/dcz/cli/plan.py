@@ -42,11 +42,16 @@ def plan(
         Optional[list[str]], typer.Option("--names", help="Only tensors whose names match; may be given again.")
     ] = None,
     weight_threshold: Annotated[int, typer.Option(min=0, help="Leave smaller tensors alone.")] = 2048,
-    densities: Annotated[
-        Optional[str], typer.Option(help="Densities to try, as in 1,0.3,0.1; 1 means no pruning.")
+    steps: Annotated[
+        Optional[str], typer.Option(help="Steps of a grid to try, as in 0.1,0.3, in units of a tensor's rms.")
     ] = None,
-    n_bits: Annotated[Optional[str], typer.Option(help="Bit-widths to try, as in 3,4,5.")] = None,
-    init: Annotated[str, typer.Option(help="linear, density, random, kmeans++ or optimal.")] = "linear",
+    densities: Annotated[
+        Optional[str], typer.Option(help="Densities to try instead, as in 1,0.3,0.1; 1 means no pruning.")
+    ] = None,
+    n_bits: Annotated[Optional[str], typer.Option(help="Bit-widths of k-means to try instead, as in 3,4,5.")] = None,
+    init: Annotated[
+        Optional[str], typer.Option(help="Of k-means: linear, density, random, kmeans++ or optimal.")
+    ] = None,
     entropy: Annotated[float, typer.Option(help="Lambda of entropy-constrained clustering; 0 is without.")] = 0.0,
     profile: Annotated[str, typer.Option(help="As in dcz pack.")] = "auto",
     plot: Annotated[
@@ -61,7 +66,7 @@ def plan(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Choose density and bit-width of each tensor of SRC by measurement, and save the recipe for dcz pack --recipe.
+    """Choose the step, or density and bit-width, of each tensor of SRC by measurement; save a recipe for dcz pack.
 
     Example: dcz plan model.safetensors --target-ratio 20 -o recipe.toml
     """
@@ -75,15 +80,15 @@ def plan(
 
     if sum(value is not None for value in (target_ratio, target_bytes, max_rel_error)) != 1:
         raise typer.BadParameter("give one of --target-ratio, --target-bytes and --max-rel-error")
-    recipe: dict[str, object] = {"init": init, "weight_threshold": weight_threshold}
-    if entropy:
-        recipe["entropy"] = entropy
-    tried = planning.DENSITIES if densities is None else tuple(_numbers(densities, "--densities", float))
-    bits = planning.N_BITS if n_bits is None else tuple(_numbers(n_bits, "--n-bits", int))
+    recipe: dict[str, object] = {"weight_threshold": weight_threshold}
+    recipe |= {key: value for key, value in (("init", init), ("entropy", entropy)) if value}
+    spread = None if steps is None else _numbers(steps, "--steps", float)
+    kept = None if densities is None else _numbers(densities, "--densities", float)
+    bits = None if n_bits is None else _numbers(n_bits, "--n-bits", int)
     with checking_options():
         planning.check_target(target_ratio, target_bytes, max_rel_error)
         planning.check_base(recipe)
-        planning.check_grid(tried, bits)
+        planning.Tries.of(spread, kept, bits)
         check_profile(profile)
         if output is not None:
             check_suffix(output)
@@ -101,7 +106,8 @@ def plan(
             target_ratio=target_ratio,
             target_bytes=target_bytes,
             max_rel_error=max_rel_error,
-            densities=tried,
+            steps=spread,
+            densities=kept,
             n_bits=bits,
             recipe=recipe,
             names=names,
@@ -112,7 +118,9 @@ def plan(
     if plot is not None:
         chosen = [tensor.name for tensor in planned.tensors if tensor.skipped is None]
         with progress("drawing", quiet or json, bytes_=False) as report:
-            found = planning.sensitivity(tensors, names=chosen, recipe={"init": init}, profile=profile, progress=report)
+            found = planning.sensitivity(
+                tensors, names=chosen, recipe={"init": init or "linear"}, profile=profile, progress=report
+            )
         found.plot(plot)
     if output is not None:
         planned.save(output)

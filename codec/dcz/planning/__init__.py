@@ -3,7 +3,7 @@
 from dcz.planning.figure import check_plot
 from dcz.planning.outcome import Planned, PlannedTensor
 from dcz.planning.planner import check_base, check_target, plan
-from dcz.planning.points import DENSITIES, N_BITS, check_grid
+from dcz.planning.points import DENSITIES, N_BITS, STEPS, Tries, check_grid
 from dcz.planning.sweep import Reading, Sensitivity, sensitivity
 
 __all__ = [
@@ -12,7 +12,9 @@ __all__ = [
     "Planned",
     "PlannedTensor",
     "Reading",
+    "STEPS",
     "Sensitivity",
+    "Tries",
     "check_base",
     "check_grid",
     "check_plot",

@@ -17,8 +17,9 @@ from dcz.ties import Ties
 
 @dataclass(frozen=True, slots=True)
 class PlannedTensor:
-    """One tensor. `n_bits` and `clusters` are None where it is not clustered; `density` is what is left of it;
-    `nbytes` are those it is stored in with its share of the index; `skipped` says why nothing is done to it."""
+    """One tensor. `n_bits` is None where it is not clustered by k-means, `step` where it is not by a grid; `clusters`
+    is None where it is by neither; `density` is what is left of it; `nbytes` are those it is stored in with its share
+    of the index; `skipped` says why nothing is done to it."""
 
     name: str
     shape: tuple[int, ...]
@@ -29,6 +30,7 @@ class PlannedTensor:
     dense: int
     rel_error: float
     skipped: str | None
+    step: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ def outcome(
                 tensors[name].nbytes,
                 report.rel_error,
                 report.skipped,
+                clustering.step if clustering is not None and report.skipped is None else None,
             )
         )
     return Planned(recipe, tuple(rows), file_bytes(compressed, profile), dense_bytes(tensors), score, baseline)

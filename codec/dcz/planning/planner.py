@@ -13,7 +13,7 @@ from dcz.lossy.recipe import Recipe
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_number, select
 from dcz.planning import search
 from dcz.planning.outcome import Planned, dense_bytes, outcome
-from dcz.planning.points import DENSITIES, N_BITS, Point, check_grid, curve, stored_bytes
+from dcz.planning.points import Point, Tries, curve, stored_bytes
 from dcz.planning.search import Choice, Cost
 from dcz.tensor.choose import check_profile
 from dcz.ties import Ties
@@ -25,6 +25,8 @@ Progress = Callable[[int, int], None]
 _CORRECTIONS = 12
 # Of two points of equal score, that of smaller error.
 _TIE = 1e-6
+# Keys that have no meaning, or another one, for a grid.
+_KMEANS = {"init", "entropy"}
 
 
 def plan(
@@ -35,20 +37,21 @@ def plan(
     max_rel_error: float | None = None,
     max_drop: float | None = None,
     evaluate: Evaluate | None = None,
-    densities: Iterable[float] = DENSITIES,
-    n_bits: Iterable[int] = N_BITS,
+    steps: Iterable[float] | None = None,
+    densities: Iterable[float] | None = None,
+    n_bits: Iterable[int] | None = None,
     recipe: Mapping[str, object] | None = None,
     names: Iterable[str] | None = None,
     profile: str = "auto",
     keep_nonfinite: bool = False,
     progress: Progress | None = None,
 ) -> Planned:
-    """Chooses density and bit-width of each tensor by measurement, and gives the recipe.
+    """Chooses a step, or a density and a bit-width, for each tensor by measurement, and gives the recipe.
 
-    Every eligible tensor is pruned and clustered at each density and bit-width, and sized by the codec (large ones
-    on a sample). For a size, the plan minimises the sum over tensors of the squared relative error, or, with
-    `evaluate`, of the loss of score that each tensor causes alone: by the slopes of the convex hulls, what costs the
-    least per byte first (Shoham and Gersho 1988). The file is then made to see, and the plan corrected by its size.
+    Every eligible tensor is rounded to the grid of each step, or pruned and clustered as asked, and sized by the codec
+    (large ones on a sample). For a size, the plan minimises the sum over tensors of the squared relative error, or,
+    with `evaluate`, of the loss of score that each tensor causes alone: by the slopes of the convex hulls, what costs
+    the least per byte first (Shoham and Gersho 1988). The file is then made to see, and the plan corrected by its size.
 
     Args:
         tensors: names to numpy arrays; they stay as they are.
@@ -58,8 +61,10 @@ def plan(
             this fraction of that of the squared weights.
         max_drop: the smallest file whose score is at most this below that of the tensors given; needs `evaluate`.
         evaluate: takes tensors, gives a score, larger is better: an accuracy. What it raises passes through.
-        densities, n_bits: what is tried. 1.0 stands for no pruning.
-        recipe: keys for all tensors, as `init`, `entropy` and `weight_threshold`.
+        steps: of a grid, in units of each tensor's root mean square: what is tried unless densities or bit-widths are.
+        densities, n_bits: tried instead, every density with every number of bits of k-means. 1.0 stands for no pruning.
+        recipe: keys for all tensors, as `init`, `entropy` and `weight_threshold`; the first two go with k-means, which
+            is tried then.
         names: names or patterns of the tensors to plan for; others are left alone.
         profile: as in `save_file`.
         keep_nonfinite: leaves tensors with NaN or infinity alone instead of refusing them.
@@ -79,8 +84,8 @@ def plan(
     given = check_target(target_ratio, target_bytes, max_rel_error, max_drop)
     if max_drop is not None and evaluate is None:
         raise DczError("max_drop: needs evaluate, a function from tensors to a score")
-    densities, n_bits = check_grid(densities, n_bits)
     base = check_base(recipe)
+    tries = Tries.of(steps, densities, n_bits, kmeans=bool(base.keys() & _KMEANS))
     threshold = base.get("weight_threshold", WEIGHT_THRESHOLD)
     chosen, _ = select(tensors, names, threshold, keep_nonfinite)  # type: ignore[arg-type]
     if not chosen:
@@ -88,7 +93,7 @@ def plan(
     planner = _Planner(tensors, base, profile, keep_nonfinite, evaluate)
     chosen = planner.tie(chosen)
     for number, name in enumerate(chosen):
-        planner.curves[name] = curve(name, np.asarray(tensors[name]), densities, n_bits, base, profile)
+        planner.curves[name] = curve(name, np.asarray(tensors[name]), tries, base, profile)
         if progress is not None:
             progress(number + 1, len(chosen))
     if given == "max_rel_error":

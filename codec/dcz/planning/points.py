@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,11 @@ from dcz.tensor.streams import Analysis
 
 DENSITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.02)
 N_BITS = (2, 3, 4, 5, 6, 7, 8)
+# Of a grid, in units of the root mean square: a sixth of a bit apart where they are small.
+STEPS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.8, 1.0, 1.3, 1.6, 2.0)
 
 # Weights that are measured of a larger tensor: runs of them, evenly spread.
-SAMPLE = 1 << 20
+SAMPLE = 1 << 18
 _RUN = 1 << 14
 # Keys for which a sample of runs would not do.
 _STRUCTURED = frozenset(("granularity", "block_size", "dim"))
@@ -44,8 +46,47 @@ class Point:
         return self.keys.get("n_bits")  # type: ignore[return-value]
 
 
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What is tried of each tensor: steps of a grid, and every density with every bit-width of k-means."""
+
+    steps: tuple[float, ...]
+    densities: tuple[float, ...]
+    n_bits: tuple[int, ...]
+
+    @staticmethod
+    def of(
+        steps: Iterable[float] | None = None,
+        densities: Iterable[float] | None = None,
+        n_bits: Iterable[int] | None = None,
+        *,
+        kmeans: bool = False,
+    ) -> Tries:
+        """The values given, checked. Steps alone unless densities or bit-widths are given or k-means is wanted."""
+        if densities is None and n_bits is None and (steps is not None or not kmeans):
+            given = tuple(STEPS if steps is None else steps)
+            for step in given:
+                check_number(step, "steps", 0, 1e6, open_left=True)
+            if not given:
+                raise DczError("steps: give at least one")
+            return Tries(given, (), ())
+        some = () if steps is None else Tries.of(steps).steps
+        checked = check_grid(DENSITIES if densities is None else densities, N_BITS if n_bits is None else n_bits)
+        return Tries(some, *checked)
+
+    def keys(self, density: float) -> Iterator[dict[str, object]]:
+        """The recipe's keys of each try that changes a tensor of this density, from mild to harsh of each kind."""
+        for step in sorted(set(self.steps)):
+            yield {"step": step}
+        for kept in [None, *sorted((d for d in set(self.densities) if d < density), reverse=True)]:
+            if kept is not None or 1.0 in self.densities:
+                pruned: dict[str, object] = {} if kept is None else {"density": kept}
+                for bits in sorted(set(self.n_bits)):
+                    yield {**pruned, "n_bits": bits}
+
+
 def check_grid(densities: Iterable[float], n_bits: Iterable[int]) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """The values to try, checked."""
+    """Densities and bit-widths, checked."""
     densities, n_bits = tuple(densities), tuple(n_bits)
     for density in densities:
         check_number(density, "densities", 0, 1, open_left=True)
@@ -86,21 +127,7 @@ def treated(array: np.ndarray, keys: Mapping[str, object], base: Mapping[str, ob
     return Point(dict(keys), round(stored_bytes(out, profile) * factor), done.rel_error)
 
 
-def curve(
-    name: str,
-    array: np.ndarray,
-    densities: tuple[float, ...],
-    n_bits: tuple[int, ...],
-    base: Mapping[str, object],
-    profile: str,
-) -> list[Point]:
-    """The tensor left alone, and at every density that takes something away, with every bit-width."""
+def curve(name: str, array: np.ndarray, tries: Tries, base: Mapping[str, object], profile: str) -> list[Point]:
+    """The tensor left alone, and treated in every way that is tried."""
     own = np.count_nonzero(array) / max(array.size, 1)
-    points = [whole(array, profile, name)]
-    for density in [None, *sorted((d for d in set(densities) if d < own), reverse=True)]:
-        if density is None and 1.0 not in densities:
-            continue
-        for bits in sorted(set(n_bits)):
-            keys: dict[str, object] = {"n_bits": bits} if density is None else {"density": density, "n_bits": bits}
-            points.append(treated(array, keys, base, profile))
-    return points
+    return [whole(array, profile, name), *(treated(array, keys, base, profile) for keys in tries.keys(own))]

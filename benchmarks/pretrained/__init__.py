@@ -1,0 +1,1 @@
+"""Pretrained networks made small without training: size against fidelity, method by method."""

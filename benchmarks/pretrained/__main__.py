@@ -1,0 +1,65 @@
+"""Size against fidelity of pretrained networks without training; writes `benchmarks/results/pretrained/`.
+
+pip install --no-deps -r benchmarks/pretrained/requirements.txt
+python -m benchmarks.pretrained [--networks NAME ...] [--methods NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.pretrained.methods import METHODS
+from benchmarks.pretrained.networks import NETWORKS, Network
+
+RESULTS = Path(__file__).parents[1] / "results" / "pretrained"
+# Samples that methods may search on, and those that judge.
+SEARCHED, HELD_OUT = 1, 2
+
+
+def fidelity(network: Network, tensors: dict[str, np.ndarray], reference: list[np.ndarray], seed: int) -> float:
+    """Correlation of each output with the original's, the mean over outputs."""
+    found = network.outputs(tensors, seed)
+    pairs = [(a.ravel().astype(np.float64), b.ravel().astype(np.float64)) for a, b in zip(reference, found)]
+    with np.errstate(invalid="ignore"):
+        return float(np.mean([np.nan_to_num(np.corrcoef(a, b)[0, 1]) for a, b in pairs]))
+
+
+def measure(network: Network, methods: list[str]) -> list[dict[str, object]]:
+    """A row for each setting of each method."""
+    weights = network.weights
+    dense = sum(array.nbytes for array in weights.values())
+    reference = network.outputs(weights, HELD_OUT)
+    rows: list[dict[str, object]] = []
+    for method in methods:
+        for setting, tensors, nbytes in METHODS[method](weights):
+            score = fidelity(network, {**weights, **tensors}, reference, HELD_OUT)
+            row = {"network": network.name, "method": method, "setting": setting, "bytes": nbytes}
+            rows.append({**row, "ratio": round(dense / nbytes, 4), "fidelity": round(score, 6)})
+            print(*rows[-1].values(), sep="\t", flush=True)
+    return rows
+
+
+def main() -> None:
+    """Measures, and writes a table a network."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="*", default=[network.name for network in NETWORKS])
+    parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    for network in NETWORKS:
+        if network.name in arguments.networks:
+            rows = measure(network, arguments.methods)
+            path = arguments.results / f"{network.name.replace(' ', '_')}.csv"
+            with path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The methods: each makes tensors of a network's tensors at several settings, and knows the bytes they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+import dcz
+from benchmarks.pretrained.integers import SMALL, rounded
+
+Tensors = Mapping[str, np.ndarray]
+# Label, tensors, bytes.
+Made = Iterator[tuple[str, Tensors, int]]
+
+STEPS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+RATIOS = (4, 5, 6, 8, 10, 12, 16)
+
+
+def _by_recipe(tensors: Tensors, label: str, **recipe: object) -> tuple[str, Tensors, int]:
+    small = dcz.compress(tensors, recipe)
+    return label, small, len(dcz.save(small))
+
+
+def kmeans(tensors: Tensors) -> Made:
+    """The paper's: 2^n clusters a tensor."""
+    for bits in (2, 3, 4, 5, 6, 8):
+        yield _by_recipe(tensors, f"{bits} bits", n_bits=bits)
+
+
+def entropy(tensors: Tensors) -> Made:
+    """Entropy-constrained clustering of at most 256 clusters."""
+    for price in (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003):
+        yield _by_recipe(tensors, f"lambda {price}", n_bits=8, entropy=price)
+
+
+def grid(tensors: Tensors) -> Made:
+    """A step relative to each tensor's root mean square."""
+    for step in STEPS:
+        yield _by_recipe(tensors, f"step {step}", step=step)
+
+
+def grid_absolute(tensors: Tensors) -> Made:
+    """One step for all tensors, relative to the root mean square of all weights."""
+    large = np.concatenate([t.reshape(-1) for t in tensors.values() if t.size >= SMALL and t.ndim > 1])
+    rms = float(np.sqrt(np.square(large.astype(np.float64)).mean()))
+    for step in STEPS:
+        yield _by_recipe(tensors, f"step {step}", step_absolute=step * rms)
+
+
+def grid_by_channel(tensors: Tensors) -> Made:
+    """A step relative to each row's root mean square, each with a codebook of its own."""
+    for step in STEPS:
+        yield _by_recipe(tensors, f"step {step}", step=step, granularity="per_grouped_channel", group_size=1)
+
+
+def planned(tensors: Tensors) -> Made:
+    """`dcz.plan` without data."""
+    for ratio in RATIOS:
+        recipe = dcz.plan(tensors, target_ratio=ratio).recipe
+        yield _by_recipe(tensors, f"{ratio} times", **recipe)
+
+
+def integers(bits: tuple[int, ...], group: int | None) -> Callable[[Tensors], Made]:
+    """Round to nearest, packed."""
+
+    def make(tensors: Tensors) -> Made:
+        for width in bits:
+            out, total = dict(tensors), 0
+            for name, array in tensors.items():
+                if array.size >= SMALL and array.ndim > 1:
+                    out[name], taken = rounded(array, width, group)
+                    total += taken
+                else:
+                    total += 8 * array.nbytes
+            yield f"int{width}", out, total // 8
+
+    return make
+
+
+METHODS: dict[str, Callable[[Tensors], Made]] = {
+    "k-means": kmeans,
+    "entropy": entropy,
+    "grid": grid,
+    "grid, one step for all": grid_absolute,
+    "grid by channel": grid_by_channel,
+    "plan": planned,
+    "integers by channel": integers((8, 6, 5, 4, 3), None),
+    "integers in groups of 128": integers((8, 6, 5, 4, 3), 128),
+    "integers in groups of 32": integers((8, 6, 5, 4, 3), 32),
+}
