@@ -3,10 +3,13 @@
 
 #include "dcz.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifndef DCZ_NO_MESSAGES
+#include <stdarg.h>
+#include <stdio.h>
+#endif
 
 #define TRY(call)                                \
   do {                                           \
@@ -34,15 +37,19 @@ enum {
 /* -- Errors */
 
 static dcz_status fail(dcz_error* error, dcz_status status, const char* format, ...) {
-  if (error) {
-    va_list arguments;
-    error->status = status;
-    va_start(arguments, format);
-    (void)vsnprintf(error->message, sizeof error->message, format, arguments);
-    va_end(arguments);
-    for (char* c = error->message; *c; c++)
-      if (*c < ' ' || *c > '~') *c = '?';
-  }
+  if (!error) return status;
+  error->status = status;
+#ifdef DCZ_NO_MESSAGES /* for small machines: the status alone, and no vsnprintf */
+  (void)format;
+  error->message[0] = 0;
+#else
+  va_list arguments;
+  va_start(arguments, format);
+  (void)vsnprintf(error->message, sizeof error->message, format, arguments);
+  va_end(arguments);
+  for (char* c = error->message; *c; c++)
+    if (*c < ' ' || *c > '~') *c = '?';
+#endif
   return status;
 }
 

@@ -13,8 +13,9 @@ export interface Options {
   /** What decodes zstd; most files need it. A function runs in this thread, whatever `worker` says. A URL names a
    * module whose default export is such a function, which must not be asynchronous: it runs where tensors are decoded. */
   zstd?: Zstd | string | URL;
-  /** Decode in a worker: as a rule where there is `Worker`. A URL names this module for the worker. */
-  worker?: boolean | string | URL;
+  /** Decode in a worker: as a rule where there is `Worker`. A URL names this module for the worker; a function makes
+   * a worker of the name that it is given, which imports this module. */
+  worker?: boolean | string | URL | ((name: string) => Worker);
   /** The WebAssembly module, or its URL: as a rule `dcz.wasm` beside this module. */
   wasm?: BufferSource | string | URL;
   /** The model to which tensors of the file are differences. */

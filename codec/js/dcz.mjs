@@ -201,20 +201,26 @@ if (typeof WorkerGlobalScope !== "undefined" && globalThis.name === WORKER) {
       globalThis.postMessage({ id, error: { kind: "Dcz", message: String(error.message ?? error) } });
     }
   };
+  globalThis.postMessage({ id: 0 }); // it listens now
 }
 
 // Runs a core's jobs in a worker.
 class Remote {
-  constructor(address) {
-    this.worker = new Worker(address, { type: "module", name: WORKER });
+  constructor(made) {
+    this.worker = typeof made === "function" ? made(WORKER) : new Worker(made, { type: "module", name: WORKER });
     this.waiting = new Map();
     this.count = 0;
+    this.ready = new Promise((resolve, reject) => this.waiting.set(0, { resolve, reject }));
     this.worker.onmessage = ({ data: { id, ...result } }) => this.#end(id, (job) => job.resolve(result));
     this.worker.onerror = (event) => {
       event.preventDefault?.();
       const error = new DczError(`the worker ended: ${event.message || "its module cannot be loaded"}`);
-      for (const id of [...this.waiting.keys()]) this.#end(id, (job) => job.reject(error));
+      this.#endAll(error);
     };
+  }
+
+  #endAll(error) {
+    for (const id of [...this.waiting.keys()]) this.#end(id, (job) => job.reject(error));
   }
 
   #end(id, how) {
@@ -223,7 +229,8 @@ class Remote {
     if (job) how(job);
   }
 
-  run(job) {
+  async run(job) {
+    await this.ready;
     return new Promise((resolve, reject) => {
       this.waiting.set(++this.count, { resolve, reject });
       this.worker.postMessage({ id: this.count, ...job });
@@ -232,7 +239,7 @@ class Remote {
 
   close() {
     this.worker.terminate();
-    for (const id of [...this.waiting.keys()]) this.#end(id, (job) => job.reject(new DczError("the file is closed")));
+    this.#endAll(new DczError("the file is closed"));
   }
 }
 
@@ -310,8 +317,9 @@ export class Dcz {
     const module = typeof options.zstd === "string" || options.zstd instanceof URL ? String(options.zstd) : undefined;
     const wasm = await wasmBytes(options.wasm);
     if (options.worker ?? typeof Worker !== "undefined") {
-      file.#core = new Remote(typeof options.worker === "string" || options.worker instanceof URL ? options.worker : import.meta.url);
-      await file.#core.run({ wasm, zstd: module });
+      file.#core = new Remote(options.worker === undefined || options.worker === true ? import.meta.url : options.worker);
+      const { error } = await file.#core.run({ wasm, zstd: module });
+      if (error) throw new DczError(error.message);
     } else {
       file.#core = await start({ wasm, zstd: module });
       file.#core.zstd ??= options.zstd;

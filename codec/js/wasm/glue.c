@@ -66,6 +66,16 @@ dcz_status EXPORT(describe)(size_t tensor) {
   return DCZ_OK;
 }
 
+dcz_status EXPORT(locate)(size_t tensor, uint64_t first, uint64_t count) {
+  return dcz_locate_chunks(file, tensor, first, count, told, told + 1, &error);
+}
+
+dcz_status EXPORT(decode)(size_t tensor, uint64_t first, uint64_t count, void* out, size_t size) {
+  return dcz_decode_chunks(file, tensor, first, count, out, size, &error);
+}
+
+#ifndef DCZ_SMALL /* which decodes and no more */
+
 dcz_status EXPORT(alias)(size_t number) {
   dcz_text name;
   size_t tensor;
@@ -75,14 +85,6 @@ dcz_status EXPORT(alias)(size_t number) {
   return tell_text(0, name.data, name.size);
 }
 
-dcz_status EXPORT(locate)(size_t tensor, uint64_t first, uint64_t count) {
-  return dcz_locate_chunks(file, tensor, first, count, told, told + 1, &error);
-}
-
-dcz_status EXPORT(decode)(size_t tensor, uint64_t first, uint64_t count, void* out, size_t size) {
-  return dcz_decode_chunks(file, tensor, first, count, out, size, &error);
-}
-
 dcz_status EXPORT(apply)(size_t tensor, void* words, size_t size) {
   return dcz_apply(file, tensor, words, size, DCZ_FORWARD, &error);
 }
@@ -90,3 +92,5 @@ dcz_status EXPORT(apply)(size_t tensor, void* words, size_t size) {
 dcz_status EXPORT(verify)(size_t tensor) { return dcz_verify_tensor(file, tensor, &error); }
 
 uint32_t EXPORT(crc32c)(uint32_t crc, const void* data, size_t size) { return dcz_crc32c(file, crc, data, size); }
+
+#endif
