@@ -122,7 +122,8 @@ def test_the_viewer_shows_every_tensor(browser: Any, built: Path, model: Path, w
         browser.execute_script(f"{pick} p.value = {i}; p.onchange()")
         wait(
             browser,
-            "/Decoded/.test(document.getElementById('status').textContent) || document.getElementById('picture-note').textContent",
+            "/Decoded/.test(document.getElementById('status').textContent)"
+            " || document.getElementById('picture-note').textContent",
         )
     assert "NaN" not in browser.execute_script("return document.getElementById('histogram').innerHTML")
     browser.execute_script("document.getElementById('verify').click()")
@@ -142,7 +143,8 @@ def test_the_viewer_sorts_filters_and_looks_by_keyboard(browser: Any, built: Pat
     browser.find_element("id", "filter").send_keys("zz")
     assert [row[4] for row in rows(browser)][1] == "same as zz tied"
     browser.execute_script(
-        "const p = document.getElementById('pick'); p.value = [...p.options].findIndex((o) => o.textContent === 'F32'); p.onchange()"
+        "const p = document.getElementById('pick'), is32 = (o) => o.textContent === 'F32';"
+        "p.value = [...p.options].findIndex(is32); p.onchange()"
     )
     wait(browser, "document.getElementById('under') && /^Decoded/.test(document.getElementById('status').textContent)")
     array = dcz.load_file(model)["F32"]
