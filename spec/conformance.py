@@ -1,26 +1,32 @@
 """Runs readers over all vectors and compares what they print: `python spec/conformance.py [READER...]`.
 
-A reader is `native` or `pure` (the library with these kernels), `reference` (the reference decoder), or a command line
-that is given a file, and `--base FILE` behind it where one is needed, and prints the protocol of `spec/README.md`.
-Without any, these three run. Ends with 1 if anything differs from what is expected.
+A reader is `native` or `pure` (the library with these kernels), `reference` (the reference decoder), `c` (dcz-cat of
+`codec/c`, compiled here), or a command line, which is given a file, with `--base FILE` behind it where one is needed,
+and prints the protocol of `spec/README.md`; `NAME=COMMAND` names its line in the table. Without any, these four run,
+`c` if there is a C compiler with libzstd. Ends with 1 if anything differs from what is expected.
 
-    python spec/conformance.py native reference 'path/to/dcz-cat --json'
+    python spec/conformance.py native reference 'wasm=node codec/js/cat.mjs'
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).with_name("vectors")
-BUILT_IN = ("native", "pure", "reference")
+ROOT = Path(__file__).parents[1]
+BUILT_IN = ("native", "pure", "reference", "c")
+C_FLAGS = ("-std=c11", "-O2", "-D_POSIX_C_SOURCE=200809L")
 SECONDS = 60
 MOST = 20  # differences that are printed of each reader
 
@@ -105,9 +111,12 @@ def run(reader: Reader, found: list[Vector], is_library: bool = False) -> Outcom
 
 
 def built_in(name: str) -> Reader:
-    """A reader that runs here: the library with its best compiled kernels, or with a kernel set by name."""
+    """A reader that comes with this repository: the library with its best compiled kernels, or with a kernel set by
+    name, the reference decoder, or dcz-cat."""
     if name == "reference":
         return _reference
+    if name == "c":
+        return command(f"{compile_c()} --json")
     sys.path.insert(0, str(Path(__file__).with_name("readers")))
     import library
 
@@ -124,6 +133,29 @@ def built_in(name: str) -> Reader:
             return library.lines(file, base)
 
     return read
+
+
+def compile_c() -> str:
+    """dcz-cat, compiled into a folder that is removed at the end."""
+    compiler = c_compiler()
+    if compiler is None:
+        raise SystemExit("there is no C compiler with libzstd; run it without: c")
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    out, c = Path(folder) / "dcz-cat", ROOT / "codec" / "c"
+    sources = [c / "dcz.c", c / "dcz_zstd.c", c / "tools" / "dcz-cat.c"]
+    subprocess.run([compiler, *C_FLAGS, "-o", out, *sources, "-lzstd"], check=True)
+    return shlex.quote(str(out))
+
+
+def c_compiler() -> str | None:
+    """A C compiler of this machine that finds libzstd's header."""
+    for name in ("cc", "gcc", "clang"):
+        found = shutil.which(name)
+        call = [found or "", "-E", "-"]
+        if found and not subprocess.run(call, input=b"#include <zstd.h>\n", capture_output=True).returncode:
+            return found
+    return None
 
 
 def _reference(file: str, base: str | None) -> Lines:
@@ -162,14 +194,24 @@ def table(outcomes: dict[str, Outcome], total: int) -> str:
     return "\n".join(rows)
 
 
+def readers(names: list[str]) -> dict[str, Reader]:
+    """Readers by the names of their columns."""
+    chosen = names or [name for name in BUILT_IN if name != "c" or c_compiler()]
+    found = {}
+    for name in chosen:
+        label, equals, line = name.partition("=")
+        is_named = bool(equals) and label.isidentifier()
+        found[label if is_named else name] = built_in(name) if name in BUILT_IN else command(line if is_named else name)
+    return found
+
+
 def main() -> int:
     """Runs the readers of the command line."""
     parser = argparse.ArgumentParser(description="Compare readers of dcz files with the vectors.")
-    parser.add_argument("readers", nargs="*", metavar="READER", help="native, pure, reference, or a command line")
-    names = parser.parse_args().readers or list(BUILT_IN)
+    parser.add_argument("readers", nargs="*", metavar="READER", help="native, pure, reference, c, or a command line")
+    chosen = readers(parser.parse_args().readers)
     found = list(vectors())
-    readers = {name: built_in(name) if name in BUILT_IN else command(name) for name in names}
-    outcomes = {name: run(reader, found, name in ("native", "pure")) for name, reader in readers.items()}
+    outcomes = {name: run(reader, found, name in ("native", "pure")) for name, reader in chosen.items()}
     print(table(outcomes, len(found)))
     return int(any(each.differences for each in outcomes.values()) or not found)
 

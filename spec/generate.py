@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from conformance import BUILT_IN, Lines, Reader, built_in, command, compare
+from conformance import Lines, Reader, compare, readers
 from making.generated import Made
 from making.violated import repaired, violated
 
@@ -40,13 +40,13 @@ def summary(lines: Lines) -> Any:
     return error or [{**line, "unsupported": "unsupported" in line} for line in lines]
 
 
-def difference(case: Case, readers: dict[str, Reader], folder: Path) -> str:
+def difference(case: Case, by_name: dict[str, Reader], folder: Path) -> str:
     """What readers make of a case that they must not; nothing if nothing is."""
     _, data, base, expected = case
     path, base_path = folder / "file.dcz", folder / "base.dcz"
     path.write_bytes(data)
     base_path.write_bytes(base)
-    found = {name: read(str(path), str(base_path) if base else None) for name, read in readers.items()}
+    found = {name: read(str(path), str(base_path) if base else None) for name, read in by_name.items()}
     if expected is not None:
         wrong = {name: compare(expected, lines) for name, lines in found.items()}
         return "; ".join(f"{name}: {what}" for name, what in wrong.items() if what and what != "left out")
@@ -63,15 +63,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
     parser.add_argument("--keep", type=Path, default=Path("differences"), help="where files go that readers differ on")
     options = parser.parse_args()
-    names = options.readers or list(BUILT_IN)
-    readers = {name: built_in(name) if name in BUILT_IN else command(name) for name in names}
+    chosen = readers(options.readers or ["native", "pure", "reference"])
     begin, differences, sizes = time.perf_counter(), 0, {"valid": 0, "violated": 0, "repaired": 0}
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(options.seed, options.seed + options.count):
             for case in cases(seed):
                 kind, data, base, _ = case
                 sizes[kind] += len(data)
-                what = difference(case, readers, Path(folder))
+                what = difference(case, chosen, Path(folder))
                 if what:
                     differences += 1
                     options.keep.mkdir(exist_ok=True)
@@ -79,7 +78,7 @@ def main() -> int:
                     (options.keep / f"{kind}-{seed}-base.dcz").write_bytes(base)
                     print(f"{kind} {seed}: {what}")
     seconds = time.perf_counter() - begin
-    print(f"{options.count} files of each kind from seed {options.seed}, {sizes} bytes, {', '.join(names)}: ", end="")
+    print(f"{options.count} files of each kind from seed {options.seed}, {sizes} bytes, {', '.join(chosen)}: ", end="")
     print(f"{differences} differences, {seconds:.0f} s")
     return int(differences > 0)
 

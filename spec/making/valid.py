@@ -138,6 +138,8 @@ def layouts() -> Iterator[Vector]:
     yield valid(
         "relative4-trailing-filler", "3.1", "fillers behind the last index", build("w", "U16", (600,), few, 4, tail=3)
     )
+    same = build("w", "U16", (600,), few, 4, chunk=1024, tail=30)
+    yield valid("relative4-trailing-fillers", "3.1", "fillers behind the last index of a chunk that has indices", same)
     yield valid(
         "relative4-fillers-alone",
         "3.1",

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from conformance import FOLDER, Outcome, Vector, built_in, command, compare, run, vectors
+from conformance import BUILT_IN, FOLDER, Outcome, Vector, built_in, c_compiler, command, compare, readers, run, vectors
 from reference_codes import Refused
 from reference_decoder import read
 from reference_tensors import Content
@@ -60,12 +60,20 @@ def test_the_requirement_is_the_one_that_is_broken(vector: Vector) -> None:
     assert [refused.value.section] == vector.expected["requirement"]
 
 
-@pytest.mark.parametrize("name", ["native", "pure", "reference"])
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_a_reader_agrees(name: str) -> None:
     if name == "native":
         pytest.importorskip("dcz.kernels._native", reason="this install has no compiled kernels")
-    outcome = run(built_in(name), VECTORS, is_library=name != "reference")
+    if name == "c" and c_compiler() is None:
+        pytest.skip("no C compiler with libzstd")
+    outcome = run(built_in(name), VECTORS, is_library=name in ("native", "pure"))
     assert outcome == Outcome(right=len(VECTORS))
+
+
+def test_the_lines_of_the_table() -> None:
+    names = ["reference", f"other={sys.executable} -c pass", f"{sys.executable} x=y"]
+    assert list(readers(names)) == ["reference", "other", names[2]]
+    assert list(readers([])) == [name for name in BUILT_IN if name != "c" or c_compiler()]
 
 
 @pytest.mark.parametrize("program", ["readers/library.py", "reference_decoder.py"])
@@ -98,6 +106,13 @@ def test_differences_are_found() -> None:
     assert "is read" in compare(refused, lines)
     assert "class format" in compare(refused, [{"error": "format", "message": "bytes"}])
     assert "does not say" in compare(refused, [{"error": "truncated", "message": "no"}], is_library=True)
+    either = {"requirement": ["R-INDEX-9"], "error": ["format", "limit"], "word": "words"}
+    assert [compare(either, [{"error": kind, "message": "words"}]) for kind in ("format", "limit")] == ["", ""]
+    assert "expected format or limit" in compare(either, [{"error": "checksum", "message": "words"}])
+    limit = {"requirement": ["9"], "error": "limit", "word": "4096"}
+    assert compare(limit, lines) == "left out"  # another reader's limits may be higher
+    assert "is read" in compare(limit, lines, is_library=True)
+    assert "is read" in compare({**limit, "requirement": ["R-LIMIT-1"]}, lines)
     crash = command(f"{sys.executable} -c 'raise SystemExit(3)'")
     assert run(crash, VECTORS[:1]).differences
 
