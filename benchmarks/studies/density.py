@@ -25,18 +25,18 @@ DENSITIES = np.unique(np.round(np.concatenate([np.geomspace(0.005, 0.1, 14), np.
 TABLE = (0.005, 0.01, 0.0316, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 RIVALS = (
     ("CSR, 32-bit indices", "csr32", "bitmap"),
-    ("CSR, 8-bit gaps", "relative8", "bitmap"),
-    ("CSR, 5-bit gaps", "relative5", "bitmap"),
-    ("CSR, 4-bit gaps", "relative4", "bitmap"),
-    ("CSR, 8-bit gaps, Huffman", "relative8+huffman", "bitmap+huffman"),
-    ("CSR, 5-bit gaps, Huffman", "relative5+huffman", "bitmap+huffman"),
+    ("CSR, 8-bit gaps", "csr8", "bitmap"),
+    ("CSR, 5-bit gaps", "csr5", "bitmap"),
+    ("CSR, 4-bit gaps", "csr4", "bitmap"),
+    ("CSR, 8-bit gaps, Huffman", "csr8+huffman", "bitmap+huffman"),
+    ("CSR, 5-bit gaps, Huffman", "csr5+huffman", "bitmap+huffman"),
 )
 SHOWN = (
     "csr32",
-    "relative5",
-    "relative8",
+    "csr5",
+    "csr8",
     "bitmap",
-    "relative8+huffman",
+    "csr8+huffman",
     "bitmap+huffman",
     "palette+huffman",
     "entropy",
@@ -131,7 +131,7 @@ def tables(found: list[dict]) -> str:
     out += ["| density | " + " | ".join(MASKS) + " |", "|--:" * (len(MASKS) + 1) + "|"]
     for density in TABLE:
         each = [nearest(found, mask, density) for mask in MASKS]
-        cells = [f"{100 * (row['relative8+huffman'] / row['bitmap+huffman'] - 1):+.1f}%" for row in each]
+        cells = [f"{100 * (row['csr8+huffman'] / row['bitmap+huffman'] - 1):+.1f}%" for row in each]
         out.append(f"| {100 * density:.1f}% | " + " | ".join(cells) + " |")
     return "\n".join(out) + "\n"
 
@@ -144,9 +144,9 @@ def figure(found: list[dict], path: Path) -> None:
     from matplotlib.figure import Figure
 
     lines = (
-        ("csr32", "#868e96", ":"), ("relative5", "#b07d00", ":"), ("relative8", "#0b7285", ":"),
+        ("csr32", "#868e96", ":"), ("csr5", "#b07d00", ":"), ("csr8", "#0b7285", ":"),
         ("bitmap", "#c2410c", ":"),
-        ("relative8+huffman", "#0b7285", "-"), ("bitmap+huffman", "#c2410c", "-"), ("entropy", "black", "--"),
+        ("csr8+huffman", "#0b7285", "-"), ("bitmap+huffman", "#c2410c", "-"), ("entropy", "black", "--"),
     )  # fmt: skip
     panels = Figure(figsize=(10, 7), layout="constrained")
     for axes, mask in zip(panels.subplots(2, 2, sharex=True, sharey=True).flat, MASKS):
@@ -160,7 +160,7 @@ def figure(found: list[dict], path: Path) -> None:
                 label=TITLES[key],
                 linewidth=1.3,
             )
-        at = crossing(found, mask, "relative8+huffman", "bitmap+huffman")
+        at = crossing(found, mask, "csr8+huffman", "bitmap+huffman")
         if at is not None:
             axes.axvline(at, color="gray", linewidth=0.8)
             axes.text(at, 1.3, f" {100 * at:.0f}%", color="gray", fontsize=9)

@@ -81,6 +81,17 @@ def shortened_name(name: str, longest: int) -> str:
     return shortened(separator.join(parts), longest, head=1 / 3)
 
 
+def compared(part: int, whole: int) -> str:
+    """How the size of something compares with that of another, followed by the other's name.
+
+    >>> compared(50, 200), compared(220, 200), compared(200, 200)
+    ('4.00 times smaller than', '20 bytes larger than', 'as large as')
+    """
+    if part < whole:
+        return f"{whole / part:.2f} times smaller than" if part else "of no bytes, unlike"
+    return f"{part - whole:,} bytes larger than" if part > whole else "as large as"
+
+
 def ended(text: str, longest: int) -> str:
     """Printable text in at most `longest` columns, its end left out, as suits a phrase.
 

@@ -167,7 +167,7 @@ def test_colour_and_completion(folder: Path) -> None:
     asked = {**os.environ, "_DCZ_COMPLETE": "complete_bash", "COMP_WORDS": "dcz comp", "COMP_CWORD": "1"}
     run = subprocess.run([*program[:1], "-c", "import sys; sys.argv=['dcz']; import dcz.cli; dcz.cli.main()"],
                          capture_output=True, text=True, env=asked)  # fmt: skip
-    assert run.stdout.split() == ["compare"]
+    assert run.stdout.split() == ["compare", "completion"]
 
 
 def test_every_verb_has_help_with_an_example(dcz_: Callable) -> None:

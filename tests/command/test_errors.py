@@ -114,7 +114,8 @@ ERRORS = {
     "an unknown option": (("pack", "good.npz", "new.dcz", "--fast"), 2, "--fast"),
     "an unknown command": (("compress", "good.npz"), 2, "No such command 'compress'"),
     "an argument missing": (("pack", "good.npz"), 2, "Missing argument"),
-    "an option missing": (("unpack", "good.dcz"), 2, "--output"),
+    "a destination missing": (("unpack", "good.dcz"), 2, "Missing argument 'DST': name the file to write"),
+    "two destinations": (("unpack", "good.dcz", "a.npz", "-o", "b.npz"), 2, "name the file to write twice"),
     "an argument too many": (("verify", "good.dcz", "x"), 2, "unexpected extra argument"),
     "an option without value": (("pack", "good.npz", "new.dcz", "--profile"), 2, "--profile"),
 }  # fmt: skip

@@ -75,9 +75,9 @@ def test_fixed_widths_by_hand() -> None:
     tensor = dcz.compare({"w": array})["w"]
     assert tensor.size("dense") == Size(0, 4000)
     assert tensor.size("csr32") == Size(4 * 50 + 4 * 11, 4 * 50) and tensor.size("csr32").total == 4 * (2 * 50 + 10 + 1)
-    assert tensor.size("relative4") == Size(50, 13, 12, 50)
-    assert tensor.size("relative5") == Size(32, 13, 12, 0)
-    assert tensor.size("relative8") == Size(50, 13, 12, 0)
+    assert tensor.size("csr4") == Size(50, 13, 12, 50)
+    assert tensor.size("csr5") == Size(32, 13, 12, 0)
+    assert tensor.size("csr8") == Size(50, 13, 12, 0)
     assert tensor.size("bitmap") == Size(125, 13, 12)
     assert tensor.size("palette") == Size(0, 250, 16)
     assert tensor.clusters == 3 and tensor.sizes.distinct == 3
@@ -87,16 +87,66 @@ def test_fixed_widths_by_hand() -> None:
     assert stages["P"].size > stages["P+Q"].size > stages["P+Q+H"].size
 
 
-def test_entropy_is_that_of_position_and_value() -> None:
+def test_entropy_is_that_of_position_and_value_and_the_codebook() -> None:
     array = make_array(3, "F32", (300, 400), 0.2, 12, "float")
     tensor = dcz.compare({"w": array})["w"]
     words = array.view("<u4").reshape(-1)
     p = np.unique(words, return_counts=True)[1] / words.size  # zero is one more symbol: the same by the chain rule
     whole = -(p * np.log2(p)).sum() * words.size / 8
-    assert abs(tensor.size("entropy").total - whole) <= 2
-    assert tensor.size("entropy").total <= min(
-        tensor.size(f"{kind}+huffman").total for kind in ("relative8", "bitmap", "palette")
-    )
+    entropy = tensor.size("entropy")
+    assert entropy.codebook == tensor.size("bitmap+huffman").codebook > 0
+    assert abs(entropy.positions + entropy.values - whole) <= 2
+    assert entropy.total <= min(tensor.size(f"{kind}+huffman").total for kind in ("csr8", "bitmap", "palette"))
+
+
+def test_entropy_counts_the_codebook_where_every_value_is_another() -> None:
+    """Dense noise: the values alone, drawn from 16 distinct thousands, would seem to take half."""
+    array = np.random.Generator(np.random.PCG64(2)).standard_normal((128, 128)).astype("<f4")
+    tensor = dcz.compare({"w": array})["w"]
+    assert 0.75 < tensor.size("entropy").total / tensor.dense < tensor.auto.size.total / tensor.dense + 0.01
+
+
+@pytest.mark.parametrize("distinct", [3, 200, 1000, 5000])
+def test_no_layout_of_independent_weights_is_smaller_than_their_entropy(distinct: int) -> None:
+    rng = np.random.Generator(np.random.PCG64(distinct))
+    book = rng.standard_normal(distinct).astype("<f4")
+    array = np.where(rng.random(200_000) < 0.3, book[rng.integers(0, distinct, 200_000)], np.float32(0))
+    tensor = dcz.compare({"w": array})["w"]
+    assert tensor.size("entropy").total <= 1.001 * tensor.auto.size.total <= 1.05 * tensor.size("entropy").total
+
+
+def test_equal_tensors_are_stored_once() -> None:
+    """Also those that are not one array: a file refers to the first."""
+    array = make_array(8, "F32", (200, 300), 0.1, 16, "float")
+    tensors = {"a": array, "b": array.copy(), "c": array.reshape(300, 200), "d": np.zeros(9, "<f4"), "e": -array}
+    tensors |= {"f": np.zeros(9, "<f4"), "g": np.zeros(9, "<i4"), "none": np.zeros((0, 3)), "nor": np.zeros((0, 4))}
+    report = dcz.compare(tensors)
+    with dcz.open(dcz.save(tensors)) as reader:
+        same = {name: reader.info(name).same_as for name in reader}
+        assert {t.name: t.same_as for t in report.tensors} == same and same["c"] == "a" and same["f"] == "d"
+        assert report.profile("auto") == report.total("auto").total == sum(reader.info(n).stored for n in reader)
+        again = dcz.compare(reader)
+    assert report.total("dense").total == sum(array.nbytes for array in tensors.values())
+    assert again.total("auto") == report.total("auto") and {t.same_as for t in again.tensors} == {None, "a", "d"}
+    assert report["b"].auto_layout == "same as a" and report["b"].size("bitmap+huffman").total == 0
+
+
+def test_reprs_fit_a_line_or_two() -> None:
+    array = make_array(8, "F32", (200, 300), 0.1, 16, "float")
+    report = dcz.compare({"layers." * 60 + "weight": array, "b\x1b": np.ones(3)})
+    for shown in (repr(report), *map(repr, report.tensors)):
+        assert len(shown) < 250 and shown.isprintable()
+    assert "% nonzero, " in repr(report.tensors[1]) and "CSR, 8-bit gaps + Huffman" in repr(report.tensors[1])
+
+
+def test_histograms() -> None:
+    rng = np.random.Generator(np.random.PCG64(3))
+    found = dcz.compare({"w": np.append(rng.standard_normal(5000), [1e9, np.nan, 0.0, 0.0])})["w"].histogram
+    assert found is not None and sum(found.counts) + found.outside == 5002 and found.outside >= 1
+    one = dcz.compare({"w": np.full(7, 2.0)})["w"].histogram
+    assert one is not None and (one.low, one.high, sum(one.counts), one.outside) == (1.0, 3.0, 7, 0)
+    for nothing in (np.zeros(4), np.full(4, np.nan), np.array([5e-324]), np.array([-1.7e308, 1.7e308]), np.zeros(0)):
+        assert dcz.compare({"w": nothing})["w"].histogram is None
 
 
 @pytest.mark.parametrize(("density", "rho"), [(0.05, 0.0), (0.3, 0.0), (0.1, 0.5), (0.6, 0.2), (0.4, -0.3)])

@@ -6,32 +6,55 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from dcz.cli import apply, compare, diff, fold, inspect, merge, pack, plan, streams, unpack, verify
+from dcz.cli import (
+    apply,
+    compare,
+    completion,
+    diff,
+    explain,
+    fold,
+    inspect,
+    manual,
+    merge,
+    pack,
+    plan,
+    streams,
+    unpack,
+    verify,
+)
 from dcz.text import printable
 
 app = typer.Typer(
     name="dcz",
-    help="Pruned and clustered neural network weights, small on disk.",
+    help="Pruned and clustered neural network weights, small on disk. A word that you do not know: dcz explain WORD",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    add_completion=False,  # dcz completion names the shell
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(pack.pack)
-app.command()(plan.plan)
-app.command()(unpack.unpack)
-app.command()(inspect.inspect)
-app.command()(verify.verify)
-app.command()(diff.diff)
-app.command()(merge.merge)
-app.command()(compare.compare)
-app.command()(apply.apply)
-app.command()(fold.fold)
+for verb, summary in (
+    (pack.pack, "Pack a model into a .dcz file, bit for bit."),
+    (unpack.unpack, "Unpack a .dcz file into another format."),
+    (inspect.inspect, "Show what is in a .dcz file, and its bytes."),
+    (compare.compare, "Show a model's size in every layout."),
+    (verify.verify, "Check every checksum of a .dcz file."),
+    (diff.diff, "Compare the tensors of two files."),
+    (plan.plan, "Choose how far to prune and cluster."),
+    (merge.merge, "Merge several .dcz files into one."),
+    (apply.apply, "Apply a file of differences to its base."),
+    (fold.fold, "Make one of two files of differences."),
+    (explain.explain, "Explain a term, such as CSR or codebook."),
+    (completion.completion, "Print or install completion for a shell."),
+    (manual.manual, "Print the manual page."),
+):
+    app.command(short_help=summary)(verb)
 
 
 def _version(value: bool) -> None:
@@ -69,6 +92,10 @@ def _run() -> int:
     from dcz.errors import DczError
 
     _running["verb"] = ""
+    if "_DCZ_COMPLETE" in os.environ:
+        from typer.completion import completion_init
+
+        completion_init()
     try:
         code = app(prog_name="dcz", standalone_mode=False)
         streams.flush()

@@ -1,4 +1,4 @@
-"""`dcz apply OLD DELTA -o NEW`: the model that a file of differences makes of its base."""
+"""`dcz apply OLD DELTA NEW`: the model that a file of differences makes of its base."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dcz.cli.common import (
     check_input,
     check_output,
     checking_options,
+    destination,
     file_bytes,
     print_json,
     progress,
@@ -24,12 +25,19 @@ from dcz.cli.common import (
 
 
 def apply(
-    old: Annotated[str, typer.Argument(help="The base: any file that pack reads.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The base: any file that pack reads.")],
     delta: Annotated[
-        Optional[str], typer.Argument(help="The .dcz file of differences, its URL, or the .dcz.index.json of several.")
+        Optional[str],
+        typer.Argument(
+            metavar="DELTA", help="The .dcz file of differences, its URL, or the .dcz.index.json of several."
+        ),
+    ] = None,
+    new: Annotated[
+        Optional[str],
+        typer.Argument(metavar="NEW", help="The file to write: .safetensors, .dcz, .npz, ...", show_default=False),
     ] = None,
     output: Annotated[
-        Optional[str], typer.Option("--output", "-o", help="The file to write: .safetensors, .dcz, .npz, ...")
+        Optional[str], typer.Option("--output", "-o", help="The file to write, in place of NEW.", show_default=False)
     ] = None,
     shard_size: ShardSize = None,
     threads: Threads = None,
@@ -40,7 +48,7 @@ def apply(
     """Apply the differences in DELTA to the model in OLD and write the result, tensor by tensor. The base and the
     result are compared with their checksums; OLD stays as it is.
 
-    Example: dcz apply step-100.safetensors step-101.dcz -o step-101.safetensors
+    Example: dcz apply step-100.safetensors step-101.dcz step-101.safetensors
     """
     from dcz.cli.delta import check_base, result
     from dcz.convert import open_target, parse_size, transfer
@@ -49,8 +57,7 @@ def apply(
         check_input(old)
         check_base(None, old)
     assert delta is not None
-    if output is None:
-        raise typer.BadParameter("--output: name the file to write")
+    output = destination(new, output, "NEW")
     check_input(delta)
     check_output(output, force)
     with checking_options():

@@ -42,6 +42,15 @@ ShardSize = Annotated[
 ]
 
 
+def destination(dst: str | None, output: str | None, name: str = "DST") -> str:
+    """The file to write: the last argument, or that of --output. One of them is given."""
+    if dst is not None and output is not None:
+        raise typer.BadParameter(f"{name} and --output name the file to write twice")
+    if dst is None and output is None:
+        raise typer.BadParameter(f"Missing argument '{name}': name the file to write")
+    return dst if dst is not None else str(output)
+
+
 def print_json(document: object) -> None:
     """One document on standard output."""
     streams.say(json_text(document, ascii_only=not streams.can_show("\u00e9\u5c42\U0001f642")))

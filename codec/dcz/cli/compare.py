@@ -11,17 +11,20 @@ import typer
 
 from dcz.cli import columns, streams
 from dcz.cli.common import All, Json, Quiet, Wide, check_input, check_output, print_json, progress
+from dcz.cli.options import SORTS, VIEWS, values
 
 if TYPE_CHECKING:
     from dcz.report import StorageReport
 
-_VIEWS = ("layouts", "tensors", "stages", "bars", "all")
-
 
 def compare(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files to compare: any that dcz pack reads.")],
-    view: Annotated[str, typer.Option("--show", help="layouts, tensors, stages, bars, or all.")] = "",
-    sort: Annotated[str, typer.Option(help="name, bytes, dense, density, ratio or bits.")] = "name",
+    view: Annotated[
+        str, typer.Option("--show", help="layouts, tensors, stages, bars, or all.", autocompletion=values(VIEWS))
+    ] = "",
+    sort: Annotated[
+        str, typer.Option(help="name, bytes, dense, density, ratio or bits.", autocompletion=values(SORTS))
+    ] = "name",
     pattern: Annotated[
         Optional[str], typer.Option("--filter", help="Only tensors whose names match, as in 'conv*'.")
     ] = None,
@@ -46,10 +49,10 @@ def compare(
     from dcz.errors import DczError
     from dcz.report.comparison import compare as compared
     from dcz.report.comparison import together
-    from dcz.report.rows import SORTS, document, select, to_csv, to_markdown
+    from dcz.report.rows import document, select, to_csv, to_markdown
 
-    if view and view not in _VIEWS:
-        raise typer.BadParameter(f"--show: {view!r} is unknown; expected one of {', '.join(_VIEWS)}")
+    if view and view not in VIEWS:
+        raise typer.BadParameter(f"--show: {view!r} is unknown; expected one of {', '.join(VIEWS)}")
     if sort not in SORTS:
         raise typer.BadParameter(f"--sort: {sort!r} is unknown; expected one of {', '.join(SORTS)}")
     if json + csv + markdown > 1:
@@ -79,7 +82,7 @@ def compare(
     elif not quiet:
         from dcz.cli import tables
 
-        views = _VIEWS[:-1] if view == "all" else (view,) if view else _VIEWS[:2]
+        views = VIEWS[:-1] if view == "all" else (view,) if view else VIEWS[:2]
         most = None if top is not None else columns.most_rows(everything)
         for each in views:
             columns.show(tables.VIEWS[each](report, most), wide)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from dcz.cli.options import TRANSFORMS, values
 from dcz.io.sources import is_url
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ BaseOption = Annotated[
 TransformOption = Annotated[
     str,
     typer.Option(
-        help="With --base: auto and step take the fewest bits, xor more; replace needs no base to be applied."
+        help="With --base: auto and step take the fewest bits, xor more; replace needs no base to be applied.",
+        autocompletion=values(TRANSFORMS),
     ),
 ]
 

@@ -1,19 +1,37 @@
-"""`dcz fold A B -o C`: two files of differences as one."""
+"""`dcz fold A B C`: two files of differences as one."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
 from dcz.cli import streams
-from dcz.cli.common import Force, Json, Quiet, Threads, check_input, check_output, file_bytes, print_json, size
+from dcz.cli.common import (
+    Force,
+    Json,
+    Quiet,
+    Threads,
+    check_input,
+    check_output,
+    destination,
+    file_bytes,
+    print_json,
+    size,
+)
 
 
 def fold(
-    first: Annotated[str, typer.Argument(help="The .dcz file of differences to the base.")],
-    second: Annotated[str, typer.Argument(help="The .dcz file of differences to the result of the first.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="The .dcz file to write.")],
+    first: Annotated[str, typer.Argument(metavar="FIRST", help="The .dcz file of differences to the base.")],
+    second: Annotated[
+        str, typer.Argument(metavar="SECOND", help="The .dcz file of differences to the result of the first.")
+    ],
+    dst: Annotated[
+        Optional[str], typer.Argument(metavar="DST", help="The .dcz file to write.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Optional[str], typer.Option("--output", "-o", help="The file to write, in place of DST.", show_default=False)
+    ] = None,
     threads: Threads = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -21,10 +39,11 @@ def fold(
 ) -> None:
     """Write the differences from the base of FIRST to the result of SECOND, without either.
 
-    Example: dcz fold step-101.dcz step-102.dcz -o steps-101-102.dcz
+    Example: dcz fold step-101.dcz step-102.dcz steps-101-102.dcz
     """
     from dcz.deltas import fold as folded
 
+    output = destination(dst, output)
     check_input(first)
     check_input(second)
     check_output(output, force)

@@ -11,7 +11,7 @@ import typer
 from dcz.cli import columns, streams
 from dcz.cli.columns import Column, Table
 from dcz.cli.common import All, Json, Quiet, Wide, check_input, check_output, print_json, progress, size
-from dcz.text import printable, shortened_name
+from dcz.text import compared, printable, shortened_name
 
 if TYPE_CHECKING:
     from dcz.container import Reader, ShardedReader
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 def inspect(
     file: Annotated[
-        str, typer.Argument(help="The .dcz file to look into, its URL, a .dcz.index.json, or a folder with one.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="The .dcz file to look into, its URL, a .dcz.index.json, or a folder with one."
+        ),
     ],
     html: Annotated[
         Optional[str], typer.Option(help="Write a page that compares layouts and lists chunks and checksums.")
@@ -193,7 +196,7 @@ def summary(path: str, found: StoredFile) -> str:
     """The file in two lines."""
     lines = [
         f"{path}: {len(found.tensors)} tensors, {size(found.size)} ({found.size} bytes), "
-        f"{found.ratio:.2f} times smaller than dense ({size(found.dense)})"
+        f"{compared(found.size, found.dense)} dense ({size(found.dense)})"
     ]
     if found.fixed_width:
         saved = 100 * (1 - found.stored / found.fixed_width)

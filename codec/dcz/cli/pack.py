@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -31,7 +32,9 @@ from dcz.cli.common import (
     size,
 )  # fmt: skip
 from dcz.cli.delta import BaseOption, TransformOption
-from dcz.text import printable
+from dcz.cli.options import PROFILES, values
+from dcz.io.sources import is_url
+from dcz.text import compared, printable
 
 if TYPE_CHECKING:
     from dcz.lossy import TensorReport
@@ -40,13 +43,22 @@ if TYPE_CHECKING:
 def pack(
     src: Annotated[
         str,
-        typer.Argument(help="The file to pack (README lists the formats), or a model's folder of the hub's layout."),
+        typer.Argument(
+            metavar="SRC", help="The file to pack (README lists the formats), or a model's folder of the hub's layout."
+        ),
     ],
     dst: Annotated[
-        str, typer.Argument(help="The .dcz file to write; .dcz.index.json for several; a folder where SRC is one.")
+        str,
+        typer.Argument(
+            metavar="DST", help="The .dcz file to write; .dcz.index.json for several; a folder where SRC is one."
+        ),
     ],
     profile: Annotated[
-        str, typer.Option(help="auto takes the smallest layout; csr, bitmap, dense, paper and raw restrict it.")
+        str,
+        typer.Option(
+            help="auto takes the smallest layout; csr, bitmap, dense, paper and raw restrict it.",
+            autocompletion=values(PROFILES),
+        ),
     ] = "auto",
     portable: Annotated[
         bool, typer.Option("--portable", help="No zstd anywhere in the file, for readers that lack it.")
@@ -105,7 +117,7 @@ def pack(
         check_input(src)
         source = src
     if not to_file:
-        raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC -o DST")
+        raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC DST")
     check_output(dst, force)
     if portable and base is not None:
         raise typer.BadParameter("--portable: does not go with --base")
@@ -142,11 +154,26 @@ def pack(
         })  # fmt: skip
     elif not quiet:
         streams.say_printable(
-            f"{dst}: {moved.tensors} tensors, {size(after)} ({after} bytes), {moved.nbytes / after:.2f} times smaller "
-            f"than their {size(moved.nbytes)}; {os.path.basename(source)} has {size(before)}"
+            f"{dst}: {moved.tensors} tensors, {size(after)} ({after} bytes), {compared(after, moved.nbytes)} their "
+            f"{size(moved.nbytes)}; {os.path.basename(source)} has {size(before)}"
         )
+        if base is None and not is_url(dst):
+            explain_size(dst, src, moved.nbytes, after)
         if recipe is not None:
             streams.say_printable(recipe_summary(reports))
+
+
+def explain_size(dst: str, src: str, dense: int, file: int) -> None:
+    """Says why a file is not smaller, read off its index, and what to do."""
+    from dcz.container.opening import open_file
+    from dcz.container.summary import stored_file
+    from dcz.report import advice
+
+    with open_file(dst) as reader:
+        found = stored_file(reader)
+    grown = advice.grown(file, dense, found.stored)
+    for line in [grown] if grown else advice.advice(advice.of_file(found), shlex.quote(src)):
+        streams.say_printable(line)
 
 
 def recipe_summary(reports: Mapping[str, TensorReport]) -> str:

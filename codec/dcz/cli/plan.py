@@ -22,6 +22,7 @@ from dcz.cli.common import (
     progress,
     size,
 )  # fmt: skip
+from dcz.cli.options import INITS, PROFILES, values
 from dcz.text import ended, printable
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def plan(
-    src: Annotated[str, typer.Argument(help="The file to plan for: any that dcz pack reads.")],
+    src: Annotated[str, typer.Argument(metavar="SRC", help="The file to plan for: any that dcz pack reads.")],
     output: Annotated[
         Optional[str], typer.Option("--output", "-o", help="Write the recipe to this .toml or .json file.")
     ] = None,
@@ -50,10 +51,11 @@ def plan(
     ] = None,
     n_bits: Annotated[Optional[str], typer.Option(help="Bit-widths of k-means to try instead, as in 3,4,5.")] = None,
     init: Annotated[
-        Optional[str], typer.Option(help="Of k-means: linear, density, random, kmeans++ or optimal.")
+        Optional[str],
+        typer.Option(help="Of k-means: linear, density, random, kmeans++ or optimal.", autocompletion=values(INITS)),
     ] = None,
     entropy: Annotated[float, typer.Option(help="Lambda of entropy-constrained clustering; 0 is without.")] = 0.0,
-    profile: Annotated[str, typer.Option(help="As in dcz pack.")] = "auto",
+    profile: Annotated[str, typer.Option(help="As in dcz pack.", autocompletion=values(PROFILES))] = "auto",
     plot: Annotated[
         Optional[str], typer.Option(help="Draw each tensor's error at each bit-width and density (.png, .svg, .pdf).")
     ] = None,

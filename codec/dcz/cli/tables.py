@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dcz.cli import columns, streams
 from dcz.cli.columns import Column, Painted, Table, name_column
 from dcz.cli.common import size
+from dcz.report import advice
 from dcz.report.storage import LAYOUTS, Stage, StorageReport, TensorStorage
-from dcz.text import ended, printable
+from dcz.text import compared, ended, printable
 
 # Parts of a bar: colour as ANSI numbers it, and the letter it has without colour.
 _PARTS = {"positions": (36, "p"), "indices": (32, "i"), "codebooks": (33, "c"), "dense": (35, "d")}
@@ -55,7 +56,7 @@ def tensors(report: StorageReport, most: int | None = None) -> Table:
     for t in shown:
         bits = [
             8 * t.size(key).total / t.weights if t.weights else 0
-            for key in ("relative8+huffman", "bitmap+huffman", "entropy")
+            for key in ("csr8+huffman", "bitmap+huffman", "entropy")
         ]
         out.add(
             printable(t.name), f"{100 * t.density:.1f}%", *(f"{b:.2f}" for b in bits), f"{t.bits_per_weight:.2f}",
@@ -137,20 +138,22 @@ VIEWS: dict[str, Callable[[StorageReport, int | None], Table]] = {
 
 
 def conclusion(report: StorageReport) -> str:
-    """CSR against bitmap for the model, in two lines."""
-    csr, bitmap, auto = (report.total(key).total for key in ("relative8+huffman", "bitmap+huffman", "auto"))
+    """CSR against bitmap for the model in two lines, and why it did not shrink."""
+    csr, bitmap, auto = (report.total(key).total for key in ("csr8+huffman", "bitmap+huffman", "auto"))
     dense = report.total("dense").total
     small, large, word = (csr, bitmap, "CSR") if csr <= bitmap else (bitmap, csr, "bitmap")
     less = 100 * (1 - small / large) if large else 0.0
-    verdict = f"{word} is {less:.1f}% smaller than {'bitmap' if word == 'CSR' else 'CSR'}"
+    verdict = f"Huffman-coded, {word} is {less:.1f}% smaller than {'bitmap' if word == 'CSR' else 'CSR'} overall"
     if less < 0.05:
-        verdict = "CSR and bitmap are equally small"
-    ratio = f", {dense / auto:.2f} times smaller than dense" if auto else ""
-    return (
-        f"{printable(report.source)}: {len(report)} tensors, {count(report.weights)} weights; "
-        f"Huffman-coded, {verdict} overall\n"
-        f"auto takes {size(auto)} ({auto} bytes){ratio}; the index of a file comes on top"
-    )
+        verdict = "Huffman-coded, CSR and bitmap are equally small overall"
+    if not any(0 < t.nonzeros < t.weights for t in report.tensors):
+        verdict = "no tensor has zeros: neither CSR nor bitmap can help"
+    against = f", {compared(auto, dense)} dense" if dense else ""
+    lines = [
+        f"{printable(report.source)}: {len(report)} tensors, {count(report.weights)} weights; {verdict}",
+        f"auto takes {size(auto)} ({auto} bytes){against}; the index of a file comes on top",
+    ]
+    return "\n".join(lines + advice.advice(advice.of_report(report), printable(report.source)))
 
 
 def count(n: int) -> str:

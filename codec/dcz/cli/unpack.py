@@ -1,4 +1,4 @@
-"""`dcz unpack SRC -o DST`: a dcz file, or a folder with packed weights, to another format."""
+"""`dcz unpack SRC DST`: a dcz file, or a folder with packed weights, to another format."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dcz.cli.common import (
     check_input,
     check_output,
     checking_options,
+    destination,
     file_bytes,
     print_json,
     print_left_out,
@@ -30,12 +31,22 @@ from dcz.cli.common import (
 
 def unpack(
     src: Annotated[
-        str, typer.Argument(help="The .dcz file or its URL, the .dcz.index.json of several, or a folder with them.")
-    ],
-    output: Annotated[
         str,
-        typer.Option("--output", "-o", help="The file to write: .safetensors, .npz, ...; a folder where SRC is one."),
+        typer.Argument(
+            metavar="SRC", help="The .dcz file or its URL, the .dcz.index.json of several, or a folder with them."
+        ),
     ],
+    dst: Annotated[
+        Optional[str],
+        typer.Argument(
+            metavar="DST",
+            help="The file to write: .safetensors, .npz, ...; a folder where SRC is one.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Optional[str], typer.Option("--output", "-o", help="The file to write, in place of DST.", show_default=False)
+    ] = None,
     shapes: Annotated[Optional[Path], typer.Option(help="For .net files.", hidden=True)] = None,
     shard_size: ShardSize = None,
     max_bytes: MaxBytes = None,
@@ -47,10 +58,11 @@ def unpack(
 ) -> None:
     """Unpack SRC into a file of another format, tensor by tensor.
 
-    Example: dcz unpack model.dcz -o model.safetensors
+    Example: dcz unpack model.dcz model.safetensors
     """
     from dcz.convert import WRITABLE, extension_of, open_model, open_target, parse_size, transfer
 
+    output = destination(dst, output)
     with checking_options():
         limit = None if shard_size is None else parse_size(shard_size)
     source = src

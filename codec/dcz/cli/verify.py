@@ -13,7 +13,10 @@ from dcz.cli.common import Json, MaxBytes, Quiet, Threads, allowance, check_inpu
 
 def verify(
     file: Annotated[
-        str, typer.Argument(help="The .dcz file to check, its URL, a .dcz.index.json, or a folder with one.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="The .dcz file to check, its URL, a .dcz.index.json, or a folder with one."
+        ),
     ],
     base: Annotated[
         Optional[str],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from dcz.container.summary import stored_file
-from dcz.text import printable
+from dcz.text import compared, printable
 
 if TYPE_CHECKING:
     from dcz.container.reader import Reader
@@ -50,5 +50,5 @@ def reader_table(file: Reader | ShardedReader) -> str:
         for t in found.tensors
     ]
     head = ("tensor", "dtype", "shape", "nonzero", "layout", "coders", "bytes", "bits a weight", "chunks")
-    caption = f"{len(found.tensors)} tensors in {found.size:,} bytes, {found.ratio:.2f} times smaller than dense"
+    caption = f"{len(found.tensors)} tensors in {found.size:,} bytes, {compared(found.size, found.dense)} dense"
     return f"<div>{table(caption, head, rows)}</div>"

@@ -22,6 +22,8 @@ from dcz.errors import locating
 from dcz.extras import require
 from dcz.io.sources import origin
 from dcz.tensor import Layout
+from dcz.text import printable
+from dcz.vocabulary import layout_title
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -49,6 +51,22 @@ class TensorInfo:
     same_as: str | None
     unsupported: str | None
     content_crc32c: int
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.shape)) or "scalar"
+        density = f", {100 * self.nonzeros / self.words:.1f}% nonzero" if self.words else ""
+        return (
+            f"<dcz.TensorInfo {printable(self.name, 60)}: {self.dtype} {shape}{density}, {self._stored_as()}, "
+            f"{self.stored} bytes of {self.nbytes}>"
+        )
+
+    def _stored_as(self) -> str:
+        if self.same_as is not None:
+            return f"same as {printable(self.same_as, 40)}"
+        if self.layout is None:
+            return "unsupported"
+        codes = [code.kind for stream in self.layout.streams for code in stream.codes]
+        return layout_title(self.layout.positions, self.layout.values, codes)
 
 
 class Reader(Mapping[str, NDArray[Any]]):
@@ -239,7 +257,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         return _reopen, (origin(self._file), self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
-        return f"<dcz.Reader {self._store.source.name}: {len(self)} tensors, {self.size} bytes>"
+        return f"<dcz.Reader {printable(self._store.source.name, 60)}: {len(self)} tensors, {self.size} bytes>"
 
     def _repr_html_(self) -> str:
         from dcz.container.html import reader_table

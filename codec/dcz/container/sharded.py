@@ -20,6 +20,7 @@ from dcz.container.slices import TensorSlice
 from dcz.container.sparse import Clusters
 from dcz.errors import DczError, FormatError, locating
 from dcz.io.sources import origin
+from dcz.text import printable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -223,7 +224,7 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         return _reopen, (origin(self._index.path), self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
-        return f"<dcz.ShardedReader {self.source}: {len(self)} tensors in {len(self.shards)} files>"
+        return f"<dcz.ShardedReader {printable(self.source, 60)}: {len(self)} tensors in {len(self.shards)} files>"
 
     def _repr_html_(self) -> str:
         from dcz.container.html import reader_table

@@ -13,6 +13,7 @@ from dcz.container.memory import fresh
 from dcz.container.tasks import streams
 from dcz.errors import DczError, locating
 from dcz.format.index import Entry
+from dcz.text import printable
 
 
 class TensorSlice:
@@ -28,6 +29,10 @@ class TensorSlice:
     @property
     def dtype(self) -> np.dtype:
         return self._entry.dtype.numpy()
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.shape)) or "scalar"
+        return f"<dcz slice of {printable(self._entry.name, 60)}: {self.get_dtype()} {shape}>"
 
     def get_shape(self) -> list[int]:
         """The shape as safetensors gives it."""

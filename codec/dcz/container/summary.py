@@ -10,8 +10,11 @@ from dcz.container.reader import Reader, TensorInfo
 from dcz.container.sharded import ShardedReader
 from dcz.tensor import fixed_width as widths
 from dcz.tensor.layout import Layout, position_streams
-from dcz.tensor.titles import layout_title
 from dcz.text import printable
+from dcz.vocabulary import layout_title, stored_title
+
+# What the bytes of noise take at least once they are coded, as a share: no byte is much more frequent than others.
+_NOISE = 0.94
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,9 @@ class StoredTensor:
     """One tensor. `positions`, `indices` and `codebook` are stored bytes and add up to `stored` (`indices`
     are the values' streams, cluster indices or byte planes); `fixed_width` is what codes of fixed width
     would take for the same layout, so the difference is the entropy coder's. `layout` is what users call it, with its
-    coders; `codes` are the coders as the file names them. `unsupported` says why this version cannot decode the tensor;
-    nothing is known of what its bytes are spent on then, and all of them count as `indices`."""
+    coders, and `stored_as` what the format's specification calls it; `codes` are the coders as the file names them.
+    `noise` counts the bytes of values that coding does not shrink. `unsupported` says why this version cannot decode
+    the tensor; nothing is known of what its bytes are spent on then, and all of them count as `indices`."""
 
     name: str
     dtype: str
@@ -37,6 +41,8 @@ class StoredTensor:
     indices: int
     codebook: int
     fixed_width: int
+    noise: int = 0
+    stored_as: str = ""
     alias_of: str | None = None
     unsupported: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
@@ -119,6 +125,8 @@ def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
         indices=sum(streams) - positions,
         codebook=book.stored if book else 0,
         fixed_width=fixed_width(info),
+        noise=_noise(info, layout),
+        stored_as=stored_title(layout.positions, layout.values, _codes(layout).split("+") if layout.streams else ()),
         alias_of=info.name if info.name != name else None,
     )
 
@@ -157,6 +165,20 @@ def fixed_width(info: TensorInfo) -> int:
     return widths.fixed_width(
         layout.positions, info.words, info.nonzeros, sum(layout.fillers), word, entries, books
     ).total
+
+
+def _noise(info: TensorInfo, layout: Layout) -> int:
+    """Bytes of values, not of cluster indices, that coding does not shrink."""
+    values = [sum(stream.lengths) for stream in layout.streams[position_streams(layout.positions) :]]
+    if layout.values == "codebook" or not values:
+        return 0
+    words = info.nonzeros if layout.sparse else info.words
+    return noise_bytes(values, words * (info.nbytes // info.words) // len(values))
+
+
+def noise_bytes(stored: list[int], whole: int) -> int:
+    """Of streams of `whole` bytes each, the stored bytes of those that coding hardly shrinks."""
+    return sum(size for size in stored if size >= _NOISE * whole)
 
 
 def _codes(layout: Layout) -> str:

@@ -22,6 +22,7 @@ from dcz.delta.patch import Patch, patch
 from dcz.delta.transforms import COPY, NAMES
 from dcz.errors import DczError
 from dcz.io.sources import origin
+from dcz.text import printable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -130,7 +131,7 @@ class DeltaReader(Reader):
         return _reopen, (DeltaReader, origin(self._file), base, self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
-        return f"<dcz.DeltaReader {self.source}: {len(self)} tensors, {self.size} bytes>"
+        return f"<dcz.DeltaReader {printable(self.source, 60)}: {len(self)} tensors, {self.size} bytes>"
 
 
 class ShardedDeltaReader(ShardedReader):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from dcz import kernels
 from dcz.container import Reader, ShardedReader
 from dcz.convert import open_model
 from dcz.convert.folder import in_folder
 from dcz.errors import DczError
+from dcz.report.pictures import histogram, picture
 from dcz.report.sizes import measure, value_names
-from dcz.report.storage import Picture, StorageReport, TensorStorage
+from dcz.report.storage import StorageReport, TensorStorage
 from dcz.tensor import Words, to_words
 from dcz.ties import Ties
 
@@ -37,7 +40,7 @@ def compare(
 
     Returns:
         A `StorageReport`: `report.total("bitmap+huffman").total` and the like for the model,
-        `report["fc.weight"].size("relative8+huffman")` for a tensor, `.stages` as in Han et al. 2016 (Tables 2
+        `report["fc.weight"].size("csr8+huffman")` for a tensor, `.stages` as in Han et al. 2016 (Tables 2
         to 5), `.crossover`, the density at which a bitmap overtakes CSR, and `.reason`, why `auto` takes what it
         takes. Sizes are those of the tensors' segments; a file adds an index.
 
@@ -79,7 +82,8 @@ def together(reports: list[StorageReport]) -> StorageReport:
     aliases: dict[str, str] = {}
     for source, report in zip(sources, reports):
         for t in report.tensors:
-            tensors.append(TensorStorage(f"{source}:{t.name}", t.dtype, t.shape, t.sizes, t.cluster_names, t.picture))
+            same = None if t.same_as is None else f"{source}:{t.same_as}"
+            tensors.append(replace(t, name=f"{source}:{t.name}", same_as=same))
         aliases.update({f"{source}:{name}": f"{source}:{target}" for name, target in report.aliases.items()})
     return StorageReport(f"{len(reports)} files", tuple(tensors), aliases)
 
@@ -116,38 +120,35 @@ def _report(
     total: int,
     progress: Progress | None,
 ) -> StorageReport:
-    tensors = []
+    tensors: list[TensorStorage] = []
+    first: dict[tuple[object, ...], str] = {}
     done = 0
     for name, array in arrays:
-        tensors.append(tensor_storage(name, array, _FEW_CELLS if count > _MANY else _CELLS))
+        words = to_words(array, name)
+        found = tensor_storage(name, words, _FEW_CELLS if count > _MANY else _CELLS)
+        if found.weights:
+            owner = first.setdefault(_content(words, found), name)
+            tensors.append(found if owner == name else replace(found, same_as=owner))
+        else:
+            tensors.append(found)
         done += array.nbytes
         if progress is not None:
             progress(done, total)
     return StorageReport(source, tuple(tensors), aliases)
 
 
-def tensor_storage(name: str, array: np.ndarray, cells: int = _CELLS) -> TensorStorage:
+def _content(words: Words, found: TensorStorage) -> tuple[object, ...]:
+    """Equal for tensors of equal words, which a file stores once. No array is kept to compare: others are told apart
+    by their checksums and by their sizes in every layout."""
+    sizes = found.sizes
+    layouts = tuple((size.positions, size.values) for size in sizes.huffman.values())
+    return words.dtype.code, words.count, kernels.active().crc32c(words.data), sizes.nonzeros, layouts
+
+
+def tensor_storage(name: str, words: Words, cells: int = _CELLS) -> TensorStorage:
     """One tensor in every layout, with a picture of at most `cells` x `cells`."""
-    words = to_words(array, name)
     sizes = measure(words)
     names = tuple(value_names(sizes.clusters.words, words.dtype)) if sizes.clusters else ()
-    return TensorStorage(name, words.dtype.code, words.shape, sizes, names, picture(words, cells))
-
-
-def picture(words: Words, cells: int) -> Picture | None:
-    """Density over the matrix of the first dimension by all others; None where there is nothing to see."""
-    if len(words.shape) < 2 or words.count == 0:
-        return None
-    rows = words.shape[0]
-    matrix = np.frombuffer(words.data, f"<u{words.dtype.word}").reshape(rows, -1)
-    columns = matrix.shape[1]
-    across = min(cells, columns)
-    out = []
-    for part in np.array_split(np.arange(rows), min(cells, rows)):
-        # At most eight to fifteen rows of a band: a picture needs no more.
-        block = matrix[part[0] : part[-1] + 1 : max(1, len(part) // 8)] != 0
-        edges = np.arange(across) * columns // across
-        ones = np.add.reduceat(np.count_nonzero(block, axis=0), edges)
-        weights = len(block) * np.diff(np.append(edges, columns))
-        out.append(np.rint(255 * ones / weights).astype(np.uint8))
-    return Picture(len(out), across, np.stack(out).tobytes())
+    return TensorStorage(
+        name, words.dtype.code, words.shape, sizes, names, picture(words, cells), histogram(words, sizes.nonzeros)
+    )

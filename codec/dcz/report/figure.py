@@ -73,7 +73,7 @@ def _crossing(axes: Axes, report: StorageReport) -> None:
     ):  # fmt: skip
         axes.plot(crossover.DENSITIES, y, style, label=label, linewidth=1.2)
     tensors = [t for t in report.tensors if t.crossover is not None]
-    csr = [8 * t.size("relative8+huffman").positions / t.weights for t in tensors]
+    csr = [8 * t.size("csr8+huffman").positions / t.weights for t in tensors]
     axes.plot([t.density for t in tensors], csr, "o", markersize=3, color="#1864ab", alpha=0.6, label="tensors, CSR")
     crossing = free.crossover()
     if crossing is not None:

@@ -13,7 +13,7 @@ def comparison(report: StorageReport) -> str:
     dense = report.total("dense").total
     totals = [(report.total(key).total, title) for key, title, _ in LAYOUTS]
     layouts = [(title, f"{total:,}", f"{100 * total / dense:.2f}%" if dense else "") for total, title in totals]
-    keys = ("relative8+huffman", "bitmap+huffman", "entropy", "auto")
+    keys = ("csr8+huffman", "bitmap+huffman", "entropy", "auto")
     tensors = [
         (
             printable(t.name, LONGEST),

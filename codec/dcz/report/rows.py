@@ -120,7 +120,7 @@ def to_markdown(report: StorageReport) -> str:
         total, parts = report.total(key).total, report.parts(key)
         share = f"{100 * total / dense:.2f}%" if dense else ""
         lines.append(f"| {title} | {total} | {share} | " + " | ".join(str(part) for part in parts.values()) + " |")
-    keys = ("relative8+huffman", "bitmap+huffman", "entropy", "auto")
+    keys = ("csr8+huffman", "bitmap+huffman", "entropy", "auto")
     lines += [
         "",
         "| tensor | nonzero | clusters | dense | CSR + Huffman | bitmap + Huffman | entropy | auto | taken | why |",

@@ -6,6 +6,7 @@ would take without an entropy coder.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.container.summary import noise_bytes
 from dcz.dtypes import Dtype
 from dcz.kernels.interface import SYMBOLS
 from dcz.tensor import choose
@@ -29,12 +31,14 @@ KINDS = ("relative4", "relative5", "relative8", "bitmap", "all")
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The choice of a profile: its layout's name, the coders of its streams, and the bytes of the segment."""
+    """The choice of a profile: its layout's name, the coders of its streams, the bytes of the segment, and those of
+    its values that coding does not shrink."""
 
     positions: str
     values: str
     codes: tuple[str, ...]
     size: Size
+    noise: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def measure(words: Words) -> Sizes:
     analysis = Analysis(words)
     dense, rows = len(words.data), words.shape[0] if words.shape else 1
     if analysis.count == 0:
-        nothing, chosen = Size(0, 0), _chosen(choose.empty())
+        nothing, chosen = Size(0, 0), _chosen(choose.empty(), 0)
         same = dict.fromkeys(KINDS, nothing)
         return Sizes(0, 0, 0, 0, 4 * (rows + 1), same, same, nothing, dict.fromkeys(PROFILES, chosen), None, 0.0)
     whole = choose.as_it_is(analysis)
@@ -100,8 +104,10 @@ def measure(words: Words) -> Sizes:
         csr32=analysis.nonzeros * (words.dtype.word + 4) + 4 * (rows + 1),
         fixed={kind: _fixed(encoding, analysis, huffman[kind].fillers) for kind, encoding in best.items()},
         huffman=huffman,
-        entropy=_entropy(analysis, clusters),
-        profiles={profile: _chosen(encoding) for profile, encoding in profiles.items()},
+        entropy=_entropy(analysis, best),
+        profiles={
+            profile: _chosen(encoding, _values_bytes(encoding, analysis)) for profile, encoding in profiles.items()
+        },
         clusters=clusters,
         adjacent=_adjacent(best["bitmap"], analysis.count),
     )
@@ -111,9 +117,13 @@ def segment(encoding: Encoding) -> Size:
     """Bytes of an encoding's segment."""
     sizes = [stream.stored for stream in encoding.streams]
     positions = position_streams(encoding.positions) if sizes else 0
-    book = sum([plane.stored for plane in encoding.codebook.planes]) if encoding.codebook else 0
     fillers = int(encoding.fillers.sum()) if encoding.fillers is not None else 0
-    return Size(sum(sizes[:positions]), sum(sizes[positions:]), book, fillers)
+    return Size(sum(sizes[:positions]), sum(sizes[positions:]), _book(encoding), fillers)
+
+
+def _book(encoding: Encoding) -> int:
+    """Stored bytes of the codebook."""
+    return sum([plane.stored for plane in encoding.codebook.planes]) if encoding.codebook else 0
 
 
 def _fixed(encoding: Encoding, analysis: Analysis, fillers: int) -> Size:
@@ -130,9 +140,16 @@ def _fixed(encoding: Encoding, analysis: Analysis, fillers: int) -> Size:
     )
 
 
-def _chosen(encoding: Encoding) -> Chosen:
+def _chosen(encoding: Encoding, whole: int) -> Chosen:
     codes = dict.fromkeys([code.kind for stream in encoding.streams for code in stream.codes])
-    return Chosen(encoding.positions, encoding.values, tuple(codes), segment(encoding))
+    values = [stream.stored for stream in encoding.streams[position_streams(encoding.positions) :]]
+    noise = 0 if encoding.values == "codebook" or not values else noise_bytes(values, whole // len(values))
+    return Chosen(encoding.positions, encoding.values, tuple(codes), segment(encoding), noise)
+
+
+def _values_bytes(encoding: Encoding, analysis: Analysis) -> int:
+    """Bytes of the values that a layout stores, before they are coded."""
+    return (analysis.count if encoding.positions == "all" else analysis.nonzeros) * analysis.dtype.word
 
 
 def _distinct(analysis: Analysis) -> int | None:
@@ -145,18 +162,25 @@ def _byte_counts(analysis: Analysis) -> NDArray[np.int64]:
     return analysis.planes(False)[0].histograms.sum(axis=0, dtype=np.int64)
 
 
-def _entropy(analysis: Analysis, clusters: Clusters | None) -> Size:
-    """The order-0 floor: positions as independent events, values as independent draws. Of values without a
-    codebook each byte plane is drawn on its own."""
+def _entropy(analysis: Analysis, best: Mapping[str, Encoding]) -> Size:
+    """The order-0 floor: positions as independent events, values as independent draws from a codebook, which counts
+    with its stored bytes. Where no codebook pays each byte plane is drawn on its own."""
     n, nonzeros = analysis.count, analysis.nonzeros
-    positions = bits(np.array([nonzeros, n - nonzeros]))
-    if clusters is not None:
-        values = bits(clusters.counts)
-    elif analysis.scan is not None:
-        values = bits(np.bincount(analysis.scan.ids)) if nonzeros else 0.0
-    else:
-        values = sum(bits(plane.histograms.sum(axis=0, dtype=np.int64)) for plane in analysis.planes(True))
-    return Size(int(np.ceil(positions / 8)), int(np.ceil(values / 8)))
+    positions = _bytes(bits(np.array([nonzeros, n - nonzeros])))
+    found = None
+    with_book = [encoding for encoding in best.values() if encoding.codebook and not encoding.codebook.group]
+    if with_book and analysis.scan is not None:
+        drawn = bits(np.bincount(analysis.scan.ids)) if nonzeros else 0.0
+        found = Size(positions, _bytes(drawn), min(_book(encoding) for encoding in with_book))
+        if 4 * found.codebook <= found.values:  # no planes take less
+            return found
+    planes = sum(bits(plane.histograms.sum(axis=0, dtype=np.int64)) for plane in analysis.planes(True))
+    without = Size(positions, _bytes(planes))
+    return without if found is None else min(found, without, key=attrgetter("total"))
+
+
+def _bytes(of_bits: float) -> int:
+    return int(np.ceil(of_bits / 8))
 
 
 def bits(counts: NDArray[Any]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dcz.entropy import Code
+from dcz.vocabulary import layout_title
 
 # As the file numbers them; a relative index is its bits.
 POSITIONS = {"all": 0, "bitmap": 1, "relative4": 4, "relative5": 5, "relative8": 8, "relative16": 16}
@@ -59,6 +60,12 @@ class Layout:
     nonzeros: tuple[int, ...]
     fillers: tuple[int, ...]
     crc32c: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        codes = [code.kind for stream in self.streams for code in stream.codes]
+        title, chunks = layout_title(self.positions, self.values, codes), len(self.crc32c)
+        more = f"{chunks} chunks" if chunks != 1 else "1 chunk"
+        return f"<dcz.Layout {title}: {self.positions} x {self.values}, {more} of {self.chunk} words>"
 
     @property
     def sparse(self) -> bool:

@@ -57,7 +57,7 @@ def _tensor(t: TensorStorage) -> dict[str, object]:
         "dense": t.dense,
         "k": t.clusters,
         "sizes": {key: [t.size(key).positions, t.size(key).values, t.size(key).codebook] for key, _, _ in LAYOUTS},
-        "fillers": [t.size(f"relative{b}").fillers for b in (4, 5, 8)],
+        "fillers": [t.size(f"csr{b}").fillers for b in (4, 5, 8)],
         "auto": t.auto_layout,
         "leftover": t.leftover,
         "reason": t.reason,
@@ -107,11 +107,9 @@ def chunks(reader: Reader | ShardedReader) -> dict[str, object]:
 
 def summary(report: StorageReport) -> str:
     """The model in a paragraph, and a table for readers without scripts."""
-    csr, bitmap, auto, dense = (
-        report.total(key).total for key in ("relative8+huffman", "bitmap+huffman", "auto", "dense")
-    )
+    csr, bitmap, auto, dense = (report.total(key).total for key in ("csr8+huffman", "bitmap+huffman", "auto", "dense"))
     sparse = [t for t in report.tensors if 0 < t.nonzeros < t.weights]
-    wins = sum(t.size("relative8+huffman").total < t.size("bitmap+huffman").total for t in sparse)
+    wins = sum(t.size("csr8+huffman").total < t.size("bitmap+huffman").total for t in sparse)
     if not sparse:
         verdict = "No tensor has zeros: positions play no part, and neither CSR nor bitmap can help."
     else:

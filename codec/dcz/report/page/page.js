@@ -23,7 +23,7 @@ function cards() {
   const all = Object.fromEntries(model.layouts.map((l) => [l.key, sum(parts.map((p) => l[p]))]));
   const card = (title, key) => el("div", {}, el("dt", { textContent: title }),
     el("dd", {}, bytes(all[key]), el("small", { textContent: all.dense ? percent(all[key] / all.dense, 2) + " of dense" : "" })));
-  $("cards").append(card("Dense", "dense"), card("CSR, 32-bit indices", "csr32"), card("CSR, 8-bit gaps + Huffman", "relative8+huffman"),
+  $("cards").append(card("Dense", "dense"), card("CSR, 32-bit indices", "csr32"), card("CSR, 8-bit gaps + Huffman", "csr8+huffman"),
     card("Bitmap + Huffman", "bitmap+huffman"), card("What dcz stores", "auto"));
   $("layouts-note").textContent = `Dense (${bytes(all.dense)}) and CSR with 32-bit indices (${bytes(all.csr32)}) are left out: they would dwarf the others.`;
   $("source").textContent = model.source + (model.chunks ? `, a packed file of ${model.chunks.size.toLocaleString("en")} bytes` : "");
@@ -44,7 +44,7 @@ function crossing() {
   const sparse = model.tensors.map((tensor, i) => ({ tensor, i })).filter(({ tensor }) => tensor.rho !== null);
   const at = (f) => sparse.map(({ tensor, i }) => ({ name: tensor.name, density: tensor.nonzeros / tensor.weights, y: f(tensor), pick: i }));
   const only = (points) => points.filter((p) => p.pick === picked);
-  const one = at((x) => per(x.sizes["relative8+huffman"][0], x.weights));
+  const one = at((x) => per(x.sizes["csr8+huffman"][0], x.weights));
   const label = (x) => x === null ? [] : [{ density: x, label: "cross at " + percent(x) }];
   draw("curves", {
     rows: [...line(free.csr, "CSR, Huffman"), ...line(free.bitmap, "bitmap, Huffman"), ...line(model.densities.map(() => 1), "bitmap"),
@@ -53,7 +53,7 @@ function crossing() {
   });
   const own = t && t.rho !== null && t.rho !== "0.00" ? model.curves[t.rho] : null;
   const gain = (c, name) => line(c.csr.map((y, i) => y / c.bitmap[i] - 1), name).filter((r) => Math.abs(r.y) <= 0.35);
-  const two = at((x) => x.sizes["bitmap+huffman"][0] ? x.sizes["relative8+huffman"][0] / x.sizes["bitmap+huffman"][0] - 1 : 0);
+  const two = at((x) => x.sizes["bitmap+huffman"][0] ? x.sizes["csr8+huffman"][0] / x.sizes["bitmap+huffman"][0] - 1 : 0);
   draw("gain", {
     rows: [...gain(free, "independent positions"), ...(own ? gain(own, `as the tensor (correlation ${t.rho})`) : [])],
     points: two, picked: only(two), crossing: label(own ? own.crossover : free.crossover),
@@ -146,7 +146,7 @@ const bitsOf = (key) => (t) => per(total(t, key), t.weights);
 const columns = [
   ["tensor", (t) => t.name, null], ["weights", (t) => t.weights, (n) => n.toLocaleString("en")],
   ["nonzero", (t) => t.weights ? t.nonzeros / t.weights : 0, (x) => percent(x)], ["k", (t) => t.k ?? -1, (n) => n < 0 ? "" : n],
-  ["CSR+H", bitsOf("relative8+huffman"), 2], ["bitmap+H", bitsOf("bitmap+huffman"), 2], ["entropy", bitsOf("entropy"), 2],
+  ["CSR+H", bitsOf("csr8+huffman"), 2], ["bitmap+H", bitsOf("bitmap+huffman"), 2], ["entropy", bitsOf("entropy"), 2],
   ["auto", bitsOf("auto"), 2], ["bytes", (t) => total(t, "auto"), (n) => n.toLocaleString("en")],
   ["crossover", (t) => t.crossover ?? -1, (x) => x < 0 ? "" : percent(x)], ["taken", (t) => t.auto, null], ["why", (t) => t.reason, null],
 ];
@@ -160,7 +160,7 @@ function fill() {
   const rows = order.map((i) => {
     const t = model.tensors[i], row = el("tr", { className: i === picked ? "picked" : "" });
     row.dataset.i = i;
-    const csr = total(t, "relative8+huffman"), bitmap = total(t, "bitmap+huffman");
+    const csr = total(t, "csr8+huffman"), bitmap = total(t, "bitmap+huffman");
     columns.forEach(([, value, format], c) => {
       const v = value(t), text = typeof format === "number" ? v.toFixed(format) : format ? format(v) : v;
       if (c === 0) {
