@@ -257,7 +257,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         return _reopen, (origin(self._file), self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
-        return f"<dcz.Reader {printable(self._store.source.name, 60)}: {len(self)} tensors, {self.size} bytes>"
+        return f"<dcz.Reader {printable(self._store.source.name, 120)}: {len(self)} tensors, {self.size} bytes>"
 
     def _repr_html_(self) -> str:
         from dcz.container.html import reader_table

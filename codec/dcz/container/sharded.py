@@ -224,7 +224,7 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         return _reopen, (origin(self._index.path), self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
-        return f"<dcz.ShardedReader {printable(self.source, 60)}: {len(self)} tensors in {len(self.shards)} files>"
+        return f"<dcz.ShardedReader {printable(self.source, 120)}: {len(self)} tensors in {len(self.shards)} files>"
 
     def _repr_html_(self) -> str:
         from dcz.container.html import reader_table

@@ -131,7 +131,7 @@ class DeltaReader(Reader):
         return _reopen, (DeltaReader, origin(self._file), base, self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
-        return f"<dcz.DeltaReader {printable(self.source, 60)}: {len(self)} tensors, {self.size} bytes>"
+        return f"<dcz.DeltaReader {printable(self.source, 120)}: {len(self)} tensors, {self.size} bytes>"
 
 
 class ShardedDeltaReader(ShardedReader):
