@@ -286,6 +286,15 @@ def test_a_silent_server_is_given_up(web: Web, monkeypatch: pytest.MonkeyPatch, 
     assert error.value.filename == web.url(f"{name}?silent")
 
 
+def test_a_server_that_sends_a_byte_at_a_time_is_given_up(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never silent, and would take days."""
+    web.files["model.dcz"] = dcz.save({"w": np.ones(3)})
+    web.manner = "slow"
+    monkeypatch.setenv("DCZ_TIMEOUT", "0.3")
+    with pytest.raises(TimeoutError, match="The server sent too little in 0.3 s and more; set DCZ_TIMEOUT"):
+        dcz.open(web.url("model.dcz?slow"))
+
+
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
 def test_a_timeout_that_is_none(web: Web, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("DCZ_TIMEOUT", text)

@@ -16,7 +16,7 @@ class Web:
     """Files by path, what was asked for them, and how the server is to behave.
 
     `manner` is one of: ranges, no ranges (answers every request with the whole file), refuses ranges (and says so),
-    no length, endless (answers a range with bytes that never end), gzip (compresses a range), silent (never answers a
+    no length, slow (answers a range a byte at a time), endless (answers a range with bytes that never end), gzip (compresses a range), silent (never answers a
     range), drops (closes the connection in the middle of a range), truncates (answers a range with half of it),
     or an HTTP status that every request gets. `healthy_after` failures it behaves.
     """
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
                 web.healthy_after -= 1
                 if web.healthy_after < 0:
                     manner = "ranges"
-        if asked and manner in ("endless", "gzip", "silent"):
+        if asked and manner in ("endless", "gzip", "silent", "slow"):
             self._misbehave(manner)
             return
         data = web.files.get(self.path.partition("?")[0][1:])
@@ -138,6 +138,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if manner == "gzip":
                 self.wfile.write(body)
+            while manner == "slow" and not self.web.released.wait(0.1):
+                self.wfile.write(b"x")
             while manner == "endless" and not self.web.released.is_set():
                 self.wfile.write(bytes(1 << 16))
                 self.web.endless += 1 << 16

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 from dcz.errors import DczError, UnsupportedError
 
 if TYPE_CHECKING:
+    from aiohttp import ClientTimeout
     from fsspec import AbstractFileSystem
 
 # Seconds that a server may take to accept a connection, or to send the next bytes.
 _SECONDS = 60.0
+# Bytes a second below which a server is given up that does send: one byte a minute is never silent, and never done.
+_SLOWEST = 1 << 10
+_HEADERS = 1 << 16
 _BLOCK = 1 << 16
 
 
@@ -34,13 +38,18 @@ def timeout_seconds() -> float:
 
 
 def set_timeouts(fs: AbstractFileSystem) -> None:
-    """Gives fsspec's HTTP file system timeouts of silence in place of aiohttp's five minutes in all, unless the user
-    has set their own."""
+    """Gives fsspec's HTTP file system our timeouts in place of aiohttp's five minutes in all, unless the user has set
+    their own."""
+    if "timeout" not in (fs.storage_options.get("client_kwargs") or {}):  # per request: sessions outlive a change
+        fs.kwargs["timeout"] = _timeout(_HEADERS)
+
+
+def _timeout(size: int) -> ClientTimeout:
+    """How long a server may be silent, and how long it may take for an answer of `size` bytes."""
     import aiohttp
 
     seconds = timeout_seconds()
-    if "timeout" not in (fs.storage_options.get("client_kwargs") or {}):  # per request: sessions outlive a change
-        fs.kwargs["timeout"] = aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds)
+    return aiohttp.ClientTimeout(total=seconds + size / _SLOWEST, sock_connect=seconds, sock_read=seconds)
 
 
 def fetch_range(fs: AbstractFileSystem, path: str, offset: int, size: int) -> bytes:
@@ -56,6 +65,8 @@ def fetch_range(fs: AbstractFileSystem, path: str, offset: int, size: int) -> by
 
 async def _fetch(fs: Any, path: str, offset: int, size: int) -> bytes:
     options = dict(fs.kwargs)
+    if "timeout" in options:
+        options["timeout"] = _timeout(size)
     headers = {
         **options.pop("headers", {}),
         "Range": f"bytes={offset}-{offset + size - 1}",

@@ -70,8 +70,10 @@ def guarded(url: str, work: Callable[[], T]) -> T:
 def _os_error(url: str, error: BaseException | None) -> OSError:
     """A client's error as the operating system would tell it."""
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
-        silent = f"The server was silent for {timeout_seconds():g} s; set DCZ_TIMEOUT to the seconds to wait"
-        return TimeoutError(errno.ETIMEDOUT, silent, url)
+        what = f"was silent for {timeout_seconds():g} s"
+        if type(error.__cause__ or error) in (TimeoutError, asyncio.TimeoutError):  # aiohttp's own is for silence
+            what = f"sent too little in {timeout_seconds():g} s and more"
+        return TimeoutError(errno.ETIMEDOUT, f"The server {what}; set DCZ_TIMEOUT to the seconds to wait", url)
     if isinstance(error, OSError):
         return error
     status = getattr(error, "status", None)
