@@ -105,7 +105,7 @@ ERRORS = {
     ),
     "unknown key": (("pack", "model.safetensors", "x.dcz", "--recipe", "typo.toml"), 1, "did you mean n_bits?"),
     "no match": (("pack", "model.safetensors", "x.dcz", "--recipe", "nothing.toml"), 1, "near it: fc.weight"),
-    "broken": (("pack", "model.safetensors", "x.dcz", "--recipe", "broken.toml"), 1, "broken.toml: no TOML"),
+    "broken": (("pack", "model.safetensors", "x.dcz", "--recipe", "broken.toml"), 1, "broken.toml: not valid TOML"),
     "absent": (("pack", "model.safetensors", "x.dcz", "--recipe", "absent.toml"), 1, "absent.toml: No such file"),
     "other kind": (
         ("pack", "model.safetensors", "x.dcz", "--recipe", "model.safetensors"),

@@ -7,6 +7,7 @@ import os
 import random
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from dcz.convert.holding import SAFETENSORS
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from support.arrays import CODES, make_array
 from support.bits import assert_same_bits
+from support.memory import at_most
 
 # What numpy's own files can name.
 STORABLE = ("BOOL", "U8", "I8", "I16", "U16", "F16", "I32", "U32", "F32", "C64", "F64", "I64", "U64", "C128")
@@ -275,6 +277,24 @@ def test_archives_that_would_fill_the_memory(tmp_path: Path, compression: int, m
     monkeypatch.setattr("dcz.limits.EXPANSION_RATIO", 10)
     with pytest.raises(LimitError, match="w.npz: tensor 'w'.*: decoding needs 67108864 bytes"):
         open_model(tmp_path / "w.npz")
+
+
+def test_bzip2_is_decompressed_a_piece_at_a_time(tmp_path: Path) -> None:
+    """Four kilobytes of it may be gigabytes, all of which zipfile makes at once."""
+    array = np.zeros(1 << 26, np.uint8)
+    array[5] = 1
+    with zipfile.ZipFile(tmp_path / "w.npz", "w", zipfile.ZIP_BZIP2) as file:
+        file.writestr("w.npy", npy(array))
+    assert (tmp_path / "w.npz").stat().st_size < 1000
+    with at_most(72 << 20), open_model(tmp_path / "w.npz") as model:
+        found = model.read("w")
+    assert_same_bits(found, array)
+    data = (tmp_path / "w.npz").read_bytes()
+    crc = zlib.crc32(npy(array)).to_bytes(4, "little")
+    assert crc in data
+    (tmp_path / "w.npz").write_bytes(data.replace(crc, bytes(4)))
+    with pytest.raises(FormatError, match="w.npz: array 'w': cannot be read .Bad CRC-32"):
+        read(tmp_path / "w.npz")
 
 
 def test_names_with_a_colon(tmp_path: Path) -> None:

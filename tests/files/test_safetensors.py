@@ -304,3 +304,13 @@ def test_metadata_beyond_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     save_file({"w": np.zeros(1)}, tmp_path / "w.safetensors", metadata={f"key{i}": "" for i in range(300)})
     with pytest.raises(LimitError, match="w.safetensors: __metadata__ has 1690 characters; the limit is 1000"):
         open_model(tmp_path / "w.safetensors")
+
+
+def test_tensors_are_counted_before_the_header_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is parsed takes twenty times the memory of the header."""
+    monkeypatch.setattr("dcz.limits.MAX_TENSORS", 10)
+    monkeypatch.setattr("dcz.convert.safetensors._MAX_CONTAINERS", 33)
+    for header in ({f"w{i}": entry("F32", [0], 0, 0) for i in range(12)}, {f"w{i}": 1 for i in range(11)}, [[]] * 40):
+        (tmp_path / "w.safetensors").write_bytes(raw(header))
+        with pytest.raises(LimitError, match="w.safetensors: the header has more than 10 tensors"):
+            open_model(tmp_path / "w.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -196,11 +197,11 @@ def test_arguments_of_other_kinds() -> None:
 
 def test_bad_files(tmp_path: Path) -> None:
     for name, text, kind, message in (
-        ("a.toml", "density = ", FormatError, "a.toml: no TOML"),
-        ("a.json", "{", FormatError, "a.json: no JSON"),
+        ("a.toml", "density = ", FormatError, "a.toml: not valid TOML"),
+        ("a.json", "{", FormatError, "a.json: not valid JSON"),
         ("b.json", '{"n_bits": 99}', DczError, "b.json: recipe: n_bits"),
         ("a.yaml", "n_bits: 3", UnsupportedError, "a recipe is a .toml or .json file"),
-        ("c.toml", "\xff", FormatError, "c.toml: no TOML"),
+        ("c.toml", "\xff", FormatError, "c.toml: not valid TOML"),
     ):
         path = tmp_path / name
         path.write_bytes(text.encode("latin-1"))
@@ -208,3 +209,18 @@ def test_bad_files(tmp_path: Path) -> None:
             dcz.compress(TENSORS, path)
     with pytest.raises(FileNotFoundError):
         dcz.compress(TENSORS, tmp_path / "absent.json")
+
+
+def test_files_that_would_take_time_and_memory(tmp_path: Path) -> None:
+    for name, text, message in (
+        ("deep.json", "[" * 100_000, "deep.json: not valid JSON"),
+        ("parts.toml", ".".join(["a"] * 20_000) + " = 1", "parts.toml: a key of more than 64 parts"),
+        ("parts.toml", f"[{'.'.join(['a'] * 20_000)}]", "parts.toml: a key of more than 64 parts"),
+        ("large.json", " " * (1 << 20) + "{}", "large.json: 1048578 bytes are too many for a recipe"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(DczError, match=message):
+            dcz.compress(TENSORS, tmp_path / name)
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(DczError, match="pipe.toml: is not a regular file, but a FIFO"):
+        dcz.compress(TENSORS, tmp_path / "pipe.toml")

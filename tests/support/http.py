@@ -16,9 +16,10 @@ class Web:
     """Files by path, what was asked for them, and how the server is to behave.
 
     `manner` is one of: ranges, no ranges (answers every request with the whole file), refuses ranges (and says so),
-    no length, slow (answers a range a byte at a time), endless (answers a range with bytes that never end), gzip (compresses a range), silent (never answers a
-    range), drops (closes the connection in the middle of a range), truncates (answers a range with half of it),
-    or an HTTP status that every request gets. `healthy_after` failures it behaves.
+    no length, slow (answers a range a byte at a time), endless (answers a range with bytes that never end), gzip
+    (compresses a range), silent (never answers a range), drops (closes the connection in the middle of a range),
+    truncates (answers a range with half of it), or an HTTP status that every request gets. `healthy_after` failures
+    it behaves.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from dcz import dtypes, limits
-from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_alone, check_shape, piece_of
+from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_alone, check_shape, open_member, piece_of
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
@@ -79,7 +79,7 @@ class NpzModel:
             if name in out or name in self.left_out:
                 raise FormatError(f"{where}: duplicate name")
             try:
-                with self._zip.open(info) as file:
+                with open_member(self._zip, info) as file:
                     out[name] = info, _header(name, file, where)
             except UnsupportedError as error:
                 self.left_out[name] = str(error).removeprefix(f"{where}: ")
@@ -95,7 +95,7 @@ class NpzModel:
     def read(self, name: str) -> np.ndarray:
         info, header = self._members[name]
         try:
-            with self._zip.open(info) as file:
+            with open_member(self._zip, info) as file:
                 return _array(file, f"{self._path}: array {name!r:.80}", header, piece_of(info))
         except _ERRORS as error:
             if isinstance(error, DczError):

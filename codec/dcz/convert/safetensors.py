@@ -24,6 +24,7 @@ from dcz.tensor import from_words, to_words
 
 _METADATA = "__metadata__"
 _MAX_HEADER = 100_000_000  # the library's own cap
+_MAX_CONTAINERS = 3 * limits.MAX_TENSORS + (1 << 16)  # of a tensor an object and two lists; names may have some too
 
 
 class SafetensorsModel:
@@ -48,13 +49,18 @@ class SafetensorsModel:
             raise FormatError(f"{name}: not a safetensors file (its header would have {length} bytes)")
         if 8 + length > size:
             raise TruncatedError(f"{name}: the header should have {length} bytes, the file has {size}")
+        text = read(self._source, 8, length).tobytes()
+        if text.count(b"{") + text.count(b"[") > _MAX_CONTAINERS:  # each takes sixty times its byte once it is parsed
+            raise LimitError(f"{name}: the header has more than {limits.MAX_TENSORS} tensors")
         try:
-            header = json.loads(read(self._source, 8, length).tobytes(), object_pairs_hook=_no_duplicates)
+            header = json.loads(text, object_pairs_hook=_no_duplicates)
         except (ValueError, RecursionError) as error:
             raise FormatError(f"{name}: the header is not valid JSON ({error})") from None
         if not isinstance(header, dict):
             raise FormatError(f"{name}: the header is not a JSON object")
         metadata = _metadata(header.pop(_METADATA, None), name)
+        if len(header) > limits.MAX_TENSORS:
+            raise LimitError(f"{name}: the header has more than {limits.MAX_TENSORS} tensors")
         self._start = 8 + length
         self._ranges: dict[str, tuple[int, int]] = {}
         self._tensors: dict[str, Tensor] = {}

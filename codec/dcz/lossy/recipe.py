@@ -7,15 +7,20 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from dcz.errors import DczError, FormatError, UnsupportedError
+from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
 from dcz.extras import require
+from dcz.io.sources import FileSource, read
 from dcz.lossy.config import SIZES, ClusterConfig, PruneConfig
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_patterns, matches, names_one
 
+# Of a file, which says a line or two about each of a model's layers.
+_MAX_BYTES = 1 << 20
+_MAX_PARTS = 64
 # Keys of which one replaces another, and those that go with them.
 _HOW_MANY = ("density", "threshold", "quality", "n_m_ratio")
 _PRUNING = (*_HOW_MANY, "block_size", "dim", "scope")
@@ -68,11 +73,16 @@ class Recipe:
     def load(path: str | os.PathLike[str]) -> Recipe:
         """From a .toml or .json file."""
         name, suffix = os.fspath(path), check_suffix(path)
-        data = Path(path).read_bytes()
+        with closing(FileSource(path)) as source:
+            if source.size > _MAX_BYTES:
+                raise LimitError(f"{name}: {source.size} bytes are too many for a recipe; the limit is {_MAX_BYTES}")
+            data = read(source, 0, source.size).tobytes()
         try:
-            plain = json.loads(data) if suffix == ".json" else _toml().loads(data.decode())
-        except ValueError as error:
-            raise FormatError(f"{name}: no {suffix[1:].upper()} ({error})") from None
+            plain = json.loads(data) if suffix == ".json" else _toml().loads(_bounded(data.decode(), name))
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, DczError):
+                raise
+            raise FormatError(f"{name}: not valid {suffix[1:].upper()} ({error})") from None
         try:
             return Recipe.parse(plain)
         except DczError as error:
@@ -98,6 +108,14 @@ class Recipe:
                 keys = _merged(keys, override)
                 requested = requested or (names_one(pattern) and pattern == name)
         return _settings(keys, requested, "recipe")
+
+
+def _bounded(text: str, name: str) -> str:
+    """TOML whose keys have few parts: what its parser takes for a key grows with their square."""
+    for line in text.splitlines():
+        if line.partition("=")[0].count(".") > _MAX_PARTS:
+            raise LimitError(f"{name}: a key of more than {_MAX_PARTS} parts; quote names that have dots in them")
+    return text
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:
