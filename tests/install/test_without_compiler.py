@@ -1,4 +1,4 @@
-"""Where no C++ compiler is found the install goes on, in pure Python, and says so."""
+"""An sdist builds a wheel. Where no C++ compiler is found the install goes on, in pure Python, and says so."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -28,21 +29,56 @@ pytestmark = [
 ]
 
 
+# What someone who has only the sdist needs to build, to test and to check the format.
+IN_SDIST = (
+    "pyproject.toml", "README.md", "LICENSE", "PKG-INFO", "codec/CMakeLists.txt", "codec/native/module.cpp",
+    "codec/dcz/version.py", "codec/dcz/kernels/_native.pyi", "spec/SPEC.md", "spec/reference_decoder.py",
+    "tests/conftest.py", "tests/requirements-lint.txt",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """The wheel's name and where it is unpacked: built from a copy of the sources, all compilers hidden."""
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unpacked sdist, made of what the repository tracks."""
+    folder = tmp_path_factory.mktemp("sdist")
+    tree = folder / "tree"
+    if (ROOT / ".git").exists():
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+        for name in listed.stdout.decode().split("\0"):
+            if name and (ROOT / name).is_file():
+                (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, tree / name)
+    else:
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns("__pycache__", "*.so", "build"))
+    program = f"from scikit_build_core.build import build_sdist; build_sdist({str(folder)!r})"
+    run = subprocess.run([sys.executable, "-c", program], cwd=tree, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
+    (sdist,) = folder.glob("*.tar.gz")
+    assert sdist.name == f"dcz-{dcz.__version__}.tar.gz"
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    return folder / "unpacked" / f"dcz-{dcz.__version__}"
+
+
+def tools(folder: Path) -> list[str]:
+    """A folder with cmake and ninja, if they are installed, and no compiler."""
+    found = folder / "tools"
+    found.mkdir()
+    for name in ("cmake", "ninja"):
+        if path := shutil.which(name):
+            (found / name).symlink_to(path)
+    return [str(found)]
+
+
+@pytest.fixture(scope="module")
+def package(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The wheel's name and where it is unpacked: built from the sdist, all compilers hidden."""
     folder = tmp_path_factory.mktemp("build")
-    source = folder / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    leave = shutil.ignore_patterns("__pycache__", "*.so", "*.pyi", "build")
-    shutil.copytree(ROOT / "codec", source / "codec", ignore=leave)
     environment = {
         **{key: value for key, value in os.environ.items() if key not in ("CFLAGS", "CXXFLAGS", "CMAKE_ARGS")},
         "CC": "/bin/false",
         "CXX": "/bin/false",
-        "PATH": os.path.dirname(sys.executable),  # cmake and ninja may be there, compilers are not
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), *tools(folder)]),
     }
     command = [sys.executable, "-m", "pip", "wheel", str(source), "--no-build-isolation", "--no-deps"]
     command += ["--no-index", "--wheel-dir", str(folder), "--verbose"]
@@ -62,6 +98,30 @@ def python(package: Path, *arguments: str, **environment: str) -> subprocess.Com
     command = [sys.executable, "-c", program + arguments[0], *arguments[1:]]
     settings = {key: value for key, value in os.environ.items() if key != "DCZ_KERNELS"}
     return subprocess.run(command, env={**settings, **environment}, capture_output=True, text=True, timeout=120)
+
+
+def test_an_sdist_holds_what_is_needed(source: Path) -> None:
+    assert [name for name in IN_SDIST if not (source / name).is_file()] == []
+    assert not list(source.rglob("*.so"))
+    assert not list(source.rglob("__pycache__"))
+
+
+def test_a_wheel_holds_the_package_and_nothing_else(package: tuple[str, Path]) -> None:
+    """Every module and stub of the package, its license and its commands; no tests and no sources of kernels."""
+    folder = package[1]
+    here = {
+        path.relative_to(ROOT / "codec") for path in (ROOT / "codec" / "dcz").rglob("*.py*") if path.suffix != ".pyc"
+    }
+    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    about = Path(f"dcz-{dcz.__version__}.dist-info")
+    assert {path for path in found if path.suffix in (".py", ".pyi")} == {
+        p for p in here if p.suffix in (".py", ".pyi")
+    }
+    assert {path.parts[0] for path in found} == {"dcz", about.name}
+    assert {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "LICENSE"} <= {path.name for path in found}
+    assert not [path for path in found if path.suffix in (".cpp", ".hpp", ".c", ".h", ".so")]
+    assert "dcz = dcz.cli:main" in (folder / about / "entry_points.txt").read_text()
+    assert f"Version: {dcz.__version__}\n" in (folder / about / "METADATA").read_text()
 
 
 def test_the_wheel_is_for_every_machine(package: tuple[str, Path]) -> None:
