@@ -1,4 +1,4 @@
-"""One bound on what reading a file may take, checked on every path before anything is allocated.
+"""One bound on memory and work of reading, checked on every path before anything is allocated.
 
 Two things are counted. *Memory*: the bytes that a call returns, and the codebooks and kernel scratch that decoding
 needs beside them; `limits.WORKING_BYTES` of the latter are free. *Work*: the bytes that are decoded, kept or not.
@@ -14,7 +14,7 @@ from dcz.errors import DczError, LimitError
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a file of `file_bytes` may take where the caller allows `max_bytes`, or None for the default."""
+    """The bound for a file of `file_bytes`, where the caller allows `max_bytes`, or None for the default."""
 
     file_bytes: int
     max_bytes: int | None = None
@@ -24,28 +24,28 @@ class Bound:
             raise DczError(f"max_bytes: expected a number of bytes or None, found {self.max_bytes!r:.80}")
 
     def replaced(self, max_bytes: int | None) -> Bound:
-        """The bound of one call, which may have a `max_bytes` of its own."""
+        """Return the bound of one call, which may have its own `max_bytes`."""
         return self if max_bytes is None else Bound(self.file_bytes, max_bytes)
 
     @property
     def memory(self) -> int:
-        """Bytes that a call may hold."""
+        """Return how many bytes a call may hold."""
         return limits.default_max_bytes(self.file_bytes) if self.max_bytes is None else self.max_bytes
 
     @property
     def work(self) -> int:
-        """Bytes that a call may decode. It is no less than what a file may expand to by default: a small `max_bytes`
+        """Return how many bytes a call may decode: no less than a file may expand to by default. A small `max_bytes`
         bounds memory, and must not keep a column of a large matrix from being read."""
         return max(limits.max_expansion(self.file_bytes), self.max_bytes or 0)
 
     def check_memory(self, result: int, scratch: int = 0) -> None:
-        """Refuses a call that returns `result` bytes and needs `scratch` beside them."""
+        """Refuse a call that returns `result` bytes and needs `scratch` beside them."""
         needed = result + max(0, scratch - limits.WORKING_BYTES)
         if needed > self.memory:
             raise _refusal(needed, self.memory)
 
     def check_work(self, decoded: int) -> None:
-        """Refuses a call that decodes so many bytes."""
+        """Refuse a call that decodes this many bytes."""
         if decoded > self.work:
             raise _refusal(decoded, self.work)
 

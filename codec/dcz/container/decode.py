@@ -1,4 +1,4 @@
-"""Stored bytes back to words: jobs for the kernels, and what their refusals mean."""
+"""Decode stored bytes to words: the kernels' jobs, and errors for what they refuse."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Job = tuple[int, int, int]  # a tensor, and its chunks [first, last)
 
 
 class Decoder:
-    """Decodes chunks of a file's tensors. Safe for threads once `prepare` has been called where it must."""
+    """A decoder of chunks of a file's tensors; safe for threads once `prepare` has been called where it is needed."""
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
@@ -52,31 +52,31 @@ class Decoder:
         self._codebook_bytes = c.books * c.entries * c.word  # of each tensor, decoded
 
     def codebook_memory(self, tensors: list[int], threads: int = 1) -> int:
-        """Bytes that the codebooks of these tensors take while the tensors are decoded, at most: those that are kept,
-        and on every thread planes, steps and words of the largest one."""
+        """Return the most bytes that the codebooks of these tensors take during decoding: those that are kept, and on
+        every thread planes, steps and words of the largest one."""
         sizes = self._codebook_bytes[tensors]
         held = sum(len(words) for t, words in list(self._words.items()) if t not in tensors)
         return held + int(sizes.sum()) + 3 * threads * int(sizes.max(initial=0))
 
     def forget(self, t: int) -> None:
-        """Lets a tensor's codebooks go."""
+        """Free a tensor's codebooks."""
         self._words.pop(t, None)
 
     def decode_whole(
         self, tensors: list[int], starts: list[int], data: U8, out: list[U8], stream: bool = False
     ) -> None:
-        """Whole tensors, whose segments begin at `starts` in `data`."""
+        """Decode whole tensors, whose segments begin at `starts` in `data`."""
         jobs = self._jobs[tensors]
         jobs[:, _FIELD["data"]] = starts
         jobs[:, _FIELD["stream"]] = stream
         self._run(jobs, tensors, _NO_WORDS, data, out)
 
     def prepared(self, t: int) -> bool:
-        """Whether a tensor's codebooks are decoded, or it has none."""
+        """Return whether a tensor's codebooks are decoded, or it has none."""
         return t in self._words or not self.columns.book_rows[t]
 
     def prepare(self, t: int, head: U8) -> None:
-        """Decodes a tensor's codebooks from the first `columns.head[t]` bytes of its segment, once for all of
+        """Decode a tensor's codebooks from the first `columns.head[t]` bytes of its segment, once for all of
         its `decode_part`."""
         self._words[t] = self._decoded_codebook(t, head)
 
@@ -90,21 +90,21 @@ class Decoder:
             raise self._explain(error, t) from None
 
     def codebook(self, t: int) -> NDArray[Any]:
-        """The words of a tensor's codebooks, shape (codebooks, entries), once `prepare` has been called."""
+        """Return the words of a tensor's codebooks, shape (codebooks, entries). Call `prepare` first."""
         c = self.columns
         if not c.book_rows[t]:  # no word is stored
             return np.zeros((int(c.books[t]), 0), f"<u{c.word[t]}")
         return self._words[t].view(f"<u{c.word[t]}").reshape(int(c.books[t]), int(c.entries[t]))
 
     def decode_part(self, t: int, first: int, last: int, data: U8, out: U8, stream: bool = False) -> None:
-        """Chunks [first, last) of a tensor from their bytes alone."""
+        """Decode chunks [first, last) of a tensor from their bytes alone."""
         job = self._chunks_job(t, first, last, len(data))
         job[0, _FIELD["stream"]] = stream
         self._run(job, [t], self._words.get(t, _NO_WORDS), data, [out])
 
     def decode_clusters(self, t: int, first: int, last: int, data: U8, out: U8) -> None:
-        """The same chunks of a tensor with codebooks, but in place of each stored word one more than its cluster index;
-        zeros where no word is stored. Done by decoding with a codebook of these numbers, for every group the same."""
+        """Decode the same chunks to cluster indices plus one, with zeros where no word is stored. This is decoding with
+        a codebook of the numbers 1, 2, ..., the same for every group."""
         c = self.columns
         job = self._chunks_job(t, first, last, len(data))
         job[0, _FIELD["group"]] = max(int(c.weights[t]), 1)
@@ -112,7 +112,7 @@ class Decoder:
         self._run(job, [t], numbers.view(np.uint8), data, [out])
 
     def _chunks_job(self, t: int, first: int, last: int, size: int) -> NDArray[np.int64]:
-        """A job for chunks [first, last) of a tensor from `size` bytes, with its codebook decoded already."""
+        """Return the job for chunks [first, last) of a tensor from `size` bytes, its codebook decoded already."""
         job = self._jobs[t : t + 1].copy()
         for name, value in (("first", first), ("count", last - first), ("book", -1), ("size", size)):
             job[0, _FIELD[name]] = value
@@ -132,7 +132,7 @@ class Decoder:
             self._check_bits(t, decoded)
 
     def _check_bits(self, t: int, decoded: U8) -> None:
-        """R-ELEM-1, of decoded words."""
+        """Check decoded words by R-ELEM-1."""
         if self._narrow and not fits(decoded, self.columns.dtypes[t]):
             dtype = self.columns.dtypes[t]
             raise FormatError(
@@ -141,13 +141,12 @@ class Decoder:
             )
 
     def stored_nonzeros(self, t: int, first: int, out: U8) -> int:
-        """How many of the words that are stored for the weights from `first` on are not zero, where every weight has
-        one and `out` is what they decode to."""
+        """Return how many stored words of a dense layout are not zero: those of the weights from `first` on, which
+        decode to `out`."""
         return int(kernels.active().bitmap(out, int(self.columns.word[t]))[1])
 
     def _run_inflated(self, job: NDArray[np.int64], t: int, words: U8, data: U8, out: U8) -> None:
-        """A job of a tensor with zstd streams, chunk by chunk, so that no more than a chunk is decompressed at a
-        time."""
+        """Run a job of a tensor with zstd streams chunk by chunk: no more than one chunk is decompressed at a time."""
         c, kernel = self.columns, kernels.active()
         first, count, start, size = (int(job[_FIELD[f]]) for f in ("first", "count", "data", "size"))
         data = data[start : start + size]
@@ -183,8 +182,8 @@ class Decoder:
     def _inflate(
         self, jobs: NDArray[np.int64], tensors: list[int], data: U8
     ) -> tuple[NDArray[np.int64], KernelColumns, U8]:
-        """The same jobs with their zstd frames decompressed. The kernels know no zstd: they get the decompressed bytes
-        as raw streams, with rows that say so."""
+        """Return the same jobs with their zstd frames decompressed. The kernels lack zstd: they get the decompressed
+        bytes as raw streams, and rows that say so."""
         c = self.columns
         jobs = jobs.copy()
         parts, rows, at, row_at = [], [], 0, 0
@@ -203,7 +202,7 @@ class Decoder:
         return jobs, replace(c.kernel, rows=np.concatenate(rows)), np.concatenate(parts)
 
     def _inflate_rows(self, t: int, first: int, rows: NDArray[np.int64], data: U8, job: int) -> list[U8]:
-        """The chunks' bytes, decompressed; `rows` is changed to what they now are."""
+        """Return the chunks' bytes decompressed, and change `rows` to describe them."""
         kernel, streams = kernels.active(), self.columns.stream_codes(t)
         out, at = [], 0
         for r, row in enumerate(rows):
@@ -229,7 +228,7 @@ class Decoder:
         return out
 
     def symbols(self, t: int, number: int, row: NDArray[np.int64], stream: int) -> int:
-        """Symbols of a chunk's stream."""
+        """Return the symbols of a chunk's stream."""
         c = self.columns
         chunk = int(c.chunk[t])
         weights = min(chunk, int(c.weights[t]) - number * chunk)

@@ -1,4 +1,4 @@
-"""Tensors with equal words are stored once: found by the checksum of their words, compared by their stored bytes."""
+"""Store tensors with equal words once: candidates have equal checksums of words, and equal stored bytes decide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Key = tuple[str, int, int]  # dtype, words, and the CRC-32C of the words
 
 
 class Duplicates:
-    """The segments a writer has written, to find one that holds the same words as a tensor that comes later.
+    """The segments that a writer has written: which of them holds the words of a later tensor?
 
     Equal checksums only make a candidate. Two tensors are the same if they are stored in the same layout with the same
     bytes: what decodes to words is the dtype, the layout and the bytes, and nothing else. The bytes are read back from
@@ -24,16 +24,16 @@ class Duplicates:
         self._found: dict[Key, list[tuple[Record, int]]] = {}
 
     def add(self, record: Record, offset: int) -> None:
-        """A tensor whose segment begins at `offset`."""
+        """Note a tensor whose segment begins at `offset`."""
         if record.layout.stored or record.words:
             self._found.setdefault(_key(record), []).append((record, offset))
 
     def candidates(self, key: Key) -> list[tuple[Record, int]]:
-        """Tensors whose words may be those."""
+        """Return tensors whose words may be the same."""
         return self._found.get(key, [])
 
     def same(self, encoded: Encoded, record: Record, offset: int) -> bool:
-        """Whether an encoded tensor is stored as `record` is; its parts are asked for."""
+        """Return whether an encoded tensor is stored as `record` is. This encodes it."""
         if encoded.stored != record.layout.stored:
             return False
         for part in encoded.parts():

@@ -1,4 +1,4 @@
-"""An open file: its index, and its tensors' chunks by number. What tasks, reader, slices and verify stand on."""
+"""An open file: its index, and its tensors' chunks by number. Reading tasks, reader, slices and `verify` use it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from dcz.format.trailer import Trailer
 from dcz.io.sources import Source, open_source, read
 from dcz.kernels.interface import U8
 
-# One read that covers trailer and index of most files.
+# Bytes of the first read, which covers trailer and index of most files.
 _TAIL = 64 << 10
 # Stored bytes that one task reads and decodes: few enough to stay in the cache from reading to decoding.
 TASK_BYTES = 1 << 20
-# Tensors that are this near are read at once with what lies between them.
+# Tensors closer than this many bytes are read at once with what lies between them.
 READ_THROUGH = 64 << 10
-# The same for files that are elsewhere, and how many are read at a time: it is waiting that costs there.
+# The same for remote files, and how many reads run at once: latency dominates there.
 REMOTE_TASK_BYTES = 8 << 20
 TOGETHER = 8
-# Numbers of open files: unlike an address, none is given twice.
+# Serial numbers of open files: unlike addresses, they are never used again.
 _SERIALS = count()
 
 
@@ -63,8 +63,8 @@ class OpenFile:
             raise
 
     def _open(self) -> index.Index:
-        """Reads the tail, and what it lacks of the index. The first bytes of a remote file tell nothing but that it
-        is a dcz file: they are read with the first segment."""
+        """Read the tail, and the rest of the index. The first bytes of a remote file are read with its first segment:
+        they say only that it is a dcz file."""
         size = self.source.size
         start = max(0, size - _TAIL)
         tail = read(self.source, start, size - start)
@@ -79,7 +79,7 @@ class OpenFile:
         try:
             trailer = Trailer.parse(tail, size)
         except DczError:
-            self.check_prelude()  # perhaps no dcz file at all, which the first bytes say better
+            self.check_prelude()  # perhaps not a dcz file: the first bytes give a clearer error
             raise
         offset = trailer.index_offset
         stored = tail[max(0, offset - start) : len(tail) - TRAILER_SIZE]
@@ -90,13 +90,13 @@ class OpenFile:
         return index.parse(stored.tobytes(), trailer)
 
     def check_prelude(self, data: U8 | None = None) -> None:
-        """The first bytes of a file, unless they have been checked."""
+        """Check the first bytes of a file, once."""
         if not self._checked:
             prelude.check(read(self.source, 0, min(self.source.size, prelude.HEAD)) if data is None else data)
             self._checked = True
 
     def entry(self, name: str) -> Entry:
-        """The index's entry of a tensor or alias; `KeyError` where there is none."""
+        """Return the index's entry of a tensor or alias; raise `KeyError` where there is none."""
         entry = self.listed(name)
         reason = self.unsupported(name)
         if reason is not None:
@@ -104,7 +104,7 @@ class OpenFile:
         return entry
 
     def every(self) -> dict[str, Entry]:
-        """The entries of all tensors; refuses a file with any that this version cannot decode."""
+        """Return the entries of all tensors; refuse a file with one that this version cannot decode."""
         c = self.index.columns
         if c.unknown or (np.count_nonzero(c.transforms) and not self.based):
             for name in self.index.entries:
@@ -112,7 +112,7 @@ class OpenFile:
         return self.index.entries.all()
 
     def listed(self, name: str) -> Entry:
-        """The same also of a tensor that this version cannot decode."""
+        """Return the entry of a tensor even if this version cannot decode it."""
         if self._closed:
             raise DczError("the reader is closed; open the file again").located(self.source.name)
         entries = self.index.entries
@@ -123,7 +123,7 @@ class OpenFile:
         return entries[found]
 
     def unsupported(self, name: str) -> str | None:
-        """Why this version cannot decode a tensor; None where it can."""
+        """Return why this version cannot decode a tensor; None where it can."""
         c = self.index.columns
         t = self.index.entries.numbers[self.index.aliases.get(name, name)]
         if t in c.unknown:
@@ -137,21 +137,21 @@ class OpenFile:
         return None
 
     def lead(self, entry: Entry) -> int:
-        """Bytes in front of a segment that nobody else reads: padding, and the prelude before the first."""
+        """Return how many bytes in front of a segment are read with it: padding, and the prelude before the first."""
         first = entry.offset - entry.padding == prelude.SIZE and not self._checked
         return entry.padding + (prelude.SIZE if first else 0)
 
     def check_bound(
         self, entries: list[Entry], result: int, *, work: int, threads: int = 1, max_bytes: int | None = None
     ) -> None:
-        """Refuses a call that returns `result` bytes and decodes `work` bytes of these tensors, if that or the memory
-        it takes is beyond the bound."""
+        """Refuse a call that returns `result` bytes and decodes `work` bytes of these tensors, if its memory or work
+        exceeds the bound."""
         bound = self.bound.replaced(max_bytes)
         bound.check_work(work)
         bound.check_memory(result, self.decoder.codebook_memory([entry.number for entry in entries], threads))
 
     def prepare(self, entries: list[Entry]) -> None:
-        """Reads codebooks of tensors that will be read in parts, unless they have been."""
+        """Read the codebooks of tensors that will be read in pieces, once."""
         wanted = sorted((e for e in entries if not self.decoder.prepared(e.number)), key=lambda entry: entry.offset)
         heads = self.index.columns.head
         found = self.read_many([(entry.offset, int(heads[entry.number])) for entry in wanted])
@@ -159,8 +159,8 @@ class OpenFile:
             self.decoder.prepare(entry.number, head)
 
     def read_many(self, ranges: list[tuple[int, int]]) -> list[U8]:
-        """The bytes of ranges (offset, size), in ascending order: from far away those that are near each other at
-        once, and several at a time."""
+        """Return the bytes of ranges (offset, size), in ascending order. Of a remote file, near ranges are read at
+        once, and several reads run at a time."""
         if not self.source.remote:
             return [read(self.source, offset, size) for offset, size in ranges]
         groups = coalesced(ranges, READ_THROUGH, self.task_bytes)
@@ -178,7 +178,7 @@ class OpenFile:
         ]
 
     def runs(self, entry: Entry, chunks: list[int]) -> Iterator[tuple[int, int, U8]]:
-        """The stored bytes of these chunks of a tensor, in ascending order: runs [first, last) of neighbours."""
+        """Yield the stored bytes of these chunks of a tensor, in ascending order: runs [first, last) of neighbours."""
         bounds = self.index.columns.bounds(entry.number)
         runs: list[tuple[int, int]] = []
         for chunk in chunks:

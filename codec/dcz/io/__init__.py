@@ -1,1 +1,1 @@
-"""Where bytes come from and go to: files, buffers, URLs."""
+"""Sources and sinks of bytes: files, buffers, URLs."""

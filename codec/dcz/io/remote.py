@@ -1,4 +1,4 @@
-"""Files that are somewhere else: what fsspec opens (S3, GCS, HTTP, the Hugging Face hub, zip archives, ...)."""
+"""Remote files: everything fsspec opens (S3, GCS, HTTP, the Hugging Face hub, zip archives, ...)."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds to wait before asking again for bytes that a connection lost. fsspec's S3 has retries of its own.
+# Seconds to wait before retrying a read that a broken connection cut off. fsspec's S3 has retries of its own.
 _AGAIN = (0.1, 0.5)
-# What connections raise that end in the middle, of aiohttp, urllib3 and http.client: they are no OSErrors.
+# Raised by aiohttp, urllib3 and http.client when a connection ends midway; these are not OSErrors.
 _BROKEN = ("ClientPayloadError", "ServerDisconnectedError", "IncompleteRead", "ChunkedEncodingError", "ProtocolError")
 _DENIED = (401, 403)
 
 
 def file_system(url: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of a URL, and the path on it."""
+    """Return the file system of a URL, and the path on it."""
     url_to_fs = require("fsspec.core", "remote", url).url_to_fs
     try:
         fs, path = guarded(url, lambda: url_to_fs(url))
@@ -46,12 +46,11 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
 
 
 def guarded(url: str, work: Callable[[], T]) -> T:
-    """`work`, whose errors are those of the operating system or of dcz: clients of networks have their own kinds,
-    and some say no more than the address."""
+    """Return `work()`. Errors of network clients become OSErrors or dcz's errors: some say no more than the address."""
     try:
         return work()
     except FileNotFoundError as error:
-        cause = error.__cause__  # fsspec's HTTP calls every failure to look a missing file
+        cause = error.__cause__  # fsspec's HTTP reports every failed lookup as a missing file
         if type(cause).__module__.partition(".")[0] == "aiohttp" and getattr(cause, "status", None) != 404:
             raise _os_error(url, cause) from None
         raise FileNotFoundError(errno.ENOENT, "No such file", url) from error
@@ -68,7 +67,7 @@ def guarded(url: str, work: Callable[[], T]) -> T:
 
 
 def _os_error(url: str, error: BaseException | None) -> OSError:
-    """A client's error as the operating system would tell it."""
+    """Return a client's error as the operating system would raise it."""
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         what = f"was silent for {timeout_seconds():g} s"
         if type(error.__cause__ or error) in (TimeoutError, asyncio.TimeoutError):  # aiohttp's own is for silence
@@ -84,7 +83,7 @@ def _os_error(url: str, error: BaseException | None) -> OSError:
 
 
 def open_url(url: str) -> Source:
-    """The source for a URL."""
+    """Return the source for a URL."""
     fs, path = file_system(url)
     if "file" in _protocols(fs):
         return FileSource(path)
@@ -117,7 +116,7 @@ def _no_ranges(url: str) -> UnsupportedError:
 
 
 class _OwnObject(ObjectSource):
-    """A file object that was opened here, and is closed here."""
+    """A file object that this module opens and closes."""
 
     def __init__(self, file: BinaryIO, url: str, fs: AbstractFileSystem) -> None:
         super().__init__(file)
@@ -179,7 +178,7 @@ class UrlSource:
 
 
 class Remembering:
-    """A source whose last bytes, from `start` on, have been read already."""
+    """A source whose last bytes, from `start` on, are in memory already."""
 
     def __init__(self, source: Source, start: int, tail: U8) -> None:
         self.name, self.size, self.remote = source.name, source.size, source.remote
@@ -196,8 +195,8 @@ class Remembering:
 
 
 class Readahead:
-    """A remote source in blocks, each fetched once and some ahead of time, for those who read a whole file in
-    small pieces in order."""
+    """A remote source in blocks, each fetched once and some ahead of time: for reading a whole file in order, in
+    small pieces."""
 
     remote = True
     BLOCK, AHEAD, KEPT = 8 << 20, 2, 5
@@ -220,7 +219,7 @@ class Readahead:
             done += len(part)
 
     def _block(self, number: int) -> Future[U8]:
-        """A block, with the next ones on their way."""
+        """Return a block, and start to fetch the next ones."""
         with self._lock:
             for wanted in range(number, number + self.AHEAD + 1):
                 if wanted * self.BLOCK < self.size and wanted not in self._blocks:
@@ -275,7 +274,7 @@ def _memory_file(fs: AbstractFileSystem, path: str) -> BinaryIO:
     import io
 
     class Pending(io.BytesIO):
-        """Bytes that become a file when closed."""
+        """Bytes that become a file on closing."""
 
         closed = False
 
@@ -288,12 +287,12 @@ def _memory_file(fs: AbstractFileSystem, path: str) -> BinaryIO:
 
 
 def exists(url: str) -> bool:
-    """Whether there is a file or folder."""
+    """Return whether a file or folder exists."""
     fs, path = file_system(url)
     return guarded(url, lambda: fs.exists(path))
 
 
 def extension(url: str) -> str:
-    """What the name of a URL's file ends in: that of the innermost part of a chained one, without a query."""
+    """Return the extension of a URL's file name; of a chained URL, that of its innermost part, without the query."""
     first = url.partition("::")[0] if "://" in url.partition("::")[0] else url
     return os.path.splitext(first.partition("?")[0].partition("#")[0])[1].lower()

@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all."""
+"""Atomic writing: a file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from dcz.kernels.interface import U8
 
 
 class Sink(Protocol):
-    """Where a file is written, front to back."""
+    """A file being written, front to back."""
 
     def write(self, data: bytes | U8) -> None: ...
 
     def read_back(self, offset: int, size: int) -> bytes | None:
-        """What was written at `offset`; None where it cannot be read."""
+        """Return what was written at `offset`; None where it cannot be read back."""
 
     def publish(self) -> None:
-        """Makes what was written the file."""
+        """Turn what was written into the file."""
 
     def abandon(self) -> None:
-        """Leaves things as they were before."""
+        """Discard what was written: the old file stays."""
 
 
 class PathSink:
@@ -66,7 +66,7 @@ class PathSink:
                 raise
 
     def write_at(self, offset: int, data: bytes | U8) -> None:
-        """Write somewhere else than at the end."""
+        """Write at an offset that has been written before."""
         with self._named_errors():
             self.file.seek(offset)
             self.file.write(readable(data))
@@ -108,7 +108,8 @@ class PathSink:
             self.abandon()
 
     def _keep_access(self) -> None:
-        """Owner, group and mode of the file that is replaced. A group that cannot be kept gets what others have."""
+        """Copy owner, group and mode of the file that is replaced. A group that cannot be kept gets the rights of
+        others."""
         if self._old is None or os.name != "posix":
             return
         fd, mode = self.file.fileno(), stat.S_IMODE(self._old.st_mode)
@@ -126,7 +127,7 @@ class PathSink:
 
     @contextlib.contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """Errors of the system name the target: nobody knows the temporary file."""
+        """Make the operating system's errors name the target: users do not know the temporary file."""
         try:
             yield
         except OSError as error:
@@ -143,7 +144,7 @@ def _stat(path: str) -> os.stat_result | None:
 
 
 def sync_folder(folder: str) -> None:
-    """Makes the rename itself durable; some file systems do not let a folder be synced."""
+    """Make the rename durable. Some file systems cannot sync a folder."""
     with contextlib.suppress(OSError):
         fd = os.open(folder, os.O_RDONLY)
         try:
@@ -155,7 +156,7 @@ def sync_folder(folder: str) -> None:
 class ObjectSink:
     """A writable binary file object. It stays the caller's to close, and written bytes stay written.
 
-    What `write` returns is checked against where the object says that it stands, if it does."""
+    What `write` returns is checked against the object's `tell`, if it has one."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._written, self._start = file, 0, _place(file)
@@ -165,7 +166,7 @@ class ObjectSink:
         self._written += len(view)
         while len(view):
             done = self._file.write(view)
-            if done is None and not isinstance(self._file, io.RawIOBase):  # it does not tell, and wrote everything
+            if done is None and not isinstance(self._file, io.RawIOBase):  # `write` returned None: it wrote everything
                 return
             if not done or done < 0:
                 raise BlockingIOError(errno.EAGAIN, f"write() took nothing of {len(view)} bytes")
@@ -197,7 +198,7 @@ class ObjectSink:
 
 
 def _place(file: object) -> int | None:
-    """Where a seekable file object stands; None where it does not tell."""
+    """Return the position of a file object; None where it cannot tell."""
     try:
         return file.tell() if file.seekable() else None  # type: ignore[attr-defined]
     except (AttributeError, OSError, ValueError):
@@ -205,7 +206,7 @@ def _place(file: object) -> int | None:
 
 
 def open_sink(file: object) -> Sink:
-    """The sink for what a user hands in: a path, a URL or a binary file object."""
+    """Return the sink for a user's argument: a path, a URL or a binary file object."""
     if is_url(file):
         from dcz.io.remote import UrlSink
 

@@ -1,4 +1,4 @@
-"""Where a file's bytes come from: a path, bytes in memory, or any binary file object."""
+"""Sources of a file's bytes: a path, bytes in memory, or any binary file object."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class Source(Protocol):
-    """Random access to `size` bytes; safe for threads. `name` is for messages. Where it is `remote`, each read
-    waits for a network: fewer, larger ones pay, and several at a time."""
+    """Random access to `size` bytes, safe for threads. `name` is for messages. Reads of a `remote` source wait for a
+    network: few large ones are quicker, and several at a time."""
 
     name: str
     size: int
     remote: bool
 
     def read_into(self, offset: int, out: U8) -> None:
-        """Fills `out` from `offset`; raises `TruncatedError` where the bytes are not there."""
+        """Fill `out` from `offset`; raise `TruncatedError` where the source ends before."""
 
     def close(self) -> None: ...
 
 
 def read(source: Source, offset: int, size: int) -> U8:
-    """`size` bytes from `offset`."""
+    """Return `size` bytes from `offset`."""
     out = np.empty(size, np.uint8)
     source.read_into(offset, out)
     return out
 
 
 def is_url(file: object) -> TypeGuard[str]:
-    """Whether `file` is a URL as fsspec reads them, possibly chained: `s3://...`, `zip://model.dcz::https://...`."""
+    """Return whether `file` is a URL as fsspec reads them, possibly chained: `s3://...`, `zip://model.dcz::https://...`."""
     return isinstance(file, str) and _URL.match(file) is not None
 
 
 def short(name: str, offset: int, wanted: int, got: int) -> TruncatedError:
-    """The error for bytes that are not there."""
+    """Return the error for a read beyond the end."""
     return TruncatedError(
         f"{name}: wanted {wanted} bytes at {offset}, got {got}; the file became shorter or the read was cut off"
     )
 
 
 class _Descriptor:
-    """A file descriptor that is closed when its owner is done with it, and never while a thread reads: the system would
-    give its number to the next file that is opened, and the read would go there.
+    """A file descriptor that is never closed while a thread reads: the system would give its number to the next file
+    that is opened, and the read would go there.
 
-    There is no lock, which a signal handler, a finalizer or a forked process might find taken for good. What is used
-    in its place, appending to a list and popping from it, is atomic."""
+    There is no lock: a signal handler, a finalizer or a forked process might wait for it for ever. Appending to a list
+    and popping from it, which are atomic, take its place."""
 
     def __init__(self, fd: int) -> None:
         self._fd = [fd]  # empty once it is closed
@@ -81,7 +81,7 @@ class _Descriptor:
             self._release()
 
     def close(self) -> None:
-        """Closes it, or leaves that to the last read."""
+        """Close the descriptor, now or after the last read."""
         self._closed = True
         if not self._reads:
             self._release()
@@ -95,9 +95,9 @@ class _Descriptor:
 
 
 class FileSource:
-    """A file of the operating system, read at offsets, so that threads need no lock.
+    """A file of the operating system. Reads name their offsets, so threads need no lock.
 
-    A file that nobody closes closes itself when it is no longer referenced."""
+    A file that is never closed is closed when it is no longer referenced."""
 
     remote = False
 
@@ -134,7 +134,7 @@ class FileSource:
 
 
 def _kind(mode: int) -> str:
-    """What a file that is not regular is called."""
+    """Return the name of a kind of file that is not regular."""
     kinds = ((stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a character device"))
     return next((name for test, name in kinds if test(mode)), "a device")
 
@@ -187,8 +187,8 @@ class ObjectSource:
                 done += len(part)
 
     def _read(self, offset: int, size: int) -> bytes | None:
-        """Some of the bytes at `offset`, or None if code that ran meanwhile in this thread (a signal handler, a
-        finalizer) read from here too, and may have moved the position in between."""
+        """Return some of the bytes at `offset`; None if a signal handler or finalizer has read from the object
+        meanwhile, in this thread, and may have moved its position."""
         self._reads += 1
         own = self._reads
         self._file.seek(offset)
@@ -199,7 +199,7 @@ class ObjectSource:
 
 
 def name_of(file: object) -> str:
-    """What messages call the file that a user hands in, as its source does.
+    """Return the name of a user's file in messages, as its source has it.
 
     >>> name_of(b""), name_of("model.dcz")
     ('<bytes>', 'model.dcz')
@@ -212,9 +212,10 @@ def name_of(file: object) -> str:
 
 
 def origin(file: object) -> object:
-    """What opens the same bytes again, in a copy or another process: an absolute path, a URL, or the bytes.
+    """Return what opens the same bytes in a copy of a reader or in another process: an absolute path, a URL, or the
+    bytes.
 
-    Raises `DczError` for a file object, which has no such thing."""
+    Raises `DczError` for a file object, which cannot be opened again."""
     if is_url(file) or isinstance(file, bytes):
         return file
     if isinstance(file, (str, os.PathLike)):
@@ -228,8 +229,8 @@ def origin(file: object) -> object:
 
 
 def open_source(file: object, *, sequential: bool = False) -> Source:
-    """The source for what a user hands in: a path, a URL, bytes, or a binary file object. `sequential` says that
-    all of it will be read front to back, in pieces that may be small."""
+    """Return the source for a user's argument: a path, a URL, bytes, or a binary file object. `sequential` announces
+    that all of it will be read front to back, perhaps in small pieces."""
     if is_url(file):
         from dcz.io.remote import Readahead, open_url
 
@@ -247,5 +248,5 @@ def open_source(file: object, *, sequential: bool = False) -> Source:
 
 
 def readable(data: bytes | U8) -> bytes | memoryview:
-    """Bytes or an array of bytes, as what `write` and `memoryview` are typed to take."""
+    """Return bytes, or an array of bytes as a memoryview: `write` is typed to take both."""
     return data if isinstance(data, bytes) else data.data

@@ -1,4 +1,4 @@
-"""The names that a dcz file may be written to."""
+"""Names that a dcz file may be written to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from dcz.errors import DczError
 
-# Names that other libraries open without looking inside: a dcz file under one of them is taken for a broken one.
+# Other libraries open these names without looking inside, and report a dcz file there as a broken one.
 _OTHERS = {
     ".safetensors": "safetensors",
     ".npz": "NumPy",
@@ -28,7 +28,7 @@ _SHARD_INDEX = ".dcz.index.json"
 
 
 def check_target(filename: object) -> None:
-    """Refuses a path that belongs to another format, before anything is written; file objects pass.
+    """Refuse a path that belongs to another format, before anything is written. File objects pass.
 
     >>> check_target("model.dcz")
     >>> check_target("model.safetensors")

@@ -1,4 +1,4 @@
-"""Temporary files beside their targets: named by the process that writes them, so that none outlives it for long.
+"""Temporary files beside their targets, named by the process that writes them: those of a killed process are found.
 
 A name is `.TARGET.HASH.PLACE.PID.START.RANDOM.tmp`: the target's name and a checksum of it, the machine and process
 namespace, and the process with the time it started, because numbers of processes are used again.
@@ -18,7 +18,7 @@ _open: dict[str, int] = {}
 
 
 def new_name(target: str) -> str:
-    """A name for a temporary file beside `target` that no other file has, noted for `remove_temporary_files`."""
+    """Return a new name for a temporary file beside `target`, and note it for `remove_temporary_files`."""
     pid = os.getpid()
     name = f"{_prefix(target)}{pid}.{_started(pid) or 0}.{os.urandom(8).hex()}.tmp"
     path = os.path.join(os.path.dirname(target), name)
@@ -39,8 +39,8 @@ def remove(path: str) -> None:
 
 
 def remove_temporary_files() -> None:
-    """Remove all temporary files of this process. For handlers of signals that end it, such as SIGTERM; it runs at
-    exit by itself."""
+    """Remove all temporary files of this process. It runs at exit; call it in handlers of signals that end the process,
+    such as SIGTERM."""
     for path in list(_open):
         with contextlib.suppress(OSError):
             remove(path)
@@ -66,7 +66,7 @@ def _prefix(target: str) -> str:
 
 
 def _place() -> int:
-    """A number for this machine and namespace of processes, within which a process has one number."""
+    """Return a number for this machine and PID namespace."""
     namespace = ""
     with contextlib.suppress(OSError):
         namespace = os.readlink("/proc/self/ns/pid")
@@ -89,7 +89,7 @@ def _is_dead(rest: str) -> bool:
 
 
 def _started(pid: int) -> int | None:
-    """When a process started, in ticks since the machine did. None where the system does not say."""
+    """Return when a process started, in ticks since boot; None where the system does not say."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[19])
