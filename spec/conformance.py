@@ -5,7 +5,7 @@ A reader is `native` or `pure` (the library with these kernels), `reference` (th
 and prints the protocol of `spec/README.md`; `NAME=COMMAND` names its line in the table. Without any, these four run,
 `c` if there is a C compiler with libzstd. Ends with 1 if anything differs from what is expected.
 
-    python spec/conformance.py native reference 'wasm=node codec/js/cat.mjs'
+    python spec/conformance.py native reference 'wasm=node codec/js/tools/dcz-cat.mjs --json'
 """
 
 from __future__ import annotations
