@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz import kernels
+from dcz import kernels, limits
 from dcz.entropy import zstd
 from dcz.errors import ChecksumError, DczError, FormatError
 from dcz.format.columns import Columns
@@ -50,10 +50,14 @@ class Decoder:
         self._narrow = any(dtype.bits < 8 for dtype in set(c.dtypes))
         self._words: dict[int, U8] = {}
         self._codebook_bytes = c.books * c.entries * c.word  # of each tensor, decoded
+        # Numbers of tensors that are unknown may have overflowed, and those of others together would.
+        self._all_codebooks = float(np.maximum(self._codebook_bytes, 0).sum(dtype=np.float64))
 
     def codebook_memory(self, tensors: list[int], threads: int = 1) -> int:
         """Return the most bytes that the codebooks of these tensors take during decoding: those that are kept, and on
         every thread planes, steps and words of the largest one."""
+        if (1 + 3 * threads) * self._all_codebooks <= limits.WORKING_BYTES and not self._words:
+            return 0  # which is free anyway
         sizes = self._codebook_bytes[tensors]
         held = sum(len(words) for t, words in list(self._words.items()) if t not in tensors)
         return held + int(sizes.sum()) + 3 * threads * int(sizes.max(initial=0))

@@ -13,6 +13,7 @@ from dcz.container.file import READ_THROUGH, TASK_BYTES, TOGETHER, OpenFile
 from dcz.container.threads import each
 from dcz.format import prelude
 from dcz.format.index import Entry
+from dcz.io.sources import PAGE, placed
 from dcz.kernels.interface import U8
 
 # Decoded bytes from which on caches cannot hold them, and lines are better written past them.
@@ -118,10 +119,10 @@ def run(store: OpenFile, task: Task) -> None:
     # The buffer is this thread's alone while it is in use: reading may run other code of this thread that loads a
     # file (a signal handler, a finalizer, a file object's `read`), which then gets a buffer of its own.
     held: U8 | None = _local.__dict__.pop("buffer", None)
-    if held is None or len(held) < task.size:
-        held = np.empty(max(task.size, TASK_BYTES), np.uint8)
+    if held is None or len(held) < task.size + 2 * PAGE:
+        held = np.empty(max(task.size, TASK_BYTES) + 2 * PAGE, np.uint8)
     try:
-        _run(store, task, held[: task.size])
+        _run(store, task, placed(held, task.offset, task.size))
     finally:
         if len(held) <= 4 * TASK_BYTES:
             _local.buffer = held

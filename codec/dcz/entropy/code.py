@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,7 +49,7 @@ class Code:
 
     @staticmethod
     def from_index(value: str | bytes) -> Code:
-        """Return the code of an `index_value` that `record_of` has checked."""
+        """Return the code of an `index_value` that `records_of` has checked."""
         return Code("huffman", lengths=value) if isinstance(value, bytes) else _NAMED[value]
 
     @property
@@ -78,19 +79,29 @@ RAW_CODE = Code("raw")
 ZSTD_CODE = Code("zstd")
 PACKED_CODES = {bits: Code("packed", bits) for bits in range(1, 8)}
 _NAMED: dict[object, Code] = {code.index_value: code for code in (RAW_CODE, ZSTD_CODE, *PACKED_CODES.values())}
-# Records, and -1 for symbols as they are: what `record_of` says of them.
+# What `records_of` says of codes of symbols as they are, and of codes that are unknown.
+RAW_ALPHABET, UNKNOWN_ALPHABET = -1, -2
 _NAMED_RECORDS = {value: (code.record, -(code.kind in ("raw", "zstd"))) for value, code in _NAMED.items()}
 _HUFFMAN_BYTE = bytes((HUFFMAN,))
+# Takes the place of a code that is unknown; no tensor that uses one is decoded.
+_NO_CODE = bytes(CODE_RECORD), UNKNOWN_ALPHABET
 
 
-def record_of(value: str | bytes) -> tuple[bytes, int] | None:
-    """Return the record of a code from its `index_value`, and what it can say; None if this version does not know it.
+def records_of(values: Sequence[str | bytes]) -> tuple[bytes, list[int]]:
+    """Return the records of codes from their `index_value`, one after another, and what each can say.
 
-    The second number is, of a Huffman code, one more than its highest symbol; of raw and zstd -1; of packed 0. The
-    lengths of a Huffman code may yet be those of no code."""
-    if type(value) is bytes:
-        n = len(value)
-        if not 0 < n <= 128 or value[-1] == 0:
-            raise FormatError(f"index: codes: code lengths take 1 to 128 bytes without trailing zeros, found {n}")
-        return _HUFFMAN_BYTE + value.ljust(CODE_RECORD - 1, b"\0"), 2 * n - (value[-1] < 16)
-    return _NAMED_RECORDS.get(value)
+    That is, of a Huffman code, one more than its highest symbol; of raw and zstd -1; of packed 0; of one that this
+    version does not know `UNKNOWN_ALPHABET`. The lengths of a Huffman code may yet be those of no code."""
+    records, alphabets = [], []
+    for value in values:
+        if type(value) is bytes:
+            n = len(value)
+            if not 0 < n <= 128 or value[-1] == 0:
+                raise FormatError(f"index: codes: code lengths take 1 to 128 bytes without trailing zeros, found {n}")
+            records.append(_HUFFMAN_BYTE + value.ljust(CODE_RECORD - 1, b"\0"))
+            alphabets.append(2 * n - (value[-1] < 16))
+        else:
+            record, alphabet = _NAMED_RECORDS.get(value, _NO_CODE)
+            records.append(record)
+            alphabets.append(alphabet)
+    return b"".join(records), alphabets

@@ -9,17 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
-from dcz.entropy.code import record_of
+from dcz.entropy.code import UNKNOWN_ALPHABET, records_of
 from dcz.errors import FormatError
-from dcz.format.integers import I64, unpack
-from dcz.kernels.interface import CODE_RECORD, MAX_CODES
+from dcz.format.integers import I64, Integers
+from dcz.kernels.interface import MAX_CODES
+
+__all__ = ["KEYS", "UNKNOWN_ALPHABET", "Codes", "read_codes"]
 
 KEYS = ("codes", "counts", "numbers")
-
-# What a code can say: of a Huffman code one more than its highest symbol, of the others one of these.
-RAW_ALPHABET, UNKNOWN_ALPHABET = -1, -2
-# Takes the place of a code that is unknown; no tensor that uses one is decoded.
-_NO_CODE = bytes(CODE_RECORD), UNKNOWN_ALPHABET
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Codes:
         return np.maximum.reduceat(self.alphabet[self.numbers], self.first)
 
 
-def read_codes(plain: Mapping[str, object], streams: int) -> Codes:
+def read_codes(plain: Mapping[str, object], integers: Integers, streams: int) -> Codes:
     """The codes of a file whose tensors have so many streams."""
     codes = plain["codes"]
     if type(codes) is not list:
@@ -52,13 +49,12 @@ def read_codes(plain: Mapping[str, object], streams: int) -> Codes:
     if not {*map(type, codes)} <= {str, bytes}:
         wrong_ = next(code for code in codes if type(code) not in (str, bytes))
         raise FormatError(f"index: codes: expected strings and bytes, found {wrong_!r:.80}")
-    parsed = [found or _NO_CODE for found in map(record_of, codes)]
-    records = np.frombuffer(b"".join([record for record, _ in parsed]), np.uint8)
+    found, alphabets = records_of(codes)
+    records = np.frombuffer(found, np.uint8)
     wrong = kernels.active().check_codes(records)
-    if wrong < len(parsed):
+    if wrong < len(codes):
         raise FormatError(f"index: codes[{wrong}]: the lengths form no complete prefix code of at most 12 bits")
-    counts = unpack(plain["counts"], streams, 1, MAX_CODES, "counts")
+    counts = integers.take("counts", streams, 1, MAX_CODES)
     ends = counts.cumsum()
-    numbers = unpack(plain["numbers"], int(ends[-1]) if streams else 0, 0, len(parsed) - 1, "numbers")
-    alphabet = np.array([alphabet for _, alphabet in parsed], np.int64)
-    return Codes(codes, records, alphabet, counts, ends - counts, numbers)
+    numbers = integers.take("numbers", int(ends[-1]) if streams else 0, 0, len(codes) - 1)
+    return Codes(codes, records, np.array(alphabets, np.int64), counts, ends - counts, numbers)

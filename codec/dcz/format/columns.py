@@ -32,7 +32,7 @@ from dcz.entropy import Code
 from dcz.format import codes as codes_
 from dcz.format import directory
 from dcz.format.directory import BASE_KEYS, BOOK_KEYS, ROW_KEYS
-from dcz.format.integers import I64, unpack
+from dcz.format.integers import I64, Integers, counted
 from dcz.format.tensors import KEYS as TENSOR_KEYS
 from dcz.format.tensors import Refusals, Tensors, read_tensors, starts
 from dcz.kernels import Columns as KernelColumns
@@ -46,6 +46,8 @@ KEYS = (
 DELTA_KEYS = ("transforms", "base_names", *BASE_KEYS)
 # Those of integers, stored as byte planes.
 INTEGERS = frozenset((*KEYS, *DELTA_KEYS)) - {"dtypes", "codes", "base_names"}
+_PLAIN = tuple(key for key in KEYS if key in INTEGERS)
+_BASED = tuple(key for key in (*KEYS, *DELTA_KEYS) if key in INTEGERS)
 
 _POSITION_NAMES = {number: name for name, number in POSITIONS.items()}
 _VALUE_NAMES = {number: name for name, number in VALUES.items()}
@@ -175,17 +177,19 @@ class Columns(Tensors):
 
 def parse(plain: Mapping[str, object], names: list[str]) -> Columns:
     """The columns of an index for tensors of these names; everything is checked."""
-    streams = unpack(plain["streams"], len(names), 0, limits.MAX_WORDS, "streams")
-    directory.check_size(float(streams.sum(dtype=np.float64)))
-    book_rows = unpack(plain["book_rows"], len(names), 0, limits.MAX_WORDS, "book_rows")
-    directory.check_size(float(book_rows.sum(dtype=np.float64)))
-    codes = codes_.read_codes(plain, int(streams.sum()))
+    counts = counted(plain, _BASED if "transforms" in plain else _PLAIN)
+    directory.check_size(ROW_HEAD * counts["row_crcs"] + 2 * counts["row_codes"])
+    integers = Integers(plain, counts)  # type: ignore[arg-type]
+    streams, book_rows = (integers.take(key, len(names), 0, limits.MAX_WORDS) for key in ("streams", "book_rows"))
+    for numbers in (streams, book_rows):
+        directory.check_size(float(numbers.sum(dtype=np.float64)))
+    codes = codes_.read_codes(plain, integers, int(streams.sum()))
     stream_at = starts(streams)
     number_at = np.concatenate([codes.first, codes.counts.sum(keepdims=True)])[stream_at]
-    tensors = read_tensors(plain, names, _users(plain, codes, streams, book_rows))
+    tensors = read_tensors(plain, integers, names, _users(integers, codes, streams, book_rows))
     refuse = Refusals(names)
-    books = directory.read_books(plain, tensors, codes, refuse)
-    rows = directory.read_rows(plain, tensors, codes, books.head, refuse)
+    books = directory.read_books(integers, tensors, codes, refuse)
+    rows = directory.read_rows(integers, tensors, codes, books.head, refuse)
     _check_streams(tensors, codes, stream_at, refuse)
     kernel = KernelColumns(codes.records, codes.counts, codes.numbers, rows.flat, books.flat)
     return Columns(
@@ -194,7 +198,7 @@ def parse(plain: Mapping[str, object], names: list[str]) -> Columns:
     )  # fmt: skip
 
 
-def _users(plain: Mapping[str, object], codes: codes_.Codes, streams: I64, book_rows: I64) -> dict[int, str]:
+def _users(integers: Integers, codes: codes_.Codes, streams: I64, book_rows: I64) -> dict[int, str]:
     """Tensors that use codes that this version does not know."""
     unknown = codes.alphabet == codes_.UNKNOWN_ALPHABET
     if not np.count_nonzero(unknown):
@@ -202,7 +206,7 @@ def _users(plain: Mapping[str, object], codes: codes_.Codes, streams: I64, book_
     tensors = np.arange(len(streams))
     owner = np.repeat(np.repeat(tensors, streams), codes.counts)
     book_owner = np.repeat(tensors, book_rows)
-    books = unpack(plain["book_codes"], len(book_owner), 0, len(codes.plain) - 1, "book_codes")
+    books = integers.take("book_codes", len(book_owner), 0, len(codes.plain) - 1)
     out: dict[int, str] = {}
     for whose, numbers in ((owner, codes.numbers), (book_owner, books)):
         at = np.flatnonzero(unknown[numbers])
@@ -214,10 +218,13 @@ def _check_streams(c: Tensors, codes: codes_.Codes, stream_at: I64, refuse: Refu
     """Codes that fit what they code: no cluster beyond the codebook, no counting of bytes as they are."""
     if not len(codes.counts):
         return
-    highest = codes.highest()  # negative where all are raw or zstd
     known = c.streams > 0
     known[list(c.unknown)] = False
     last = np.where(known, stream_at + c.streams - 1, 0)
-    narrow = known & (c.values == VALUES["codebook"]) & (c.planes == 1)
-    refuse(narrow & (highest[last] > c.entries), "a code names a cluster beyond its codebook of {}", c.entries)
-    refuse(known & (c.values == VALUES["bytes"]) & (highest[last] >= 0), "values of kind bytes are raw or zstd")
+    highest = codes.highest()[last]  # negative where all are raw or zstd
+    beyond = (c.values == VALUES["codebook"]) & (c.planes == 1) & (highest > c.entries)
+    coded = (c.values == VALUES["bytes"]) & (highest >= 0)
+    refuse.first(known, [
+        (beyond, "a code names a cluster beyond its codebook of {}", c.entries),
+        (coded, "values of kind bytes are raw or zstd", None),
+    ])  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from dcz import limits
 from dcz.errors import LimitError
 from dcz.format.codes import Codes
-from dcz.format.integers import I64, unpack
+from dcz.format.integers import I64, Integers
 from dcz.format.tensors import CRC, Bools, Refusals, Tensors, starts
 from dcz.kernels.interface import ROW_HEAD
 
@@ -18,6 +17,7 @@ ROW_KEYS = ("row_nonzeros", "row_fillers", "row_crcs", "row_codes", "row_lengths
 BOOK_KEYS = ("book_crcs", "book_codes", "book_lengths")
 BASE_KEYS = ("row_base_crcs", "row_result_crcs")
 _MAX_LENGTH = 1 << 32
+_NOTHING = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -50,87 +50,98 @@ def check_size(numbers: float) -> None:
         raise LimitError(f"index: directory: more than {limits.MAX_DIRECTORY} numbers; split the model into shards")
 
 
-def read_books(plain: Mapping[str, object], c: Tensors, codes: Codes, refuse: Refusals) -> Books:
+def read_books(integers: Integers, c: Tensors, codes: Codes, refuse: Refusals) -> Books:
     """The codebooks' records; a tensor has one where it has any rows of codebooks."""
     of = np.flatnonzero(c.book_rows)
-    owner = np.repeat(of, c.book_rows[of])
-    crcs = unpack(plain["book_crcs"], len(of), 0, CRC, "book_crcs")
-    numbers = unpack(plain["book_codes"], len(owner), 0, len(codes.plain) - 1, "book_codes")
-    lengths = unpack(plain["book_lengths"], len(owner), 0, _MAX_LENGTH, "book_lengths")
-    flat = np.empty(len(of) + 2 * len(owner), np.int64)
-    book_at = starts(np.where(c.book_rows > 0, 1 + 2 * c.book_rows, 0))
+    of_rows = c.book_rows[of]
+    ends = of_rows.cumsum()
+    n = int(ends[-1]) if len(of) else 0
+    crcs = integers.take("book_crcs", len(of), 0, CRC)
+    numbers = integers.take("book_codes", n, 0, len(codes.plain) - 1)
+    lengths = integers.take("book_lengths", n, 0, _MAX_LENGTH)
+    flat = np.empty(len(of) + 2 * n, np.int64)
+    book_at, head = np.zeros((2, len(c.names)), np.int64)
     if not len(of):
-        return Books(flat, book_at, np.zeros(len(c.names), np.int64))
-    is_crc = np.zeros(len(flat), np.bool_)
-    is_crc[book_at[of]] = True
-    flat[is_crc] = crcs
-    flat[~is_crc] = np.stack([numbers, lengths], axis=1).reshape(-1)
+        return Books(flat, book_at, head)
+    nth = np.arange(len(of))
+    at = nth + 2 * (ends - of_rows)
+    flat[at] = crcs
+    at_pairs = 2 * np.arange(n) + 1 + np.repeat(nth, of_rows)
+    flat[at_pairs] = numbers
+    flat[at_pairs + 1] = lengths
     if "zstd" in codes.plain:
+        owner = np.repeat(of, of_rows)
         wrong = np.bincount(owner[numbers == codes.plain.index("zstd")], minlength=len(c.names)) > 0
         wrong[list(c.unknown)] = False
         refuse(wrong, "a codebook is raw, packed or Huffman-coded, found zstd")
-    # Sums in floating point are exact: no tensor stores 2^53 bytes.
-    head = np.bincount(owner, weights=lengths, minlength=len(c.names)).astype(np.int64)
+    book_at[of], head[of] = at, sums(lengths, ends, of_rows)
     return Books(flat, book_at, head)
 
 
-def read_rows(plain: Mapping[str, object], c: Tensors, codes: Codes, head: I64, refuse: Refusals) -> Directory:
+def sums(numbers: I64, ends: I64, counts: I64) -> I64:
+    """The sums of parts one after another, which end at `ends`. All together they are below 2^63."""
+    total = np.zeros(len(numbers) + 1, np.int64)
+    numbers.cumsum(out=total[1:])
+    return total[ends] - total[ends - counts]
+
+
+def read_rows(integers: Integers, c: Tensors, codes: Codes, head: I64, refuse: Refusals) -> Directory:
     """The directory: counts that fit their chunks, codes that are there, lengths that make the segments."""
-    t = len(c.names)
-    width = ROW_HEAD + 2 * c.streams
+    t, width = len(c.names), ROW_HEAD + 2 * c.streams
     # Nothing is made of these numbers before there are as many in the index.
     check_size(float(c.chunks.astype(np.float64) @ width.astype(np.float64)))
-    rows, pairs = int(c.chunks.sum()), int(c.chunks @ c.streams)
-    nonzeros = unpack(plain["row_nonzeros"], rows, 0, limits.MAX_WORDS, "row_nonzeros")
-    fillers = unpack(plain["row_fillers"], rows, 0, limits.MAX_WORDS, "row_fillers")
-    crcs = unpack(plain["row_crcs"], rows, 0, CRC, "row_crcs")
-    used = unpack(plain["row_codes"], pairs, 0, CRC, "row_codes")
-    lengths = unpack(plain["row_lengths"], pairs, 0, _MAX_LENGTH, "row_lengths")
+    of_pairs = c.chunks * c.streams
+    ends, pair_ends = c.chunks.cumsum(), of_pairs.cumsum()
+    rows, pairs = (int(ends[-1]), int(pair_ends[-1])) if t else (0, 0)
+    nonzeros = integers.take("row_nonzeros", rows, 0, limits.MAX_WORDS)
+    fillers = integers.take("row_fillers", rows, 0, limits.MAX_WORDS)
+    crcs = integers.take("row_crcs", rows, 0, CRC)
+    used = integers.take("row_codes", pairs, 0, CRC)
+    lengths = integers.take("row_lengths", pairs, 0, _MAX_LENGTH)
 
-    owner = np.repeat(np.arange(t), c.chunks)
-    nth = np.arange(len(owner)) - starts(c.chunks)[owner]
-    per_row = c.streams[owner]
-    row = np.repeat(np.arange(rows), per_row)
-    stream = np.arange(pairs) - starts(per_row)[row]
-    pair_owner = owner[row]
     known = np.ones(t, np.bool_)
     known[list(c.unknown)] = False
+    owner = np.repeat(np.arange(t), c.chunks)
 
-    def owners(wrong: Bools, whose: I64) -> Bools:
-        return np.bincount(whose[wrong], minlength=t) > 0
+    def check(wrong: Bools, whose: I64, among: Bools, reason: str) -> None:
+        if np.count_nonzero(wrong):
+            refuse((np.bincount(whose[wrong], minlength=t) > 0) & among, reason)
 
-    weights = np.minimum(c.chunk[owner], c.weights[owner] - nth * c.chunk[owner])
-    wrong = nonzeros > np.where(c.positions[owner] != 0, weights, 0)
-    if np.count_nonzero(wrong):
-        refuse(owners(wrong, owner) & known, "a chunk has more nonzeros than weights")
-    wrong = fillers > np.where(c.positions[owner] >= 4, weights, 0)
-    if np.count_nonzero(wrong):
-        refuse(owners(wrong, owner) & known, "a chunk has more fillers than it can have")
-    first_stream = starts(c.streams)
-    wrong = used >= codes.counts[first_stream[pair_owner] + stream]
-    if np.count_nonzero(wrong):
-        refuse(owners(wrong, pair_owner), "a chunk uses a code its stream lacks")
-    stored = head + np.bincount(pair_owner, weights=lengths, minlength=t).astype(np.int64)
-    refuse(stored != c.stored, "segments: {} bytes are not what its rows take", c.stored)
-    total = np.bincount(owner, weights=nonzeros, minlength=t)
-    wrong = known & (c.positions > 0) & (c.nonzeros != total)
+    if integers.top("row_nonzeros") or integers.top("row_fillers"):
+        # A chunk has as many weights as the others, the last of a tensor what is left.
+        weights = np.repeat(c.chunk, c.chunks)
+        there = c.chunks > 0
+        weights[ends[there] - 1] = (c.weights - (c.chunks - 1) * c.chunk)[there]
+        positions = c.positions[owner]
+        wrong = nonzeros > np.where(positions != 0, weights, 0)
+        check(wrong, owner, known, "a chunk has more nonzeros than weights")
+        wrong = fillers > np.where(positions >= 4, weights, 0)
+        check(wrong, owner, known, "a chunk has more fillers than it can have")
+    per_row = np.repeat(c.streams, c.chunks)
+    row = np.repeat(np.arange(rows), per_row)
+    if integers.top("row_codes"):  # each stream has a first code
+        stream = np.arange(pairs) + np.repeat(starts(c.streams)[owner] - starts(per_row), per_row)
+        check(used >= codes.counts[stream], owner[row], np.ones(t, np.bool_), "a chunk uses a code its stream lacks")
+    refuse(
+        head + sums(lengths, pair_ends, of_pairs) != c.stored, "segments: {} bytes are not what its rows take", c.stored
+    )
+    wrong = known & (c.positions > 0) & (c.nonzeros != sums(nonzeros, ends, c.chunks))
     refuse(wrong, "nonzeros: {} are not those of its chunks", c.nonzeros)
 
-    row_at = starts(c.chunks * width)
-    at = ROW_HEAD * np.arange(rows) + 2 * starts(per_row)  # rows are one after another, whosever they are
+    # Rows are one after another, whosever they are; so are their pairs of a code and a length.
     flat = np.empty(ROW_HEAD * rows + 2 * pairs, np.int64)
+    at = ROW_HEAD * np.arange(rows) + 2 * starts(per_row)
     for i, column in enumerate((nonzeros, fillers, crcs)):
         flat[at + i] = column
-    at = at[row] + ROW_HEAD + 2 * stream
+    at = 2 * np.arange(pairs) + ROW_HEAD * (row + 1)
     flat[at] = used
     flat[at + 1] = lengths
-    return Directory(flat, width, row_at, *_base_crcs(plain, c))
+    return Directory(flat, width, starts(c.chunks * width), *_base_crcs(integers, c))
 
 
-def _base_crcs(plain: Mapping[str, object], c: Tensors) -> tuple[I64, I64, I64]:
+def _base_crcs(integers: Integers, c: Tensors) -> tuple[I64, I64, I64]:
+    if not c.base_names:
+        return _NOTHING, _NOTHING, np.zeros(len(c.names), np.int64)
     chunks = np.where(c.transforms > 0, c.chunks, 0)
-    if "row_base_crcs" not in plain:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(len(c.names), np.int64)
-    n = int(chunks.sum())
-    base, result = (unpack(plain[key], n, 0, CRC, key) for key in BASE_KEYS)
+    base, result = (integers.take(key, int(chunks.sum()), 0, CRC) for key in BASE_KEYS)
     return base, result, starts(chunks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from dcz.errors import FormatError
 I64 = NDArray[np.int64]
 
 WIDTHS = (1, 2, 4, 8)
-_STORED = {width: np.dtype(f"<u{width}") for width in WIDTHS}
 
 
 def pack(values: Sequence[int]) -> bytes:
@@ -31,29 +30,78 @@ def pack(values: Sequence[int]) -> bytes:
     return bytes([width]) + planes.tobytes()
 
 
-def unpack(column: object, count: int, least: int, most: int, field: str) -> I64:
-    """The `count` integers of a column, each from `least` to `most` < 2^63 - 1."""
-    if type(column) is not bytes or not column:
-        raise FormatError(f"index: {field}: expected a column of integers: bytes, the first of them their width")
-    width = column[0]
-    stored = _STORED.get(width)
-    if stored is None:
-        raise FormatError(f"index: {field}: expected integers of 1, 2, 4 or 8 bytes, found {width}")
-    if len(column) != 1 + count * width:
-        raise FormatError(f"index: {field}: expected {count} integers of {width} bytes, found {len(column) - 1} bytes")
-    if width == 1:
-        out = np.frombuffer(column, np.uint8, count, 1).astype(np.int64)
-    else:
-        if not np.count_nonzero(np.frombuffer(column, np.uint8, offset=1 + count * (width // 2))):
-            raise FormatError(f"index: {field}: integers of {width} bytes are wider than any of them needs")
-        joined = bytearray(count * width)
-        for i in range(width):  # quicker than numpy, which walks the shorter axis
-            joined[i::width] = column[1 + i * count : 1 + (i + 1) * count]
-        words = np.frombuffer(joined, stored)
-        # Beyond 63 bits all are too large, whichever they are.
-        out = (words if width < 8 else np.minimum(words, np.uint64(2**63 - 1))).astype(np.int64)
-    if (most < (1 << 8 * width) - 1 and np.count_nonzero(out > most)) or (least > 0 and np.count_nonzero(out < least)):
-        at = int(np.argmax((out < least) | (out > most)))
-        found = int.from_bytes(column[1 + at :: count], "little")
-        raise FormatError(f"index: {field}[{at}]: expected an integer from {least} to {most}, found {found}")
+def counted(columns: Mapping[str, object], keys: Iterable[str]) -> dict[str, int]:
+    """How many integers each of these columns has. Raises `FormatError` for what is not a column.
+
+    >>> counted({"x": pack([7, 8, 9])}, ["x"])
+    {'x': 3}
+    """
+    out = {}
+    for key in keys:
+        column = columns[key]
+        if type(column) is not bytes or not column:
+            raise FormatError(f"index: {key}: expected a column of integers: bytes, the first of them their width")
+        width, size = column[0], len(column) - 1
+        if width not in WIDTHS:
+            raise FormatError(f"index: {key}: expected integers of 1, 2, 4 or 8 bytes, found {width}")
+        if size % width:
+            raise FormatError(f"index: {key}: expected integers of {width} bytes, found {size} bytes")
+        out[key] = size // width
     return out
+
+
+class Integers:
+    """Columns of integers, unpacked all at once: calls of numpy take longer than what they do to most columns.
+
+    A column is looked at when it is taken, by who knows how many integers it has and what they may be. That it takes no
+    more bytes than they need is checked here.
+
+    >>> column = {"x": pack([1, 2, 0x0304])}
+    >>> Integers(column, counted(column, ["x"])).take("x", 3, 0, 1 << 20)
+    array([  1,   2, 772])
+    """
+
+    def __init__(self, columns: Mapping[str, bytes], counts: Mapping[str, int]) -> None:
+        """Of the columns that have been `counted`."""
+        words = bytearray(8 * (sum(counts.values()) + len(counts)))
+        starts = []
+        self._columns = columns
+        self._places: dict[str, tuple[int, int, int]] = {}
+        begin = 0
+        for key, count in counts.items():
+            column, end = columns[key], begin + count
+            starts.append(begin)
+            for i in range(column[0]):
+                words[8 * begin + i : 8 * end : 8] = column[1 + i * count : 1 + (i + 1) * count]
+            begin = end + 1  # behind each column a zero, so that all have a largest integer
+        self._flat = np.frombuffer(words, "<i8")
+        tops = np.maximum.reduceat(self._flat.view("<u8"), starts).tolist()
+        for (key, count), begin, top in zip(counts.items(), starts, tops):
+            width = columns[key][0]
+            if width > 1 and top < 1 << 4 * width:
+                raise FormatError(f"index: {key}: integers of {width} bytes are wider than any of them needs")
+            self._places[key] = begin, count, top
+
+    def top(self, key: str) -> int:
+        """The largest integer of a column; 0 where there is none."""
+        return self._places[key][2]
+
+    def take(self, key: str, count: int, least: int, most: int) -> I64:
+        """The `count` integers of a column, each from `least` to `most` < 2^63."""
+        begin, found, top = self._places[key]
+        if found != count:
+            column = self._columns[key]
+            raise FormatError(
+                f"index: {key}: expected {count} integers of {column[0]} bytes, found {len(column) - 1} bytes"
+            )
+        out = self._flat[begin : begin + count]
+        if count and (top > most or least > 0 and np.count_nonzero(out < least)):
+            raise self._refusal(key, least, most)
+        return out
+
+    def _refusal(self, key: str, least: int, most: int) -> FormatError:
+        """The error for the first integer that is out of bounds."""
+        begin, count, _ = self._places[key]
+        values = self._flat[begin : begin + count].view("<u8")
+        at = int(np.argmax((values < least) | (values > most)))
+        return FormatError(f"index: {key}[{at}]: expected an integer from {least} to {most}, found {int(values[at])}")

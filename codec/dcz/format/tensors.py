@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dcz import dtypes, limits
 from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import FormatError, LimitError
-from dcz.format.integers import I64, unpack
+from dcz.format.integers import I64, Integers
 from dcz.tensor.chunking import MAX_CHUNK, STEP
 from dcz.tensor.layout import POSITIONS, VALUES
 
@@ -84,21 +84,32 @@ class Refusals:
             value = "" if found is None else int(found[at])
             raise FormatError(f"tensor {self._names[at]!r}: {reason.format(value)}")
 
+    def first(self, among: Bools, rules: Sequence[tuple[Bools, str, I64 | None]]) -> None:
+        """The same for several rules: refuses by the first that any of these tensors breaks."""
+        broken = rules[0][0]
+        for wrong, _, _ in rules[1:]:
+            broken = broken | wrong
+        if np.count_nonzero(broken & among):
+            for wrong, reason, found in rules:
+                self(wrong & among, reason, found)
+
 
 def starts(sizes: I64) -> I64:
     """Where each part begins of parts one after another."""
     return np.cumsum(sizes) - sizes
 
 
-def read_tensors(plain: Mapping[str, object], names: list[str], unknown_codes: Mapping[int, str]) -> Tensors:
+def read_tensors(
+    plain: Mapping[str, object], integers: Integers, names: list[str], unknown_codes: Mapping[int, str]
+) -> Tensors:
     """The columns of these tensors, in themselves and with each other consistent. `unknown_codes` are tensors with
     codes that this version does not know."""
     t = len(names)
-    columns = {key: unpack(plain[key], t, 0, CRC if key == "content_crcs" else _ANY, key) for key in KEYS}
-    kinds = _dtypes(plain, t)
+    columns = {key: integers.take(key, t, 0, CRC if key == "content_crcs" else _ANY) for key in KEYS}
+    kinds = _dtypes(plain, integers, t)
     dtypes_, known = kinds.dtypes, kinds.known
-    dims, ranks, dims_at = _shapes(plain, names)
-    transforms, base_names = _transforms(plain, names)
+    dims, ranks, dims_at = _shapes(integers, names)
+    transforms, base_names = _transforms(plain, integers, names)
     unknown = _unknown(columns, dtypes_, known, transforms, unknown_codes)
     source = _sources(names, columns, dtypes_, transforms)
     understood = np.ones(t, np.bool_)
@@ -108,7 +119,7 @@ def read_tensors(plain: Mapping[str, object], names: list[str], unknown_codes: M
     out = Tensors(
         names=names, dtypes=dtypes_, dims=dims, dims_at=dims_at,
         weights=columns["words"], word=columns["word_sizes"],
-        rotate=_rotated(dtypes_, transforms),
+        rotate=kinds.rotate if base_names == [] else _rotated(kinds.rotate, transforms),
         nonzeros=columns["nonzeros"], content_crcs=columns["content_crcs"], source=source,
         positions=columns["positions"], values=columns["values"], chunk=columns["chunks"],
         entries=columns["entries"], group=columns["groups"], streams=columns["streams"], chunks=columns["rows"],
@@ -132,35 +143,36 @@ class _Kinds(NamedTuple):
     rotate: I64
 
 
-def _dtypes(plain: Mapping[str, object], t: int) -> _Kinds:
+def _dtypes(plain: Mapping[str, object], integers: Integers, t: int) -> _Kinds:
     table = plain["dtypes"]
     if type(table) is not list or any(type(code) is not str or not code.isascii() for code in table):
         raise FormatError("index: dtypes: expected a list of ASCII strings")
     if len(set(table)) != len(table):
         raise FormatError("index: dtypes: duplicate dtype")
-    numbers = unpack(plain["dtype_numbers"], t, 0, len(table) - 1, "dtype_numbers")
+    numbers = integers.take("dtype_numbers", t, 0, len(table) - 1)
     found = [DTYPES.get(code) or dtypes.unknown(code) for code in table]
     numeric = np.array([(dtype.word, dtype.words, dtype.rotate) for dtype in found], np.int64).reshape(-1, 3)
     word, words, rotate = numeric.T[:, numbers]
     return _Kinds([found[number] for number in numbers.tolist()], word > 0, word, words, rotate)
 
 
-def _shapes(plain: Mapping[str, object], names: list[str]) -> tuple[I64, I64, I64]:
+def _shapes(integers: Integers, names: list[str]) -> tuple[I64, I64, I64]:
     """The lengths of all dimensions, how many each tensor has, and where they begin."""
-    ranks = unpack(plain["ranks"], len(names), 0, CRC, "ranks")
-    if np.count_nonzero(ranks > limits.MAX_DIMENSIONS):
+    ranks = integers.take("ranks", len(names), 0, CRC)
+    if integers.top("ranks") > limits.MAX_DIMENSIONS:
         at = int(np.argmax(ranks > limits.MAX_DIMENSIONS))
         raise LimitError(f"tensor {names[at]!r}: {ranks[at]} dimensions; the limit is {limits.MAX_DIMENSIONS}")
-    dims_at = np.concatenate([[0], np.cumsum(ranks)])
-    return unpack(plain["dims"], int(dims_at[-1]), 0, 2**63 - 2, "dims"), ranks, dims_at
+    dims_at = np.zeros(len(names) + 1, np.int64)
+    ranks.cumsum(out=dims_at[1:])
+    return integers.take("dims", int(dims_at[-1]), 0, 2**63 - 2), ranks, dims_at
 
 
-def _transforms(plain: Mapping[str, object], names: list[str]) -> tuple[I64, list[str]]:
+def _transforms(plain: Mapping[str, object], integers: Integers, names: list[str]) -> tuple[I64, list[str]]:
     """How each tensor is to be put together with the base's, and that tensor's name."""
     t = len(names)
     if "transforms" not in plain:
         return np.zeros(t, np.int64), []
-    transforms = unpack(plain["transforms"], t, 0, _ANY, "transforms")
+    transforms = integers.take("transforms", t, 0, _ANY)
     found = plain["base_names"]
     if type(found) is not list or len(found) != t or any(type(name) is not str for name in found):
         raise FormatError(f"index: base_names: expected a list of {t} strings")
@@ -214,9 +226,8 @@ def _sources(names: list[str], columns: Mapping[str, I64], dtypes_: list[Dtype],
     return source
 
 
-def _rotated(dtypes_: list[Dtype], transforms: I64) -> I64:
+def _rotated(rotate: I64, transforms: I64) -> I64:
     """Whether a tensor's stored words are split into bytes with the exponent on top; steps and XORs have none."""
-    rotate = np.fromiter((dtype.rotate for dtype in dtypes_), np.int64, len(dtypes_))
     return np.where((transforms == 2) | (transforms == 3), 0, rotate)
 
 
@@ -265,34 +276,37 @@ def _check_layouts(c: Tensors, understood: Bools, refuse: Refusals) -> None:
         refuse(~own & (some != 0), "a tensor without chunks of its own has numbers of a layout")
         nothing = ~own & (c.source == np.arange(len(own)))
         refuse(nothing & (c.nonzeros != 0), "nonzeros: {} of a tensor that stores nothing", c.nonzeros)
-    known = own & understood
     sparse, book = c.positions != 0, c.values == VALUES["codebook"]
-    refuse(
-        known & ((c.chunk < STEP) | (c.chunk > MAX_CHUNK)),
-        f"chunks: expected {STEP} to {MAX_CHUNK}, found {{}}",
-        c.chunk,
-    )
-    refuse(known & (c.chunk % STEP != 0), f"chunks: expected a multiple of {STEP}, found {{}}", c.chunk)
-    refuse(known & sparse & (c.values == VALUES["bytes"]), "values of kind bytes go with positions of kind all")
-    pieces = _check_codebooks(c, known, book, refuse)
-    streams = c.planes + sparse + (c.positions == POSITIONS["relative16"])
-    refuse(known & (c.streams != streams), "streams: {} are not those of its positions and values", c.streams)
-    rows = -(-c.weights // np.maximum(c.chunk, 1))
-    refuse(known & (c.chunks != rows), "rows: {} are not the chunks it has", c.chunks)
-    refuse(known & (c.book_rows != pieces), "book_rows: {} are not those of its codebooks", c.book_rows)
-    refuse(known & ~sparse & (c.nonzeros > c.weights), "nonzeros: {} are more than its words", c.nonzeros)
+    size, pieces = _codebook_sizes(c, book)
+    chunk = np.maximum(c.chunk, 1)
+    refuse.first(own & understood, [
+        ((c.chunk < STEP) | (c.chunk > MAX_CHUNK), f"chunks: expected {STEP} to {MAX_CHUNK}, found {{}}", c.chunk),
+        (c.chunk % STEP != 0, f"chunks: expected a multiple of {STEP}, found {{}}", c.chunk),
+        (sparse & (c.values == VALUES["bytes"]), "values of kind bytes go with positions of kind all", None),
+        *_codebook_rules(c, book, size),
+        (
+            c.streams != c.planes + sparse + (c.positions == POSITIONS["relative16"]),
+            "streams: {} are not those of its positions and values", c.streams,
+        ),
+        (c.chunks != (c.weights + (chunk - 1)) // chunk, "rows: {} are not the chunks it has", c.chunks),
+        (c.book_rows != pieces, "book_rows: {} are not those of its codebooks", c.book_rows),
+        ((c.nonzeros > c.weights) & ~sparse, "nonzeros: {} are more than its words", c.nonzeros),
+    ])  # fmt: skip
 
 
-def _check_codebooks(c: Tensors, known: Bools, book: Bools, refuse: Refusals) -> I64:
-    """Coded rows that codebooks have."""
-    refuse(known & ~book & ((c.entries | c.group) != 0), "only values of kind codebook have entries and groups")
-    if not np.count_nonzero(book):
-        return np.zeros(len(book), np.int64)
-    has = known & book
-    most = np.where(c.word == 2, 256, 65_536)
-    refuse(has & (c.word == 1), "values of kind codebook need words of two bytes or more")
-    refuse(has & (c.entries > most), "entries: a codebook cannot have {}", c.entries)
-    refuse(has & (c.group % 64 != 0), "groups: expected a multiple of 64, found {}", c.group)
+def _codebook_sizes(c: Tensors, book: Bools) -> tuple[I64, I64]:
+    """Entries of all codebooks of each tensor together, and coded rows that they have."""
     size = c.books * np.minimum(c.entries, 65_536)
-    refuse(has & (size > c.weights), "its codebooks have {} entries, more than the tensor has words", size)
-    return np.where(book, c.word * -(-size // limits.MAX_ROW_SYMBOLS), 0)
+    pieces = c.word * ((size + (limits.MAX_ROW_SYMBOLS - 1)) // limits.MAX_ROW_SYMBOLS)
+    return size, np.where(book, pieces, 0)
+
+
+def _codebook_rules(c: Tensors, book: Bools, size: I64) -> list[tuple[Bools, str, I64 | None]]:
+    most = np.where(c.word == 2, 256, 65_536)
+    return [
+        (~book & ((c.entries | c.group) != 0), "only values of kind codebook have entries and groups", None),
+        (book & (c.word == 1), "values of kind codebook need words of two bytes or more", None),
+        (book & (c.entries > most), "entries: a codebook cannot have {}", c.entries),
+        (c.group % 64 != 0, "groups: expected a multiple of 64, found {}", c.group),
+        (book & (size > c.weights), "its codebooks have {} entries, more than the tensor has words", size),
+    ]

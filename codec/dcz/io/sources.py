@@ -36,11 +36,26 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
+# Reads of fewer bytes take no time to speak of, wherever they go.
+_SMALL_READ = 1 << 15
+PAGE = 4096
+
+
 def read(source: Source, offset: int, size: int) -> U8:
     """Return `size` bytes from `offset`."""
-    out = np.empty(size, np.uint8)
+    out = np.empty(size, np.uint8) if size < _SMALL_READ else placed(np.empty(size + 2 * PAGE, np.uint8), offset, size)
     source.read_into(offset, out)
     return out
+
+
+def placed(memory: U8, offset: int, size: int) -> U8:
+    """Return `size` bytes of `memory`, which has two pages more. They lie in their page as the bytes from `offset` do
+    in the file's.
+
+    The system copies from its cache, and some processors copy eight times slower where the target lies a few bytes
+    behind the source in its page."""
+    start = (offset - memory.__array_interface__["data"][0]) % PAGE
+    return memory[start : start + size]
 
 
 def is_url(file: object) -> TypeGuard[str]:
