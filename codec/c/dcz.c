@@ -489,8 +489,7 @@ static dcz_status take_key(cursor* c, item* next, item* before, const char* what
 static dcz_status skip(cursor* c, const char* what, int depth, dcz_error* error) {
   item each = {BAD, 0, NULL}, before = {BAD, 0, NULL};
   TRY(take(c, &each, error));
-  if (depth > MAX_DEPTH)
-    return fail(error, DCZ_LIMIT, "index: `%s` is nested deeper than %d", what, MAX_DEPTH);
+  if (depth > MAX_DEPTH) return fail(error, DCZ_LIMIT, "index: `%s` is nested deeper than %d", what, MAX_DEPTH);
   if (each.kind != ARRAY && each.kind != MAP) return DCZ_OK;
   for (uint64_t n = each.number; n > 0; n--) {
     item next = {BAD, 0, NULL};
@@ -1553,7 +1552,63 @@ static dcz_status pull_lane(work* w, row* row, uint8_t* to, size_t stride, size_
   return DCZ_OK;
 }
 
+/* Padding stays above all stored bits, so what is left of those is have - padded. */
+static dcz_status end_lane(const work* w, const row* row) {
+  if (row->next != row->lane_at[row->lane + 1] || row->padded > row->have || row->have - row->padded >= 8 || row->bits)
+    return bad(w->r, w->error, "a Huffman lane does not end in its last byte, with bits that are zero");
+  return DCZ_OK;
+}
+
+/* Symbols of all six lanes, `each` of a lane at a time, since processors overlap what does not depend on each other; as
+ * long as every lane has so many, and none reads beyond the row. `at` are the bits of each lane that are done: one may
+ * go beyond its own end, which is found later. How many symbols of each are done. */
+static inline size_t six_lanes(const row* row, const uint8_t* bytes, uint64_t at[6], uint8_t* to, size_t stride,
+                               unsigned each) {
+  const uint16_t* table = row->table;
+  size_t done = 0, least = row->count - 5 * row->share;
+  unsigned mask = (1u << row->code->number) - 1;
+  uint64_t safe = row->length < 8 ? 0 : 8 * (row->length - 8);
+  for (; done + each <= least; done += each) {
+    if (at[0] > safe || at[1] > safe || at[2] > safe || at[3] > safe || at[4] > safe || at[5] > safe) break;
+    for (unsigned lane = 0; lane < 6; lane++) {
+      uint8_t* p = to + ((lane < 5 ? (lane + 1) * row->share : row->count) - done) * stride;
+      uint64_t bits = load64(bytes + at[lane] / 8) >> at[lane] % 8;
+      for (unsigned i = 0; i < each; i++) {
+        unsigned entry = table[bits & mask];
+        bits >>= entry >> 8, at[lane] += entry >> 8;
+        *(p -= stride) = (uint8_t)entry;
+      }
+    }
+  }
+  return done;
+}
+
+/* A whole row of six lanes whose stored bytes are at hand: what six_lanes leaves of each lane is done on its own. */
+static dcz_status pull_six(work* w, row* row, const uint8_t* bytes, uint8_t* to, size_t stride) {
+  uint64_t at[6];
+  for (unsigned i = 0; i < 6; i++) at[i] = 8 * (row->lane_at[i] - row->at);
+  size_t done =
+      row->code->number > 9 ? six_lanes(row, bytes, at, to, stride, 4) : six_lanes(row, bytes, at, to, stride, 6);
+  for (unsigned lane = 0; lane < 6; lane++) {
+    size_t first = lane * row->share, size = lane < 5 ? row->share : row->count - first;
+    uint64_t next = (at[lane] + 7) / 8;
+    row->lane = lane, row->next = row->at + next;
+    row->padded = 0, row->have = (unsigned)(8 * next - at[lane]);
+    row->bits = row->have ? (unsigned)bytes[next - 1] >> (8 - row->have) : 0;
+    if (row->next > row->lane_at[lane + 1]) return bad(w->r, w->error, "a Huffman lane ends before its symbols do");
+    TRY(pull_lane(w, row, to + first * stride, stride, size - done));
+    TRY(end_lane(w, row));
+  }
+  return DCZ_OK;
+}
+
 static dcz_status pull_huffman(work* w, row* row, uint8_t* to, size_t stride, size_t count) {
+  if (row->lanes == 6 && count == row->count && (w->file->memory || row->length <= w->capacity)) {
+    const uint8_t* bytes = NULL;
+    size_t size;
+    TRY(span(w, row->at, (size_t)row->length, row->length, &bytes, &size));
+    return pull_six(w, row, bytes, to, stride);
+  }
   while (count) {
     if (!row->lane_left) {
       size_t first = --row->lane * row->share, last = first + row->share;
@@ -1564,10 +1619,7 @@ static dcz_status pull_huffman(work* w, row* row, uint8_t* to, size_t stride, si
     size_t run = count < row->lane_left ? count : row->lane_left;
     TRY(pull_lane(w, row, to + (count - run) * stride, stride, run));
     count -= run, row->lane_left -= run;
-    /* Padding stays above all stored bits, so what is left of those is have - padded. */
-    if (!row->lane_left && (row->next != row->lane_at[row->lane + 1] || row->padded > row->have ||
-                            row->have - row->padded >= 8 || row->bits))
-      return bad(w->r, w->error, "a Huffman lane does not end in its last byte, with bits that are zero");
+    if (!row->lane_left) TRY(end_lane(w, row));
   }
   return DCZ_OK;
 }
@@ -1927,6 +1979,58 @@ static dcz_status place_sparse(work* w, const target* t, size_t n, size_t stored
   return DCZ_OK;
 }
 
+/* The most usual layout, where memory is no matter: relative indices of up to 8 bits and one codebook of up to 256
+ * entries. All symbols are decoded beside the words, which are cleared and then filled from first to last. */
+static int fits_block(const work* w, const target* t, size_t count) {
+  const record* r = w->r;
+  return !w->file->options.window && t->transform == NONE && r->values == CODEBOOK && r->entries <= 256 && !r->group &&
+         r->positions > BITMAP && r->positions <= 8 && count <= w->block_size / 2;
+}
+
+static inline void fill(uint8_t* to, const uint8_t* gaps, size_t count, size_t filler, const uint8_t* clusters,
+                        const uint8_t* book, unsigned size) {
+  for (size_t i = 0; i < count; i++) {
+    to += (size_t)gaps[i] * size;
+    if (gaps[i] == filler) continue;
+    memcpy(to, book + (size_t)*clusters++ * size, size);
+    to += size;
+  }
+}
+
+static dcz_status fill_chunk(work* w, const target* t, size_t n, size_t stored, size_t fillers) {
+  const record* r = w->r;
+  uint8_t *gaps = w->block, *clusters = w->block + w->block_size / 2;
+  size_t count = stored + fillers, weights = stored, filler = ((size_t)1 << r->positions) - 1, found = 0;
+  unsigned gap = 0, cluster = 0;
+  uint64_t length = get(&w->file->columns[ROW_LENGTHS], w->cell);
+  uint64_t rest = get(&w->file->columns[ROW_LENGTHS], w->cell + 1);
+  TRY(open_row(w, &w->rows[0], 0, code_of(w->file, r, w->cell, 0), w->at, length, count, NULL));
+  TRY(pull(w, &w->rows[0], gaps, 1, count));
+  TRY(open_row(w, &w->rows[1], 1, code_of(w->file, r, w->cell, 1), w->at + length, rest, stored, NULL));
+  TRY(pull(w, &w->rows[1], clusters, 1, stored));
+  for (size_t i = 0; i < count; i++) {
+    weights += gaps[i], found += gaps[i] == filler;
+    gap = gaps[i] > gap ? gaps[i] : gap;
+  }
+  for (size_t i = 0; i < stored; i++) cluster = clusters[i] > cluster ? clusters[i] : cluster;
+  if (gap > filler) return bad(r, w->error, "a relative index has more bits than `positions` says");
+  if (found != fillers) return bad(r, w->error, "positions are not as many as their row says");
+  if (weights > n) return bad(r, w->error, "relative indices leave their chunk");
+  if (stored && cluster >= r->entries) return bad_cluster(w);
+  memset(t->words, 0, n * r->word_size);
+  switch (r->word_size) {
+    case 2:
+      fill(t->words, gaps, count, filler, clusters, w->books, 2);
+      break;
+    case 4:
+      fill(t->words, gaps, count, filler, clusters, w->books, 4);
+      break;
+    default:
+      fill(t->words, gaps, count, filler, clusters, w->books, 8);
+  }
+  return DCZ_OK;
+}
+
 /* R-ELEM-1: bits above elements of less than 8 bits */
 static dcz_status check_bits(const record* r, const uint8_t* words, size_t n, dcz_error* error) {
   unsigned any = 0;
@@ -1947,8 +2051,10 @@ static dcz_status next_chunk(work* w, const target* t) {
     words = (size_t)get(&f->columns[ROW_NONZEROS], at_row);
     fillers = (size_t)get(&f->columns[ROW_FILLERS], at_row);
   }
+  int filled = r->positions != ALL && fits_block(w, t, words + fillers);
+  if (filled) TRY(fill_chunk(w, t, n, words, fillers));
   for (unsigned s = 0; s < r->position_streams; s++) at += get(&f->columns[ROW_LENGTHS], w->cell + s);
-  for (unsigned j = 0; j < planes; j++) {
+  for (unsigned j = 0; j < planes && !filled; j++) {
     size_t s = r->position_streams + j, count = r->values == BYTES ? n * r->word_size : words;
     uint64_t length = get(&f->columns[ROW_LENGTHS], w->cell + s);
     const code* c = code_of(f, r, w->cell, s);
@@ -1960,7 +2066,9 @@ static dcz_status next_chunk(work* w, const target* t) {
       TRY(pull(w, w->rows, direct, 1, count));
     at += length;
   }
-  if (r->positions != ALL) {
+  if (filled) {
+    /* done */
+  } else if (r->positions != ALL) {
     TRY(place_sparse(w, t, n, words, fillers));
   } else if (t->stored != t->words || r->values == CODEBOOK || (r->values == PLANES && rotates(r))) {
     const placing p = placing_of(w, t);
