@@ -30,7 +30,7 @@ def test_the_sixty_second_example(tmp_path: Path) -> None:
     said = run("-W", "error", "-c", blocks("python")[0], folder=tmp_path)
     positions, ratio = said.split()
     assert positions in ("bitmap", "relative8") and int(ratio) > 20
-    assert (tmp_path / "model.dcz").stat().st_size < 100_000
+    assert (tmp_path / "fc.dcz").stat().st_size < 100_000
 
 
 def test_the_main_job(tmp_path: Path) -> None:
@@ -52,3 +52,8 @@ def test_the_test_command() -> None:
     """CI takes it from the block behind the marker."""
     (command,) = re.findall(r"<!-- tests -->\n```sh\n(.*)\n```", README.read_text())
     assert command.startswith("pip install") and command.endswith("python -m pytest")
+
+
+def test_its_length() -> None:
+    lines = README.read_text().splitlines()
+    assert len(lines) <= 130
