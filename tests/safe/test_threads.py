@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import dcz
-from dcz.container.tasks import plan
+from dcz.container.tasks import read_plan
 from dcz.container.threads import each
 from dcz.errors import ChecksumError
 from support.arrays import LARGE, large
@@ -155,7 +155,7 @@ def test_the_large_arrays_make_several_tasks() -> None:
     """Otherwise the tests above would use one thread."""
     with dcz.open(dcz.save({"w": np.random.Generator(np.random.PCG64(1)).random(10**6)}, profile="raw")) as reader:
         entry = reader._store.index.entries["w"]
-        assert len(plan(reader._store, [entry], [np.empty(entry.nbytes, np.uint8)])) > 1
+        assert len(read_plan(reader._store, [entry], [np.empty(entry.nbytes, np.uint8)])) > 1
     assert set(NAMES) <= set(LARGE)
 
 

@@ -220,7 +220,7 @@ class OpenFile:
             raise FormatError(f"tensor {entry.name!r}: the padding in front of its segment is not zero")
 
     def close(self) -> None:
-        """Closes the file; tensors already read stay."""
+        """Close the file. Arrays that were read stay valid."""
         self._closed = True
         self.source.close()
 

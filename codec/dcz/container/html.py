@@ -1,4 +1,4 @@
-"""What a notebook shows of an open file: a table, without scripts."""
+"""An open file in a notebook: a table, without scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dcz.container.reader import Reader
     from dcz.container.sharded import ShardedReader
 
-# Rows that are shown; a notebook is no place for a thousand.
+# Rows that are shown: a thousand would bury the notebook.
 _MOST = 60
 # Characters of a name that are shown.
 _LONGEST = 200
@@ -33,7 +33,7 @@ def table(caption: str, head: Iterable[str], rows: Sequence[tuple[object, ...]])
 
 
 def reader_table(file: Reader | ShardedReader) -> str:
-    """The tensors of an open file."""
+    """Return the table of an open file's tensors."""
     found = stored_file(file)
     rows = [
         (

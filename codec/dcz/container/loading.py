@@ -1,4 +1,4 @@
-"""Loading many tensors of an open file at once, on several threads."""
+"""Load many tensors of an open file at once, on several threads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from dcz.container.file import OpenFile
 from dcz.container.memory import allocate, target
-from dcz.container.tasks import Task, plan, run_all
+from dcz.container.tasks import ReadTask, read_plan, run_all
 from dcz.errors import DczError, locating
 from dcz.format.index import Entry
 
 Progress = Callable[[int, int], None]
 
-# Less output than this is decoded before a thread has started.
+# Outputs smaller than this are decoded before a thread would have started.
 _WORTH_THREADS = 1 << 20
 
 
@@ -29,7 +29,7 @@ def load(
     max_bytes: int | None,
     progress: Progress | None,
 ) -> dict[str, NDArray[Any]]:
-    """Tensors of an open file by name; arguments and errors as in `dcz.load_file`."""
+    """Load tensors of an open file by name; arguments and errors as in `dcz.load_file`."""
     everything = names is None
     entries = store.every() if everything else {}
     entries.update((name, store.entry(name)) for name in (store.index.aliases if names is None else names))
@@ -41,14 +41,14 @@ def load(
     arrays, flat = _arrays(entries, out or {})
     done = 0
 
-    def report(task: Task) -> None:
+    def report(task: ReadTask) -> None:
         nonlocal done
         done += task.nbytes
         if progress is not None:
             progress(done, total)
 
     with locating(store.source.name):
-        tasks = plan(store, list(owners.values()), [flat[name] for name in owners])
+        tasks = read_plan(store, list(owners.values()), [flat[name] for name in owners])
         run_all(store, tasks, threads, report)
         if everything:
             store.check_prelude()
@@ -58,7 +58,8 @@ def load(
 def _arrays(
     entries: Mapping[str, Entry], out: Mapping[str, NDArray[Any]]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.uint8]]]:
-    """Where each tensor goes, as array and as bytes: the caller's array under any of its names, or a fresh one."""
+    """Return each tensor's destination, as array and as bytes: the caller's array under any of its names, or a fresh
+    one."""
     arrays: dict[str, NDArray[Any]] = {}
     flat: dict[str, NDArray[np.uint8]] = {}
     for name, array in out.items():

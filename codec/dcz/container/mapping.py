@@ -1,4 +1,4 @@
-"""Mappings of tensors that are to be saved: their names, and what is to be said of single ones."""
+"""Mappings of tensors to save: their names, and metadata of single tensors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dcz.errors import DczError
 
 
 def check_names(tensors: object, field: str = "tensors") -> list[str]:
-    """The names of a mapping of tensors in ascending order. Raises `DczError` for anything else."""
+    """Return the names of a mapping of tensors in ascending order; raise `DczError` for anything else."""
     if not isinstance(tensors, Mapping):
         raise DczError(f"{field}: expected a mapping of names to tensors, found {type(tensors).__name__}")
     for name in tensors:
@@ -18,7 +18,7 @@ def check_names(tensors: object, field: str = "tensors") -> list[str]:
 
 
 class TensorMetadata:
-    """Names of tensors to what is to be said of each.
+    """Metadata of tensors by name.
 
     Raises `DczError` for names that are not among the `tensors`."""
 
@@ -29,10 +29,10 @@ class TensorMetadata:
                 raise DczError(f"tensor_metadata: {name!r:.200} is not among the tensors")
 
     def of(self, name: str) -> Mapping[str, object] | None:
-        """That of a tensor; None where there is nothing to say."""
+        """Return the metadata of a tensor; None where it has none."""
         return self._about.get(name)
 
     def check_none(self, name: str, owner: str) -> None:
-        """Refuses that of a second name: one tensor has one set."""
+        """Refuse metadata of a second name: one tensor has one set."""
         if self._about.get(name):
             raise DczError(f"tensor_metadata: {name!r:.200} is the same array as {owner!r:.200}; name that one instead")

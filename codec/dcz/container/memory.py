@@ -1,4 +1,4 @@
-"""Memory for decoded tensors: fresh and on huge pages where they are large, or the caller's."""
+"""Memory for decoded tensors: the caller's, or fresh, on huge pages for large ones."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from dcz.format.index import Entry
 from dcz.kernels.interface import U8
 from dcz.tensor import from_words
 
-# From here on a tensor gets pages of its own; smaller ones share blocks, each full when it has twice as much.
+# Tensors of this size get pages of their own. Smaller ones share blocks of up to twice as much.
 _OWN_BYTES = 4 << 20
 _LINE = 64
 _HUGE_PAGE = 2 << 20
-# Memory that malloc may keep when it is freed, 32 MB at most in glibc: its pages need not be cleared for the next load.
+# glibc may keep freed blocks of up to 32 MB: their pages are not cleared again for the next load.
 _KEPT_BYTES = 30 << 20
 
 
 def fresh(size: int, spare: int = 0) -> U8:
-    """Uninitialised bytes that begin a cache line, on huge pages where they are large: there faults cost more than
-    decoding. The last huge page is one only if it wastes no more than `spare` bytes."""
+    """Return uninitialised bytes that begin a cache line. Large blocks are on huge pages: page faults would cost more
+    than decoding. The last page is a huge one only if it wastes no more than `spare` bytes."""
     if size < _OWN_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
         return _allocated(size, _LINE)
     if size <= _KEPT_BYTES and _on_huge_pages(size, spare) >= size:
@@ -44,7 +44,7 @@ def _allocated(size: int, alignment: int) -> U8:
 
 
 def _on_huge_pages(size: int, spare: int) -> int:
-    """How many bytes from the first on are on huge pages: the last page is one if what it wastes is `spare`."""
+    """Return how many bytes are on huge pages: the last page is a huge one if it wastes at most `spare` bytes."""
     if size < _OWN_BYTES:
         return 0
     waste = -size % _HUGE_PAGE
@@ -52,8 +52,8 @@ def _on_huge_pages(size: int, spare: int) -> int:
 
 
 def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray[Any], U8]]:
-    """Fresh arrays for tensors, not yet filled, and their bytes. Small ones share blocks of a few megabytes: a
-    block is free again when the last of its tensors is."""
+    """Return fresh, uninitialised arrays for tensors, and their bytes. Small ones share blocks of a few megabytes, each
+    freed with the last of its tensors."""
     sizes: list[int] = []  # of the blocks
     places: list[tuple[int, int]] = []  # of the tensors: a block, and where in it
     shared = -1
@@ -69,7 +69,7 @@ def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray[Any], U8]]:
         at = sizes[shared]
         places.append((shared, at))
         sizes[shared] = at + -(-nbytes // _LINE) * _LINE
-    # Of all that is loaded at once, a 64th may be wasted, or a single page.
+    # At most a 64th of all that is loaded at once may be wasted, or a single page.
     spare = max(sum(sizes) >> 6, _HUGE_PAGE if len(entries) > 1 else 0)
     blocks = []
     for size in sizes:
@@ -83,7 +83,7 @@ def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray[Any], U8]]:
 
 
 def target(out: NDArray[Any], entry: Entry) -> U8:
-    """The bytes of the caller's array, if a tensor fits it exactly."""
+    """Return the bytes of the caller's array, if the tensor fits it exactly."""
     where = f"out for tensor {entry.name!r}"
     if not isinstance(out, np.ndarray):
         raise DczError(f"{where}: expected a numpy array, found {type(out).__name__}")

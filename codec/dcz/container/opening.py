@@ -1,4 +1,4 @@
-"""Opening what a user names: a file, a shard index, or a folder that holds one of them."""
+"""Open what a user names: a file, a shard index, or a folder with one of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def open_file(
     sequential: bool = False,
     max_bytes: int | None = None,
 ) -> Reader | ShardedReader:
-    """Opens a dcz file, or a model in several of them, as a mapping of names to arrays.
+    """Open a dcz file, or a model in several of them, as a mapping of names to arrays.
 
     Args:
         file: as in `Reader`; the path or URL of a `*.dcz.index.json`; or a folder with one of them, or with one dcz
@@ -42,7 +42,7 @@ def open_file(
 
 
 def in_folder(folder: str | os.PathLike[str]) -> str:
-    """The shard index of a folder, or its only dcz file."""
+    """Return the shard index of a folder, or its only dcz file."""
     where = os.fspath(folder)
     names = sorted(os.listdir(where))
     indexes = [name for name in names if is_shard_index(name)]

@@ -1,4 +1,4 @@
-"""The reader: an immutable mapping of names to tensors, each read when asked for."""
+"""The reader: an immutable mapping of names to tensors, each read on access."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dcz.container.memory import allocate, target
 from dcz.container.segments import StoredSegment, stored_segment
 from dcz.container.slices import TensorSlice
 from dcz.container.sparse import Clusters, clusters, rows
-from dcz.container.tasks import plan, run_all
+from dcz.container.tasks import read_plan, run_all
 from dcz.container.threads import thread_count
 from dcz.errors import locating
 from dcz.extras import require
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """What is known of a tensor without reading it: `dtype` is its code (SPEC 6), `words` the numbers it is
+    """A tensor's description in the index: `dtype` is its code (SPEC 6), `words` the numbers it is
     made of (two to a complex element), `nonzeros` those whose bits are not all zero, `stored` the bytes of
     its segment, `nbytes` those of the decoded array, `layout` how it is stored, `metadata` what the file says about it.
 
@@ -74,9 +74,8 @@ class Reader(Mapping[str, NDArray[Any]]):
 
     Args:
         file: a path, a URL that fsspec knows (`s3://`, `https://`, `hf://`, ...; extra `remote`), bytes, or a
-            seekable binary file object. Of a remote file only the index is read, with one or two requests, and
-            then what is asked for.
-        sequential: all of a remote file will be read, tensor by tensor in order: reads ahead, in large blocks.
+            seekable binary file object. Opening a remote file reads its index alone, with one or two requests.
+        sequential: read a remote file ahead, in large blocks: all of it will be read, tensor by tensor in order.
         max_bytes: how many bytes one call may hold in memory: what it returns, and large codebooks. By default 1,024
             times the file's size or 1 GiB, whichever is more, and no more than the machine has.
 
@@ -125,7 +124,7 @@ class Reader(Mapping[str, NDArray[Any]]):
 
     @property
     def extensions(self) -> Mapping[str, object]:
-        """What the file says beyond what this version knows, read-only."""
+        """The file's extensions, which this version does not interpret, read-only."""
         return MappingProxyType(self._index.extensions)
 
     @property
@@ -135,7 +134,7 @@ class Reader(Mapping[str, NDArray[Any]]):
 
     @property
     def source(self) -> str:
-        """Where the file is."""
+        """The file's path, URL or name."""
         return self._store.source.name
 
     @property
@@ -144,7 +143,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         return self._store.source.size
 
     def info(self, name: str) -> TensorInfo:
-        """Shape, dtype and layout of a tensor, without reading it."""
+        """Return shape, dtype and layout of a tensor, without reading it."""
         e, c = self._store.listed(name), self._index.columns
         t = self._index.entries.numbers[e.name]
         same_as = c.names[e.number] if e.number != t else None
@@ -155,13 +154,13 @@ class Reader(Mapping[str, NDArray[Any]]):
         )  # fmt: skip
 
     def stored_segment(self, name: str) -> StoredSegment:
-        """A tensor's segment as it is stored, for `Writer.copy`."""
+        """Return a tensor's segment as it is stored, for `Writer.copy`."""
         return stored_segment(self._store, name)
 
     # -- tensors
 
     def get_tensor(self, name: str, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """A tensor, decoded into a fresh array or into `out`; every chunk's checksum is verified.
+        """Return a tensor, decoded into a fresh array or into `out`. Every chunk's checksum is verified.
 
         `out` has the tensor's shape and dtype and is C-contiguous; it is returned.
 
@@ -174,11 +173,11 @@ class Reader(Mapping[str, NDArray[Any]]):
         with locating(self.source):
             self._store.check_bound([entry], entry.nbytes, work=entry.nbytes)
             array, flat = allocate([entry])[0] if out is None else (out, target(out, entry))
-            run_all(self._store, plan(self._store, [entry], [flat]), 1)
+            run_all(self._store, read_plan(self._store, [entry], [flat]), 1)
         return array
 
     def get_slice(self, name: str) -> TensorSlice:
-        """A view that reads and decodes only the chunks its indexing touches.
+        """Return a view that reads and decodes only the chunks its indexing touches.
 
         >>> import numpy, dcz
         >>> reader = dcz.open(dcz.save({"w": numpy.arange(6).reshape(2, 3)}))
@@ -188,7 +187,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         return TensorSlice(self._store, self._store.entry(name))
 
     def get_csr(self, name: str, *, dtype: DTypeLike | None = None) -> csr_array:
-        """A matrix as a `scipy.sparse.csr_array`, without making it dense; every bit pattern but zero is stored.
+        """Return a matrix as a `scipy.sparse.csr_array`, without making it dense. Every bit pattern but zero is stored.
 
         `dtype` converts the values: scipy cannot compute with 16-bit and 8-bit floats. Raises `DczError` for other
         than two dimensions, `ImportError` without scipy (`pip install 'dcz[scipy]'`).
@@ -207,9 +206,10 @@ class Reader(Mapping[str, NDArray[Any]]):
         return csr_array((values, found.columns, found.starts), shape=found.shape)
 
     def get_clusters(self, name: str) -> Clusters:
-        """The clusters of a tensor: `indices` of its nonzeros, their `codebook`, and the `mask` of where they are.
+        """Return the clusters of a tensor: cluster `indices` of its nonzeros, their `codebook`, and the `mask` of their
+        places.
 
-        As it is stored, without making it dense, or if it is stored otherwise, from its values. Raises
+        A tensor stored by codebook is not made dense; the clusters of others are its distinct values. Raises
         `UnsupportedError` where there are more than 65,536.
 
         >>> import numpy, dcz
@@ -230,7 +230,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         max_bytes: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Many tensors at once; arguments and errors as in `dcz.load_file`.
+        """Load many tensors at once; arguments and errors as in `dcz.load_file`.
 
         >>> import numpy, dcz
         >>> sorted(dcz.open(dcz.save({"a": numpy.ones(2), "b": numpy.zeros(2)})).load())
@@ -242,7 +242,7 @@ class Reader(Mapping[str, NDArray[Any]]):
     # -- the file
 
     def close(self) -> None:
-        """Closes the file; tensors already read stay."""
+        """Close the file. Arrays that were read stay valid."""
         self._store.close()
 
     def __enter__(self) -> Reader:

@@ -1,4 +1,4 @@
-"""A tensor's segment as it is stored, to be copied without being decoded."""
+"""A tensor's segment as it is stored, for copying without decoding."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _PART_BYTES = 8 << 20
 
 
 class StoredSegment(NamedTuple):
-    """What the index says of a tensor, and the bytes of its segment. `number` is that of the tensor whose segment it
-    is, which may be another of the same words."""
+    """A tensor's record in the index, and the bytes of its segment. `number` is the tensor whose segment it is, perhaps
+    another one with the same words."""
 
     record: Record
     number: int
@@ -30,11 +30,11 @@ class StoredSegment(NamedTuple):
 
     @property
     def needs_zstd(self) -> bool:
-        """Whether any of its streams may be coded by zstd."""
+        """Whether zstd may code any of its streams."""
         return any("zstd" in codes for codes in self.record.layout.streams)
 
     def parts(self) -> Iterator[U8]:
-        """The bytes from the beginning, a few megabytes at a time; each part matches its checksums."""
+        """Yield the bytes in order, a few megabytes at a time, each checked against its checksums."""
         c, t, kernel, source = self.store.index.columns, self.number, kernels.active(), self.store.source
         head = read(source, self.entry.offset, int(c.head[t]))
         if len(head) and kernel.crc32c(head) != c.kernel.books[c.book_at[t]]:
@@ -60,7 +60,7 @@ class StoredSegment(NamedTuple):
 
 
 def stored_segment(store: OpenFile, name: str) -> StoredSegment:
-    """The segment of a tensor, whether or not this version can decode it."""
+    """Return the segment of a tensor, whether or not this version can decode it."""
     entry = store.listed(name)
     c, source = store.index.columns, entry.number
     t = store.index.entries.numbers[entry.name]

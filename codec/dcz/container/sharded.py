@@ -25,7 +25,7 @@ from dcz.text import printable
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Shards that stay open. One that is used again after that is opened again, so that a model of a thousand shards does
+# Shards that stay open. Others are opened again when they are used, so that a model of a thousand shards does
 # not need a thousand file descriptors.
 _OPEN = 32
 
@@ -33,8 +33,8 @@ _OPEN = 32
 class ShardedReader(Mapping[str, NDArray[Any]]):
     """The files of a shard index, open for reading: a mapping of names to arrays with the methods of `Reader`.
 
-    Opening reads the index alone. A shard is opened when one of its tensors is asked for. Names of one tensor lie in
-    one shard; a name is looked for in the shard that the index gives it.
+    Opening reads the index alone. A shard is opened when one of its tensors is read. All names of a tensor are in the
+    same shard, the one that the index gives for the name.
 
     Args:
         file: the path or URL of a `*.dcz.index.json`.
@@ -80,7 +80,7 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
 
     @property
     def source(self) -> str:
-        """Where the index is."""
+        """The path or URL of the index."""
         return self._index.path
 
     @property
@@ -118,29 +118,29 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         return MappingProxyType(found)
 
     def info(self, name: str) -> TensorInfo:
-        """Shape, dtype and layout of a tensor, without reading it."""
+        """Return shape, dtype and layout of a tensor, without reading it."""
         return self._reader(name).info(name)
 
     def stored_segment(self, name: str) -> StoredSegment:
-        """A tensor's segment as it is stored, for `Writer.copy`."""
+        """Return a tensor's segment as it is stored, for `Writer.copy`."""
         return self._reader(name).stored_segment(name)
 
     # -- tensors
 
     def get_tensor(self, name: str, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """A tensor; see `Reader.get_tensor`."""
+        """Return a tensor; see `Reader.get_tensor`."""
         return self._reader(name).get_tensor(name, out=out)
 
     def get_slice(self, name: str) -> TensorSlice:
-        """A view that reads only what its indexing touches; see `Reader.get_slice`."""
+        """Return a view that reads only what its indexing touches; see `Reader.get_slice`."""
         return self._reader(name).get_slice(name)
 
     def get_csr(self, name: str, *, dtype: DTypeLike | None = None) -> csr_array:
-        """A matrix as a `scipy.sparse.csr_array`; see `Reader.get_csr`."""
+        """Return a matrix as a `scipy.sparse.csr_array`; see `Reader.get_csr`."""
         return self._reader(name).get_csr(name, dtype=dtype)
 
     def get_clusters(self, name: str) -> Clusters:
-        """The clusters of a tensor; see `Reader.get_clusters`."""
+        """Return the clusters of a tensor; see `Reader.get_clusters`."""
         return self._reader(name).get_clusters(name)
 
     def load(
@@ -152,9 +152,9 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         max_bytes: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """Many tensors at once; arguments and errors as in `dcz.load_file`.
+        """Load many tensors at once; arguments and errors as in `dcz.load_file`.
 
-        Every shard's index is read before the first tensor is decoded, so what is missing is known at once."""
+        Every shard's index is read before the first tensor is decoded: missing tensors are reported at once."""
         wanted = list(self._index.weight_map) if names is None else list(names)
         for name in (*wanted, *(out or ())):
             self._file(name)
@@ -184,10 +184,10 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         return {name: arrays[name] for name in wanted}
 
     def check_names(self) -> dict[str, list[int]]:
-        """Opens every shard: each has exactly the tensors that the index puts there. Returns the path of each shard
-        and the bytes that each of its tensors decodes to.
+        """Open every shard and check that it has exactly the tensors that the index lists. Return the path of each
+        shard, and the decoded bytes of each of its tensors.
 
-        Raises `FormatError` that names the shard and a tensor that is in one of the two alone."""
+        Raises `FormatError` for a tensor that the index and the shard do not both have."""
         found: dict[str, list[int]] = {}
         for file in self._index.files():
             reader = self._open(file)
@@ -206,7 +206,7 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
     # -- the files
 
     def close(self) -> None:
-        """Closes all files; tensors already read stay."""
+        """Close all files. Arrays that were read stay valid."""
         with self._lock:
             self._closed = True
             while self._readers:
@@ -232,7 +232,7 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         return reader_table(self)
 
     def _file(self, name: str) -> str:
-        """The shard of a tensor; `KeyError` where there is none."""
+        """Return the shard of a tensor; raise `KeyError` where there is none."""
         file = self._index.weight_map.get(name)
         if file is None:
             some = ", ".join(list(self._index.weight_map)[:8])
@@ -243,7 +243,7 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         return self._open(self._file(name))
 
     def _open(self, file: str) -> Reader:
-        """The reader of one shard, which has every tensor that the index puts there."""
+        """Return the reader of one shard; refuse a shard that lacks a tensor of the index."""
         with self._lock:
             if self._closed:
                 raise DczError(f"{self.source}: the reader is closed; open the model again")
@@ -267,12 +267,12 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         return Reader(path, sequential=self._sequential, max_bytes=self._max_bytes)
 
     def _size(self, file: str) -> int:
-        """Bytes of a shard, without opening it where the index or the file system tells."""
+        """Return the bytes of a shard, without opening it where index or file system say."""
         known = self._index.file_sizes.get(file)
         return self._open(file).size if known is None else known
 
     def _nbytes(self, file: str, names: list[str]) -> int:
-        """Bytes that these tensors of a shard decode to, each tied one once."""
+        """Return the decoded bytes of these tensors of a shard, tied ones once."""
         infos = (self._open(file).info(name) for name in names)
         return sum({info.name: info.nbytes for info in infos}.values())
 

@@ -1,8 +1,8 @@
-"""The index of a model in several files, in the hub's layout (`*.index.json`): which tensor is in which file.
+"""The index of a model in several files (`*.index.json`, in the layout of the Hugging Face hub): each tensor's file.
 
     {"metadata": {"total_size": BYTES OF ALL ARRAYS, "file_sizes": {FILE: BYTES}}, "weight_map": {TENSOR: FILE}}
 
-`file_sizes` is ours: with it a file that was downloaded by half is known before it is read.
+`file_sizes` is an addition of dcz: a partial download is noticed before it is read.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ SUFFIX = ".index.json"
 
 
 def is_shard_index(file: object) -> bool:
-    """Whether a name is that of an index of dcz files."""
+    """Return whether a name is that of an index of dcz files."""
     return isinstance(file, (str, os.PathLike)) and os.fspath(file).lower().endswith(".dcz" + SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """An index as read: the file each tensor is in, how large each file should be where that is known, and what else
-    it says of the model."""
+    """A parsed index: each tensor's file, each file's size where it is known, and the model's metadata."""
 
     path: str
     weight_map: Mapping[str, str]
@@ -38,10 +37,10 @@ class ShardIndex:
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> ShardIndex:
-        """Reads and checks an index: each file it names lies beside it and has its full size.
+        """Read an index, and check that each file it names lies beside it and has its full size.
 
-        Raises `FormatError` for what is no such index, names a file elsewhere or one that is not there,
-        `TruncatedError` for a file that is shorter than the index says."""
+        Raises `FormatError` for anything else, and for files that are elsewhere or missing; `TruncatedError` for a file
+        that is shorter than the index says."""
         name = os.fspath(path)
         document = _document(name)
         weight_map = _mapping(name, document, "weight_map", str)
@@ -57,19 +56,19 @@ class ShardIndex:
         return index
 
     def files(self) -> list[str]:
-        """The files by name, each once, in the order their tensors come in."""
+        """Return the files by name, each once, in the order of their tensors."""
         return list(dict.fromkeys(self.weight_map.values()))
 
     def names(self, file: str) -> list[str]:
-        """The tensors in one file."""
+        """Return the tensors of one file."""
         return [name for name, where in self.weight_map.items() if where == file]
 
     def locate(self, file: str) -> str:
-        """The path of one file."""
+        """Return the path of one file."""
         return os.path.join(os.path.dirname(self.path), file)
 
     def missing(self, file: str, names: Iterable[str]) -> FormatError:
-        """The error for tensors that are not in the file they should be in."""
+        """Return the error for tensors that their file lacks."""
         names = list(names)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         return FormatError(
@@ -78,7 +77,7 @@ class ShardIndex:
 
     def _check_present(self) -> None:
         if "://" in self.path:
-            return  # what is far away is found out by reading it
+            return  # remote files are checked when they are read
         absent = [file for file in self.files() if not os.path.isfile(self.locate(file))]
         if absent:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
@@ -128,6 +127,6 @@ def _mapping(name: str, document: dict[str, object], field: str, kind: type) -> 
 
 
 def _check_file_name(name: str, file: str) -> None:
-    """Files lie beside their index: anything that reads as a path is refused."""
+    """Refuse anything that reads as a path: files lie beside their index."""
     if file in ("", ".", "..") or any(c in file for c in "/\\:\0"):
         raise FormatError(f"{name}: weight_map: {file!r:.80} is not the plain name of a file beside the index")

@@ -1,4 +1,4 @@
-"""Part of a tensor by indexing: only the chunks it touches are read and decoded."""
+"""Slices of a tensor: only the chunks that indexing touches are read and decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dcz.text import printable
 
 
 class TensorSlice:
-    """A tensor that is not read yet. Index it with integers, slices, `...` and `None`, as numpy does."""
+    """A tensor not yet read. Index it with integers, slices, `...` and `None`, as in numpy."""
 
     def __init__(self, store: OpenFile, entry: Entry) -> None:
         self._store, self._entry = store, entry
@@ -35,11 +35,11 @@ class TensorSlice:
         return f"<dcz slice of {printable(self._entry.name, 60)}: {self.get_dtype()} {shape}>"
 
     def get_shape(self) -> list[int]:
-        """The shape as safetensors gives it."""
+        """Return the shape, as safetensors' slices do."""
         return list(self.shape)
 
     def get_dtype(self) -> str:
-        """The dtype's code as safetensors gives it."""
+        """Return the dtype's code, as safetensors' slices do."""
         return self._entry.dtype.code
 
     def __getitem__(self, key: object) -> NDArray[Any]:
@@ -53,7 +53,7 @@ class TensorSlice:
                     "read the whole tensor to index it otherwise"
                 )
         entry = self._entry
-        # Which elements: numpy's own rules, on an array of positions that takes no memory.
+        # numpy's own rules select the elements, on an array of positions that takes no memory.
         strides = _c_strides(entry.shape)
         ghost = np.lib.stride_tricks.as_strided(np.empty(1, np.uint8), entry.shape, strides, writeable=False)
         view = ghost[key if any(part is Ellipsis for part in key) else (*key, ...)]  # always an array, never a scalar
@@ -67,7 +67,7 @@ class TensorSlice:
         return out
 
     def _fill(self, out: NDArray[Any], start: int, strides: tuple[int, ...]) -> None:
-        """Puts the elements at `start` plus multiples of `strides` into `out`, from the chunks that hold them."""
+        """Copy the elements at `start` plus multiples of `strides` into `out`, from the chunks that hold them."""
         store, entry = self._store, self._entry
         per_chunk = int(store.index.columns.chunk[entry.number]) // entry.dtype.words
         if strides == _c_strides(out.shape) or out.size == 1:  # one range, as of rows
@@ -113,7 +113,7 @@ class TensorSlice:
 
 
 class _Piece(NamedTuple):
-    """The part of a slice that one chunk holds: where in the chunk it begins, in elements, and where it goes."""
+    """The piece of a slice that one chunk holds: its first element in the chunk, and its destination."""
 
     chunk: int
     start: int
@@ -122,15 +122,15 @@ class _Piece(NamedTuple):
 
 
 def _ascending(out: NDArray[Any], start: int, strides: tuple[int, ...]) -> tuple[NDArray[Any], int, tuple[int, ...]]:
-    """The same elements in the order of the file: axes that run backwards turned round."""
+    """Return the same elements in the order of the file: axes that run backwards are reversed."""
     turned = tuple(slice(None, None, -1 if step < 0 else 1) for step in strides)
     start += sum((n - 1) * step for n, step in zip(out.shape, strides) if step < 0)
     return out[turned], start, tuple(map(abs, strides))
 
 
 def _pieces(out: NDArray[Any], start: int, strides: tuple[int, ...], per_chunk: int) -> Iterator[_Piece]:
-    """Cuts a slice where chunks end, in the order of the file: a few pieces a chunk, none of them of an element
-    that is not asked for."""
+    """Cut a slice where chunks end, in the order of the file. A chunk gives a few pieces, and none holds an element
+    that the slice leaves out."""
     axis = next((i for i, n in enumerate(out.shape) if n > 1), None)
     if axis is None:
         yield _Piece(start // per_chunk, start % per_chunk, strides, out)
@@ -152,7 +152,7 @@ def _pieces(out: NDArray[Any], start: int, strides: tuple[int, ...], per_chunk: 
 
 
 def _c_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Distances in elements, for elements of one byte."""
+    """Return the distances in elements, for elements of one byte."""
     strides, step = [], 1
     for n in reversed(shape):
         strides.append(step)

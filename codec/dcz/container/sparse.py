@@ -1,4 +1,4 @@
-"""Tensors that stay sparse: the rows of a matrix, and clusters, gathered chunk by chunk."""
+"""Tensors kept sparse: the rows of a matrix, and clusters, gathered chunk by chunk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dcz.format.index import Entry
 from dcz.kernels.interface import I64, SYMBOLS
 from dcz.tensor.layout import VALUES
 
-# A codebook has this many entries at most, and indices two bytes.
+# A codebook has at most this many entries: indices have two bytes.
 _MOST = 1 << 16
 
 
@@ -43,7 +43,7 @@ class Clusters:
     group: int
 
     def dense(self) -> NDArray[Any]:
-        """The tensor they make: zeros, and the codebook's values where the mask is set."""
+        """Return the dense tensor: zeros, and the codebook's values where the mask is set."""
         out = np.zeros(self.mask.shape, self.codebook.dtype)
         if self.group:
             out[self.mask] = self.codebook[np.flatnonzero(self.mask) // self.group, self.indices]
@@ -53,9 +53,9 @@ class Clusters:
 
 
 def rows(store: OpenFile, entry: Entry) -> Rows:
-    """The nonzero elements of a matrix. It takes memory for them and for one chunk.
+    """Return the nonzero elements of a matrix. Memory: these elements and one chunk.
 
-    An element is stored if any bit of it is set, so -0.0 is. Raises `DczError` for other than two dimensions."""
+    An element is stored if any of its bits is set, so -0.0 is. Raises `DczError` unless there are two dimensions."""
     if len(entry.shape) != 2:
         raise DczError(
             f"tensor {entry.name!r}: compressed sparse rows have two dimensions, it has {len(entry.shape)} "
@@ -92,7 +92,7 @@ def rows(store: OpenFile, entry: Entry) -> Rows:
 
 
 def clusters(store: OpenFile, entry: Entry) -> Clusters:
-    """The clusters a tensor is stored in, or if it is stored without codebook, those its elements make.
+    """Return the clusters that a tensor is stored in; of one stored without codebook, its distinct values.
 
     Raises `UnsupportedError` for more than 65,536 of them, and for complex numbers."""
     if entry.dtype.words > 1:
@@ -132,7 +132,7 @@ def clusters(store: OpenFile, entry: Entry) -> Clusters:
 
 
 def _distinct(entry: Entry, words: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Distinct words, and which of them each word is."""
+    """Return the distinct words, and the number of each word among them."""
     word = entry.dtype.word
     if word <= 2:  # never too many
         distinct, indices = np.unique(words, return_inverse=True)
@@ -147,13 +147,13 @@ def _distinct(entry: Entry, words: NDArray[Any]) -> tuple[NDArray[Any], NDArray[
 
 
 def _room(entry: Entry, needed: int) -> int:
-    """For how many nonzeros to make room where there are more than the index says. Of a dense layout it may be wrong
-    (SPEC 7.2): only verifying counts, and all ways to read give the same."""
+    """Return how many nonzeros to allocate for where the index says too few. It may be wrong for a dense layout (SPEC
+    7.2): only `verify` counts them, and every way of reading gives the same."""
     return min(2 * needed, entry.words)
 
 
 def _chunks(store: OpenFile, entry: Entry, *, clusters: bool = False) -> Iterator[ChunkNonzeros]:
-    """The nonzeros of a tensor, chunk by chunk."""
+    """Yield the nonzeros of a tensor, chunk by chunk."""
     c, t = store.index.columns, entry.number
     bounds = c.bounds(t)
     for first, last, data in store.runs(entry, list(range(c.chunks[t]))):
@@ -163,7 +163,7 @@ def _chunks(store: OpenFile, entry: Entry, *, clusters: bool = False) -> Iterato
 
 
 def _elements(store: OpenFile, entry: Entry) -> Iterator[tuple[I64, NDArray[Any]]]:
-    """Positions and values of elements of which any word is not zero."""
+    """Return positions and values of elements with a nonzero word."""
     dtype, width = entry.dtype.numpy(), entry.dtype.words
     for chunk in _chunks(store, entry):
         if width == 1:

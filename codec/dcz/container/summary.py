@@ -1,4 +1,4 @@
-"""A packed file's bytes by tensor and by purpose, read off its index alone."""
+"""A file's bytes by tensor and by purpose, from its index alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcz.tensor.layout import Layout, position_streams
 from dcz.text import printable
 from dcz.vocabulary import layout_title, stored_title
 
-# What the bytes of noise take at least once they are coded, as a share: no byte is much more frequent than others.
+# Streams that keep at least this share of their bytes when coded are noise: no byte is much more frequent than others.
 _NOISE = 0.94
 
 
@@ -65,7 +65,7 @@ class StoredTensor:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file: its tensors, its size, and what is neither tensor nor padding (`overhead`)."""
+    """A file: its tensors, its size, and the bytes that are neither tensor nor padding (`overhead`)."""
 
     tensors: tuple[StoredTensor, ...]
     size: int
@@ -73,7 +73,7 @@ class StoredFile:
 
     @property
     def dense(self) -> int:
-        """Bytes of all arrays, each tied one once."""
+        """Bytes of all arrays, tied ones once."""
         return sum(t.dense for t in self.tensors if t.alias_of is None)
 
     @property
@@ -95,14 +95,14 @@ class StoredFile:
 
 
 def stored_file(reader: Reader | ShardedReader) -> StoredFile:
-    """What is in an open file."""
+    """Return the contents of an open file."""
     infos = [(name, reader.info(name)) for name in reader]
     tensors = tuple(replace(stored_tensor(info, name), metadata=dict(info.metadata)) for name, info in infos)
     return StoredFile(tensors, reader.size, dict(reader.metadata))
 
 
 def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
-    """One tensor of it, under one of its names."""
+    """Return one tensor, under one of its names."""
     layout = info.layout
     if layout is None or info.same_as is not None:
         return _without_layout(info, name)
@@ -132,7 +132,7 @@ def stored_tensor(info: TensorInfo, name: str) -> StoredTensor:
 
 
 def _without_layout(info: TensorInfo, name: str) -> StoredTensor:
-    """A tensor that is the same as another, or one that this version cannot decode: of that the bytes are known."""
+    """Return a tensor that is the same as another, or one that this version cannot decode: only its bytes are known."""
     return StoredTensor(
         name=name,
         dtype=info.dtype,
@@ -155,7 +155,7 @@ def _without_layout(info: TensorInfo, name: str) -> StoredTensor:
 
 
 def fixed_width(info: TensorInfo) -> int:
-    """Bytes of the same layout with codes of fixed width; see `dcz.tensor.fixed_width`."""
+    """Return the bytes of the same layout with codes of fixed width; see `dcz.tensor.fixed_width`."""
     layout = info.layout
     if layout is None or not layout.streams or info.same_as is not None:
         return 0
@@ -168,7 +168,7 @@ def fixed_width(info: TensorInfo) -> int:
 
 
 def _noise(info: TensorInfo, layout: Layout) -> int:
-    """Bytes of values, not of cluster indices, that coding does not shrink."""
+    """Return the bytes of values, not of cluster indices, that coding does not shrink."""
     values = [sum(stream.lengths) for stream in layout.streams[position_streams(layout.positions) :]]
     if layout.values == "codebook" or not values:
         return 0
@@ -177,11 +177,11 @@ def _noise(info: TensorInfo, layout: Layout) -> int:
 
 
 def noise_bytes(stored: list[int], whole: int) -> int:
-    """Of streams of `whole` bytes each, the stored bytes of those that coding hardly shrinks."""
+    """Return the stored bytes of streams, of `whole` bytes each, that coding hardly shrinks."""
     return sum(size for size in stored if size >= _NOISE * whole)
 
 
 def _codes(layout: Layout) -> str:
-    """The coders in use, without repetition."""
+    """Return the coders in use, each once."""
     kinds = dict.fromkeys(code.kind for stream in layout.streams for code in stream.codes)
     return "+".join(kinds)

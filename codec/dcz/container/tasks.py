@@ -16,14 +16,14 @@ from dcz.format.index import Entry
 from dcz.io.sources import PAGE, placed
 from dcz.kernels.interface import U8
 
-# Decoded bytes from which on caches cannot hold them, and lines are better written past them.
+# Outputs of this many bytes exceed the caches and are written past them.
 _STREAM_BYTES = 16 << 20
 
 _local = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ReadTask:
     """Bytes [offset, offset + size) of the file, to be read and decoded: either `whole` tensors into `out`, or
     chunks [first, last) of a single one, after `skip` bytes. `stream` says to write past the cache."""
 
@@ -38,20 +38,20 @@ class Task:
 
     @property
     def nbytes(self) -> int:
-        """Bytes it decodes to."""
+        """Decoded bytes."""
         return sum(map(len, self.out))
 
 
 def streams(nbytes: int) -> bool:
-    """Whether so much output is better written past the cache."""
+    """Return whether this much output is better written past the cache."""
     return nbytes >= _STREAM_BYTES
 
 
-def plan(store: OpenFile, entries: list[Entry], out: list[U8]) -> list[Task]:
-    """What it takes to fill `out` with whole tensors: neighbours that are small together, large ones in parts."""
+def read_plan(store: OpenFile, entries: list[Entry], out: list[U8]) -> list[ReadTask]:
+    """Return the tasks that fill `out` with whole tensors: small neighbours in one task, large tensors in several."""
     stream = streams(sum(map(len, out)))
     store.prepare([entry for entry in entries if entry.size > store.task_bytes])
-    tasks: list[Task] = []
+    tasks: list[ReadTask] = []
     group: list[tuple[Entry, U8]] = []
 
     def flush() -> None:
@@ -60,7 +60,7 @@ def plan(store: OpenFile, entries: list[Entry], out: list[U8]) -> list[Task]:
             first, last = entries_[0], entries_[-1]
             start = first.offset - store.lead(first)
             size = last.offset + last.size - start
-            tasks.append(Task(start, size, entries_, 0, 0, outs, stream))
+            tasks.append(ReadTask(start, size, entries_, 0, 0, outs, stream))
             group.clear()
 
     for entry, flat in sorted(zip(entries, out), key=lambda item: item[0].offset):
@@ -69,7 +69,7 @@ def plan(store: OpenFile, entries: list[Entry], out: list[U8]) -> list[Task]:
         if entry.size > store.task_bytes:
             flush()
             chunks = int(store.index.columns.chunks[entry.number])
-            tasks += parts(store, entry, 0, chunks, flat, stream, store.lead(entry))
+            tasks += chunk_plan(store, entry, 0, chunks, flat, stream, store.lead(entry))
             continue
         if group:
             start, (last, _) = group[0][0], group[-1]
@@ -82,11 +82,11 @@ def plan(store: OpenFile, entries: list[Entry], out: list[U8]) -> list[Task]:
     return tasks
 
 
-def parts(
+def chunk_plan(
     store: OpenFile, entry: Entry, first: int, last: int, out: U8, stream: bool = False, lead: int = 0
-) -> list[Task]:
-    """What it takes to fill `out` with chunks [first, last) of a tensor, past the cache if it is to `stream`, and
-    to check `lead` bytes before."""
+) -> list[ReadTask]:
+    """Return the tasks that fill `out` with chunks [first, last) of a tensor and check the `lead` bytes before them;
+    `stream` writes past the cache."""
     t, c = entry.number, store.index.columns
     store.prepare([entry])
     bounds, chunk_bytes = c.bounds(t).tolist(), int(c.chunk[t]) * entry.dtype.word
@@ -98,15 +98,17 @@ def parts(
         part = out[(at - first) * chunk_bytes : (to - first) * chunk_bytes]
         start, end = entry.offset + bounds[at], entry.offset + bounds[to]
         skip = lead + bounds[0] if lead and at == 0 else 0
-        tasks.append(Task(start - skip, end - start + skip, (entry,), at, to, (part,), stream, skip))
+        tasks.append(ReadTask(start - skip, end - start + skip, (entry,), at, to, (part,), stream, skip))
         at = to
     return tasks
 
 
-def run_all(store: OpenFile, tasks: list[Task], threads: int, done: Callable[[Task], None] | None = None) -> None:
-    """Runs tasks on so many threads, or on more where they mostly wait; `done` is told of each."""
+def run_all(
+    store: OpenFile, tasks: list[ReadTask], threads: int, done: Callable[[ReadTask], None] | None = None
+) -> None:
+    """Run tasks on `threads` threads, or on more where they mostly wait, and call `done` after each."""
 
-    def work(task: Task) -> None:
+    def work(task: ReadTask) -> None:
         run(store, task)
         if done is not None:
             done(task)
@@ -114,9 +116,9 @@ def run_all(store: OpenFile, tasks: list[Task], threads: int, done: Callable[[Ta
     each(work, tasks, max(threads, TOGETHER) if store.source.remote else threads)
 
 
-def run(store: OpenFile, task: Task) -> None:
-    """Reads, verifies and decodes one task."""
-    # The buffer is this thread's alone while it is in use: reading may run other code of this thread that loads a
+def run(store: OpenFile, task: ReadTask) -> None:
+    """Read, verify and decode one task."""
+    # Only this thread uses the buffer. Reading may run other code of this thread that loads a
     # file (a signal handler, a finalizer, a file object's `read`), which then gets a buffer of its own.
     held: U8 | None = _local.__dict__.pop("buffer", None)
     if held is None or len(held) < task.size + 2 * PAGE:
@@ -128,7 +130,7 @@ def run(store: OpenFile, task: Task) -> None:
             _local.buffer = held
 
 
-def _run(store: OpenFile, task: Task, data: U8) -> None:
+def _run(store: OpenFile, task: ReadTask, data: U8) -> None:
     store.source.read_into(task.offset, data)
     if task.offset == 0:
         store.check_prelude(data[: prelude.SIZE])

@@ -1,4 +1,4 @@
-"""How many threads to use, and a pool for the length of one call: none survives it, so forking is safe."""
+"""Threads: how many to use, and a pool for one call. No thread survives the call, so forking is safe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def thread_count(threads: int | None) -> int:
-    """`threads`, or the cores this process may use."""
+    """Return `threads`, or the number of cores this process may use."""
     if threads is None:
         try:
             return max(1, len(os.sched_getaffinity(0)))
@@ -28,15 +28,15 @@ def thread_count(threads: int | None) -> int:
 
 
 def pool(threads: int) -> ThreadPoolExecutor:
-    """Threads for as long as the context lasts."""
+    """Threads for the duration of the context."""
     from dcz.pools import Pool
 
     return Pool(threads)
 
 
 def each(work: Callable[[T], None], items: Iterable[T], threads: int) -> None:
-    """`work` on every item, by this thread and so many less one others. An exception stops what has not begun; that
-    of the first item that failed is raised."""
+    """Run `work` on every item, on the calling thread and `threads - 1` others. After a failure no new item starts; the
+    first failed item's exception is raised."""
     items = list(items)
     threads = min(threads, len(items))
     if threads < 2:

@@ -1,4 +1,4 @@
-"""Reading a whole file to find out whether it is whole."""
+"""Verify a file: read and check every byte of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dcz.container.opening import in_folder
 from dcz.container.segments import stored_segment
 from dcz.container.sharded import ShardedReader
 from dcz.container.shards import is_shard_index
-from dcz.container.tasks import parts, plan, run, run_all, streams
+from dcz.container.tasks import chunk_plan, read_plan, run, run_all, streams
 from dcz.container.threads import each, thread_count
 from dcz.errors import ChecksumError, FormatError, locating
 from dcz.format.index import Entry
@@ -41,7 +41,7 @@ def verify(
     max_bytes: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verified:
-    """Checks every byte of a file, or of all files of a shard index or a folder with one: structure, checksums,
+    """Check every byte of a file, or of all files of a shard index or a folder with one: structure, checksums,
     padding, that every stream decodes, and that it decodes to the words whose checksum the index has.
 
     Decodes chunk by chunk, so it needs memory for a few chunks only. What may be decoded in all is bounded: by 1,024
@@ -63,7 +63,7 @@ def verify(
 def _verify_shards(
     path: str | os.PathLike[str], threads: int, max_bytes: int | None, progress: Callable[[int, int], None] | None
 ) -> Verified:
-    """Every file of a shard index, which has exactly the tensors that the index says."""
+    """Check every file of a shard index, and that each has exactly the tensors that the index lists."""
     with ShardedReader(path) as model:
         shards = model.check_names()
     found = Verified(0, 0, 0, 0)
@@ -92,7 +92,7 @@ def _verify_file(
 
 
 def verify_open(store: OpenFile, threads: int, progress: Callable[[int, int], None] | None = None) -> Verified:
-    """The same of a file that is open, and of its result where it was given a base."""
+    """Check an open file, and its result where it has a base."""
     chunks = decoded = 0
     with locating(store.source.name):
         store.check_prelude()
@@ -105,7 +105,7 @@ def verify_open(store: OpenFile, threads: int, progress: Callable[[int, int], No
         known = store.unsupported(entry.name) is None
         if not known:
             unsupported.append(entry.name)
-        if entry.number == number:  # else it is the same as one before
+        if entry.number == number:  # else it is the same as an earlier one
             with locating(store.source.name):
                 store.check_bound([entry], 0, work=0, threads=1)
                 store.check_padding(entry)
@@ -118,11 +118,11 @@ def verify_open(store: OpenFile, threads: int, progress: Callable[[int, int], No
 
 
 def _check(store: OpenFile, entry: Entry, threads: int) -> int:
-    """Decodes every chunk of a tensor on its own; returns how many there are."""
+    """Decode every chunk of a tensor on its own; return their number."""
     c = store.index.columns
     size, chunks = int(c.chunk[entry.number]) * entry.dtype.word, int(c.chunks[entry.number])
     if not chunks and entry.words:  # a copy of the base's, which is compared on the way
-        run_all(store, plan(store, [entry], [fresh(entry.nbytes)]), 1)
+        run_all(store, read_plan(store, [entry], [fresh(entry.nbytes)]), 1)
         return 0
     found = [(0, 0, 0)] * chunks
     # With sparse positions every stored word counts, and the index has been checked against the chunks.
@@ -130,7 +130,7 @@ def _check(store: OpenFile, entry: Entry, threads: int) -> int:
 
     def check(chunk: int) -> None:
         buffer = fresh(min(size, entry.nbytes - chunk * size))
-        for task in parts(store, entry, chunk, chunk + 1, buffer, streams(len(buffer))):
+        for task in chunk_plan(store, entry, chunk, chunk + 1, buffer, streams(len(buffer))):
             run(store, task)
         kernel = kernels.active()
         count = store.decoder.stored_nonzeros(entry.number, chunk * int(c.chunk[entry.number]), buffer) if dense else 0
@@ -151,7 +151,7 @@ def _check(store: OpenFile, entry: Entry, threads: int) -> int:
 
 
 def _check_stored(store: OpenFile, entry: Entry) -> int:
-    """Checks the stored bytes of a tensor that cannot be decoded; returns how many chunks they have."""
+    """Check the stored bytes of a tensor that cannot be decoded; return the number of its chunks."""
     for _ in stored_segment(store, entry.name).parts():
         pass
     return int(store.index.columns.chunks[entry.number])

@@ -1,4 +1,4 @@
-"""Which base a file of differences wants, as far as its metadata says."""
+"""The base that a file of differences names in its metadata."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LABELS = {"name": "", "sha256": "SHA-256 ", "uri": "at "}
 
 
 def wanted_base(metadata: Mapping[str, object]) -> str:
-    """Name, SHA-256 and address of the base in a few words; nothing where the metadata has no `base`.
+    """Return name, SHA-256 and address of the base in a few words; an empty string where the metadata has no `base`.
 
     >>> wanted_base({"base": {"name": "step-100.safetensors", "uri": "hf://org/model"}})
     'step-100.safetensors, at hf://org/model'

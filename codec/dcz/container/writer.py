@@ -29,7 +29,7 @@ from dcz.tensor.choose import check_profile
 from dcz.tensor.encode import Encoded
 from dcz.tensor.words import Words
 
-# Words of at most so many bytes are copied before anything is made of them, so that an array that another thread
+# Words of at most this many bytes are copied first, so that an array that another thread
 # changes meanwhile cannot contradict its checksum. Larger ones are checked afterwards: a copy would take their memory
 # again, and more time than another checksum.
 _PRIVATE_BYTES = 1 << 20
@@ -44,11 +44,11 @@ class Writer:
         file: a path, which is replaced only once the file is complete, or a writable binary file object.
         metadata: a mapping of strings to strings, numbers, booleans, bytes, None, lists and mappings.
         profile: "auto", "csr", "bitmap", "dense", "paper" or "raw".
-        portable: without zstd anywhere, for readers that lack it. A file takes some per cent more.
-        extensions: more about the file, for whoever understands it: as `metadata`, by names of extensions.
+        portable: avoid zstd, for readers that lack it. The file grows by some per cent.
+        extensions: data of extensions of the format, by the extension's name; values as in `metadata`.
         threads: how many to use; by default the cores this process may use.
 
-    As a context manager it closes the file on leaving. If an exception passes through, an old file stays as it was.
+    As a context manager it closes the file on leaving. After an exception, an old file stays as it was.
 
     >>> import io, numpy, dcz
     >>> file = io.BytesIO()
@@ -105,7 +105,7 @@ class Writer:
     def _taken(
         self, name: str, array: np.ndarray | np.generic, metadata: Mapping[str, object] | None
     ) -> tuple[Words, dict[str, object]]:
-        """What `add` is given, checked: the words, few of them in memory of their own, and the metadata."""
+        """Check the arguments of `add`; return the words, small ones copied, and the metadata."""
         self._check_open()
         self._check_name(name, self._tensors)
         words = to_words(array, name)
@@ -186,7 +186,7 @@ class Writer:
             return encode(words, self._profile, self._pool, self._portable)
 
     def _add_record(self, record: Record) -> None:
-        """A tensor whose segment has just been written."""
+        """Record a tensor whose segment has just been written."""
         self._tensors[record.name] = record
         if not record.transform:
             self._duplicates.add(record, self._offset - record.layout.stored)
@@ -236,7 +236,7 @@ class Writer:
         self._finish()
 
     def abandon(self) -> None:
-        """Give up: a path keeps what it had before."""
+        """Discard the file: a path keeps what it had before."""
         if self._open:
             try:
                 self._sink.abandon()
@@ -270,7 +270,7 @@ class Writer:
 
     @contextmanager
     def _abandoned_on_error(self) -> Iterator[None]:
-        """Half a segment cannot be taken back: any error in writing ends the file."""
+        """End the file at any error in writing: half a segment cannot be taken back."""
         try:
             yield
         except BaseException:
@@ -299,19 +299,19 @@ def _record(
 
 
 def _unchanged(name: str, parts: Iterator[U8]) -> Iterator[U8]:
-    """The parts of a segment; an error where the array that they are made of has changed."""
+    """Yield the parts of a segment; raise an error if the array has changed meanwhile."""
     with changes_refused(name):
         yield from parts
 
 
 def private(words: Words) -> Words:
-    """Words that nobody else changes, if they are few; many are compared by their CRC-32C before and after."""
+    """Return a private copy of few words; many are compared by their CRC-32C before and after."""
     return words.copy() if len(words.data) <= _PRIVATE_BYTES else words
 
 
 @contextmanager
 def changes_refused(name: str) -> Iterator[None]:
-    """Kernels check what they are told of the words, which is true unless the words have changed since."""
+    """Turn a kernel's refusal into the error for an array that changed: what kernels were told was true before."""
     try:
         yield
     except DczError:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dcz.container.file import OpenFile
 from dcz.container.memory import allocate
-from dcz.container.tasks import plan, run_all
+from dcz.container.tasks import read_plan, run_all
 from dcz.container.threads import each, thread_count
 from dcz.delta.decode import attach
 from dcz.delta.journal import Journal, Piece
@@ -242,5 +242,5 @@ def _whole(store: OpenFile, wanted: Mapping[str, Link]) -> dict[str, NDArray[Any
     plain = [link.entry for link in wanted.values() if not link.based and not c.transforms[c.source[link.number]]]
     store.check_bound(plain, sum(entry.nbytes for entry in plain), work=sum(entry.nbytes for entry in plain), threads=1)
     made = allocate(plain)
-    run_all(store, plan(store, plain, [flat for _, flat in made]), 1)
+    run_all(store, read_plan(store, plain, [flat for _, flat in made]), 1)
     return {entry.name: array for entry, (array, _) in zip(plain, made)}

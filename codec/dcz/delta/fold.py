@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.container.file import OpenFile
-from dcz.container.tasks import plan, run_all
+from dcz.container.tasks import read_plan, run_all
 from dcz.delta import checksums
 from dcz.delta.changes import Changes
 from dcz.delta.decode import BasedDecoder, attach
@@ -49,7 +49,7 @@ class _Delta:
         nbytes = link.entry.nbytes
         self.store.check_bound([link.entry], nbytes, work=nbytes, threads=1)
         out = np.empty(nbytes, np.uint8)
-        run_all(self.store, plan(self.store, [link.entry], [out]), 1)
+        run_all(self.store, read_plan(self.store, [link.entry], [out]), 1)
         return out
 
 

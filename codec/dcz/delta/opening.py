@@ -23,13 +23,13 @@ def open_file(
     sequential: bool = False,
     max_bytes: int | None = None,
 ) -> Reader | ShardedReader:
-    """Opens a dcz file, or a model in several of them, as a mapping of names to arrays.
+    """Open a dcz file, or a model in several of them, as a mapping of names to arrays.
 
     Args:
         file: as in `Reader`; the path or URL of a `*.dcz.index.json`; or a folder with one of them, or with one dcz
             file.
         base: of a file of differences, names to the arrays of its base; see `DeltaReader`.
-        sequential: all of a remote file will be read, tensor by tensor in order: reads ahead, in large blocks.
+        sequential: read a remote file ahead, in large blocks: all of it will be read, tensor by tensor in order.
         max_bytes: how many bytes one call may hold in memory; see `Reader`.
 
     Raises:

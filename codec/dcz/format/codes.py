@@ -1,4 +1,4 @@
-"""The index's columns about codes: the file's, and which of them each stream has (SPEC 5 and 7.2)."""
+"""The index's columns of codes: those of the file, and which of them each stream has (SPEC 5 and 7.2)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ KEYS = ("codes", "counts", "numbers")
 
 @dataclass(frozen=True)
 class Codes:
-    """The file's codes as the index has them, as kernels take them, and what each can say; then for each stream how
-    many codes it has and where they begin in `numbers`, which codes they are."""
+    """The file's codes as the index has them and as kernels take them, and the symbols of each; then for each stream
+    the number of its codes, and where they begin in `numbers`."""
 
     plain: list[str | bytes]
     records: NDArray[np.uint8]
@@ -32,12 +32,12 @@ class Codes:
     numbers: I64
 
     def highest(self) -> I64:
-        """For each stream one more than the highest symbol that its codes are known to say, or less than zero."""
+        """For each stream, one more than the highest symbol that its codes are known to have, or less than zero."""
         return np.maximum.reduceat(self.alphabet[self.numbers], self.first)
 
 
 def read_codes(plain: Mapping[str, object], integers: Integers, streams: int) -> Codes:
-    """The codes of a file whose tensors have so many streams."""
+    """Read the codes of a file whose tensors have these numbers of streams."""
     codes = plain["codes"]
     if type(codes) is not list:
         raise FormatError("index: codes: expected a list")

@@ -1,4 +1,4 @@
-"""Everything the index says about how tensors are stored: one object, read and checked once (SPEC 7.2).
+"""How tensors are stored: all columns of the index, read and checked once (SPEC 7.2).
 
 The columns of tensors are in `dcz.format.tensors`, those of codes in `dcz.format.codes`, those of chunks and codebooks
 in `dcz.format.directory`. `Columns` joins them and answers questions about one tensor.
@@ -15,7 +15,7 @@ columns, and `Columns` these attributes:
 - `content_crcs[t]` is the CRC-32C of the result's words, also for copies.
 - `nonzeros[t]` and the rows count what is stored, that is steps, not the result's words.
 
-Whoever writes such a file gives each `dcz.format.records.Record` its `transform`, `base_name`, `base_crcs` and
+Writers of such a file give each `dcz.format.records.Record` its `transform`, `base_name`, `base_crcs` and
 `result_crcs`, and `index.pack(..., has_base=True)`.
 """
 
@@ -42,9 +42,9 @@ from dcz.tensor.layout import POSITIONS, VALUES, CodebookRecord, Layout, Stream
 KEYS = (
     "dtypes", "dtype_numbers", "ranks", "dims", *TENSOR_KEYS, *codes_.KEYS, *BOOK_KEYS, *ROW_KEYS,
 )  # fmt: skip
-# Those that only a file with a base has.
+# Columns of a file with a base.
 DELTA_KEYS = ("transforms", "base_names", *BASE_KEYS)
-# Those of integers, stored as byte planes.
+# Columns of integers, stored as byte planes.
 INTEGERS = frozenset((*KEYS, *DELTA_KEYS)) - {"dtypes", "codes", "base_names"}
 _PLAIN = tuple(key for key in KEYS if key in INTEGERS)
 _BASED = tuple(key for key in (*KEYS, *DELTA_KEYS) if key in INTEGERS)
@@ -55,18 +55,18 @@ _VALUE_NAMES = {number: name for name, number in VALUES.items()}
 
 @dataclass(frozen=True)
 class Columns(Tensors):
-    """How all tensors of a file are stored. Arrays have an entry per tensor unless said otherwise."""
+    """How all tensors of a file are stored. Arrays have one entry a tensor unless noted otherwise."""
 
     codes_: codes_.Codes
     books_: directory.Books
     directory: directory.Directory
-    stream_at: I64  # where a tensor's part of each flat column begins
+    stream_at: I64  # where a tensor's range of each flat column begins
     number_at: I64
     kernel: KernelColumns  # the flat columns, as decoding reads them
 
     @property
     def row_at(self) -> I64:
-        """Where a tensor's rows begin in the directory."""
+        """Offset of a tensor's rows in the directory."""
         return self.directory.row_at
 
     @property
@@ -76,7 +76,7 @@ class Columns(Tensors):
 
     @property
     def book_at(self) -> I64:
-        """Where the record of a tensor's codebooks begins."""
+        """Offset of the record of a tensor's codebooks."""
         return self.books_.book_at
 
     @property
@@ -102,31 +102,31 @@ class Columns(Tensors):
         return frozenset(t for t in range(len(self.names)) if zstd in self.numbers(t))
 
     def numbers(self, t: int) -> list[int]:
-        """The codes of a tensor's streams, stream after stream."""
+        """Return the codes of a tensor's streams, stream after stream."""
         at, stream = self.number_at[t], self.stream_at[t]
         n = self.kernel.counts[stream : stream + self.streams[t]].sum()
         return self.kernel.numbers[at : at + n].tolist()
 
     def rows(self, t: int) -> I64:
-        """A tensor's rows of the directory, shape (chunks, 3 + 2 * streams)."""
+        """Return a tensor's rows of the directory, shape (chunks, 3 + 2 * streams)."""
         size = self.chunks[t] * self.width[t]
         return self.kernel.rows[self.row_at[t] : self.row_at[t] + size].reshape(self.chunks[t], self.width[t])
 
     def bounds(self, t: int) -> I64:
-        """Where each chunk of a tensor begins in its segment, and where the last one ends."""
+        """Return where each chunk of a tensor begins in its segment, and where the last one ends."""
         sizes = self.rows(t)[:, ROW_HEAD + 1 :: 2].sum(axis=1)
         return np.concatenate([[0], np.cumsum(sizes)]) + self.head[t]
 
     def base_name(self, t: int) -> str:
-        """The name of a tensor in the base."""
+        """Return the name of a tensor in the base."""
         return (self.base_names[t] if self.base_names else "") or self.names[t]
 
     def base_crcs(self, t: int) -> I64:
-        """The CRC-32C of the base's words in each chunk; empty without a transform."""
+        """Return the CRC-32C of the base's words in each chunk; empty without a transform."""
         return self._of_rows(self.directory.base_crcs, t)
 
     def result_crcs(self, t: int) -> I64:
-        """The CRC-32C of the result's words in each chunk; empty without a transform."""
+        """Return the CRC-32C of the result's words in each chunk; empty without a transform."""
         return self._of_rows(self.directory.result_crcs, t)
 
     def _of_rows(self, column: I64, t: int) -> I64:
@@ -134,11 +134,11 @@ class Columns(Tensors):
         return column[at : at + (self.chunks[t] if self.transforms[t] else 0)]
 
     def mappable(self, t: int) -> bool:
-        """Whether a segment is the tensor's bytes as they are."""
+        """Return whether a segment is the tensor's bytes unchanged."""
         return bool(self.values[t] == VALUES["bytes"]) and all(self.codes_.plain[n] == "raw" for n in self.numbers(t))
 
     def stream_codes(self, t: int) -> list[list[Code]]:
-        """The codes of each stream of a tensor that is not `unknown`."""
+        """Return the codes of each stream of a tensor that is not `unknown`."""
         out, at = [], int(self.number_at[t])
         for n in self.kernel.counts[self.stream_at[t] : self.stream_at[t] + self.streams[t]].tolist():
             out.append([self.codes[i] for i in self.kernel.numbers[at : at + n].tolist()])
@@ -146,7 +146,7 @@ class Columns(Tensors):
         return out
 
     def layout(self, t: int) -> Layout | None:
-        """A tensor's layout on its own; None where this version does not know it."""
+        """Return a tensor's layout; None where this version does not know it."""
         if t in self.unknown:
             return None
         t = int(self.source[t])
@@ -176,7 +176,7 @@ class Columns(Tensors):
 
 
 def parse(plain: Mapping[str, object], names: list[str]) -> Columns:
-    """The columns of an index for tensors of these names; everything is checked."""
+    """Parse and check the columns of an index for tensors of these names."""
     counts = counted(plain, _BASED if "transforms" in plain else _PLAIN)
     directory.check_size(ROW_HEAD * counts["row_crcs"] + 2 * counts["row_codes"])
     integers = Integers(plain, counts)  # type: ignore[arg-type]
@@ -199,7 +199,7 @@ def parse(plain: Mapping[str, object], names: list[str]) -> Columns:
 
 
 def _users(integers: Integers, codes: codes_.Codes, streams: I64, book_rows: I64) -> dict[int, str]:
-    """Tensors that use codes that this version does not know."""
+    """Return the tensors that use codes that this version does not know."""
     unknown = codes.alphabet == codes_.UNKNOWN_ALPHABET
     if not np.count_nonzero(unknown):
         return {}
@@ -215,7 +215,7 @@ def _users(integers: Integers, codes: codes_.Codes, streams: I64, book_rows: I64
 
 
 def _check_streams(c: Tensors, codes: codes_.Codes, stream_at: I64, refuse: Refusals) -> None:
-    """Codes that fit what they code: no cluster beyond the codebook, no counting of bytes as they are."""
+    """Check that codes fit their symbols: no cluster index beyond the codebook, raw bytes without Huffman codes."""
     if not len(codes.counts):
         return
     known = c.streams > 0

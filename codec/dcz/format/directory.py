@@ -1,4 +1,4 @@
-"""The directory and the codebooks' records: out of the index's columns, checked, as kernels read them (SPEC 7.2)."""
+"""The directory and the codebooks' records, checked, in the form that kernels read (SPEC 7.2)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _NOTHING = np.zeros(0, np.int64)
 
 @dataclass(frozen=True)
 class Books:
-    """The codebooks' records, one after another: of each a CRC-32C, then code and length of each coded row. Of each
-    tensor where its record begins, and the stored bytes."""
+    """The codebooks' records, one after another, each a CRC-32C and then code and length of each coded row; for each
+    tensor, where its record begins, and the stored bytes of its codebooks."""
 
     flat: I64
     book_at: I64
@@ -45,13 +45,13 @@ class Directory:
 
 
 def check_size(numbers: float) -> None:
-    """Refuses a directory of too many numbers."""
+    """Refuse a directory of too many numbers."""
     if numbers > limits.MAX_DIRECTORY:
         raise LimitError(f"index: directory: more than {limits.MAX_DIRECTORY} numbers; split the model into shards")
 
 
 def read_books(integers: Integers, c: Tensors, codes: Codes, refuse: Refusals) -> Books:
-    """The codebooks' records; a tensor has one where it has any rows of codebooks."""
+    """Read the codebooks' records; a tensor with coded rows of codebooks has one."""
     of = np.flatnonzero(c.book_rows)
     of_rows = c.book_rows[of]
     ends = of_rows.cumsum()
@@ -86,9 +86,9 @@ def sums(numbers: I64, ends: I64, counts: I64) -> I64:
 
 
 def read_rows(integers: Integers, c: Tensors, codes: Codes, head: I64, refuse: Refusals) -> Directory:
-    """The directory: counts that fit their chunks, codes that are there, lengths that make the segments."""
+    """Read the directory. Counts fit their chunks, codes exist, and lengths add up to the segments."""
     t, width = len(c.names), ROW_HEAD + 2 * c.streams
-    # Nothing is made of these numbers before there are as many in the index.
+    # Nothing is allocated from these numbers before the index is known to have as many.
     check_size(float(c.chunks.astype(np.float64) @ width.astype(np.float64)))
     of_pairs = c.chunks * c.streams
     ends, pair_ends = c.chunks.cumsum(), of_pairs.cumsum()

@@ -1,4 +1,4 @@
-"""Where each tensor is in a file, by name; an entry is made when it is asked for (SPEC 6.1)."""
+"""Each tensor's place in a file, by name; entries are made on access (SPEC 6.1)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ ALIGNMENT, MAPPED_BYTES = 64, 4096
 
 
 def aligned(offset: int, size: int, nbytes: int) -> int:
-    """Where a segment of `size` bytes that comes after `offset` begins, of a tensor of `nbytes` decoded bytes."""
+    """Return where a segment of `size` bytes after `offset` begins, for a tensor of `nbytes` decoded bytes."""
     return -(-offset // ALIGNMENT) * ALIGNMENT if size == nbytes and size >= MAPPED_BYTES else offset
 
 
 class Entry(NamedTuple):
-    """One tensor: the `number` of the one whose segment holds its words, which is its own number unless it is the same
-    as another; how many of its words are not zero; its bytes when decoded; and the segment with the bytes of padding
-    in front of it."""
+    """One tensor: the `number` of the tensor whose segment holds its words (another one's if their words are equal),
+    its nonzero words, its decoded bytes, and the segment with the bytes of padding in front of it."""
 
     number: int
     name: str
@@ -69,7 +68,7 @@ class Entries(Mapping[str, Entry]):
         return name in self.numbers
 
     def all(self) -> dict[str, Entry]:
-        """All of them at once, which is quicker than one by one."""
+        """Return all entries; quicker than one by one."""
         c, source = self._columns, self._columns.source
         dims, at = c.dims.tolist(), c.dims_at.tolist()
         shapes = [tuple(dims[a:b]) for a, b in zip(at, at[1:])]
@@ -80,8 +79,8 @@ class Entries(Mapping[str, Entry]):
 
 
 def _offsets(c: Columns) -> tuple[I64, I64, int]:
-    """Where each segment begins and the padding in front of it, and where the last one ends: one behind the other,
-    with no more than alignment between them."""
+    """Return where each segment begins, the padding in front of it, and where the last one ends. Segments follow each
+    other with nothing but alignment between them."""
     sizes = c.stored
     ends = np.cumsum(sizes) + PRELUDE_SIZE
     offsets, padding = ends - sizes, np.zeros(len(sizes), np.int64)

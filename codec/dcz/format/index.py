@@ -1,4 +1,4 @@
-"""The index: what tensors a file has and how each is stored (SPEC 7)."""
+"""The index: the tensors of a file, and how each is stored (SPEC 7)."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ INTEGERS = columns.INTEGERS
 
 
 def keys(has_base: bool) -> tuple[str, ...]:
-    """The keys of an index, in their order."""
+    """Return the keys of an index, in their order."""
     return ("names", *columns.KEYS, *(columns.DELTA_KEYS if has_base else ()), *_MAPS)
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Tensors in the order of their segments, their layouts, second names of some, the file's metadata and that of
-    tensors, and what else the file says to whoever understands it (`extensions`)."""
+    """An index: tensors in the order of their segments, their layouts, aliases, metadata of the file and of tensors,
+    and `extensions`."""
 
     entries: Entries
     columns: columns.Columns
@@ -65,7 +65,7 @@ def flatten(
     extensions: Mapping[str, object] | None = None,
     has_base: bool = False,
 ) -> dict[str, object]:
-    """The index as the map that is stored, its columns of integers as lists."""
+    """Return the index as the map that is stored, with columns of integers as lists."""
     found = {
         "names": [record.name for record in stored],
         **records.flatten(stored, has_base),
@@ -78,9 +78,8 @@ def flatten(
 
 
 def pack(plain: dict[str, Any], offset: int, features: int, portable: bool = False) -> tuple[bytes, Trailer]:
-    """The index of segments that end at `offset`, as stored, and the trailer that goes with it. Everything that
-    reading checks is checked here too, so that what no reader takes is never published. `portable` stores the index
-    uncompressed."""
+    """Return the stored index of segments that end at `offset`, and its trailer. The reader's checks run here too: a
+    file that no reader accepts is never published. `portable` stores the index uncompressed."""
     check_size(ROW_HEAD * len(plain["row_crcs"]) + 2 * len(plain["row_codes"]))
     raw = encode(plain)
     if len(raw) > limits.MAX_INDEX_BYTES:
@@ -98,13 +97,13 @@ def pack(plain: dict[str, Any], offset: int, features: int, portable: bool = Fal
 
 
 def encode(plain: Mapping[str, Any]) -> bytes:
-    """That map as msgpack."""
+    """Return that map as msgpack."""
     stored = {key: integers.pack(value) if key in INTEGERS else value for key, value in plain.items()}
     return msgpack.packb(stored, use_bin_type=True)
 
 
 def parse(stored: bytes, trailer: Trailer) -> Index:
-    """The index from its stored bytes, which match the trailer."""
+    """Parse the index from its stored bytes, which match the trailer."""
     raw = stored
     if trailer.index_coder == ZSTD_INDEX:
         raw = zstd.decompress(stored, trailer.index_bytes, "index")
@@ -112,7 +111,7 @@ def parse(stored: bytes, trailer: Trailer) -> Index:
 
 
 def _parse(raw: bytes, end: int, features: int) -> Index:
-    """The index of segments that end at `end`."""
+    """Parse the index of segments that end at `end`."""
     plain = _unpack(raw)
     expected = keys(bool(features & HAS_BASE))
     if tuple(plain) != expected:
@@ -161,7 +160,7 @@ def _unpack(raw: bytes) -> dict[str, Any]:
 
 
 def _names(plain: object) -> dict[str, int]:
-    """The numbers of the names."""
+    """Return the number of each name."""
     if type(plain) is not list:
         raise FormatError("index: names: expected a list")
     if len(plain) > limits.MAX_TENSORS:
@@ -177,7 +176,7 @@ def _names(plain: object) -> dict[str, int]:
 
 
 def check_name(name: object, where: str, error: type[Exception], too_long: type[Exception] | None = None) -> None:
-    """Names are Unicode of bounded length; what they may not do is decided where they become paths."""
+    """Check a name: Unicode of bounded length. Whoever makes a path of it checks more."""
     if type(name) is not str:
         raise error(f"{where}: expected a string, found {name!r:.80}")
     if _short(name):
@@ -191,12 +190,12 @@ def check_name(name: object, where: str, error: type[Exception], too_long: type[
 
 
 def _short(name: str) -> bool:
-    """Whether a name is short enough and no wrong Unicode at first sight."""
+    """Return whether a name is certainly short enough and valid Unicode, by a quick check."""
     return len(name) * 4 <= limits.MAX_NAME_BYTES and name.isascii()
 
 
 def check_shape(shape: Sequence[int], dtype: Dtype, name: str) -> int:
-    """How many words a shape makes; all sizes that come of it fit 64-bit integers."""
+    """Return the number of words of a shape, whose sizes all fit 64-bit integers."""
     if len(shape) > limits.MAX_DIMENSIONS:
         raise LimitError(f"tensor {name!r}: {len(shape)} dimensions; the limit is {limits.MAX_DIMENSIONS}")
     bound = total = dtype.words

@@ -15,7 +15,7 @@ WIDTHS = (1, 2, 4, 8)
 
 
 def pack(values: Sequence[int]) -> bytes:
-    """A column: how many bytes the largest of its integers takes, then all lowest bytes, all second bytes, ...
+    """Return a column: the width of its largest integer in bytes, then all lowest bytes, all second bytes, ...
 
     >>> pack([1, 2, 0x0304])
     b'\\x02\\x01\\x02\\x04\\x00\\x00\\x03'

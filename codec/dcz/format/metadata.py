@@ -15,9 +15,9 @@ _SCALARS = (str, bytes, bool, int, float, type(None))
 
 
 def normalize(value: object, field: str = "metadata") -> dict[str, object]:
-    """A copy with keys in order, tuples as lists, as the file will give it back.
+    """Return a copy as the file will give it back: keys in order, tuples as lists.
 
-    Raises `DczError` for what msgpack cannot say exactly, and `LimitError` for too much of it."""
+    Raises `DczError` for values that msgpack cannot hold exactly, and `LimitError` for too many bytes."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -28,9 +28,9 @@ def normalize(value: object, field: str = "metadata") -> dict[str, object]:
 
 
 class _Room:
-    """How many values may still be copied: each takes a byte at least. A list that occurs in others many times is
-    copied each time: five lists of a thousand, each holding the next, are 10^15 values. The count is rough, so it
-    leaves what is a little too much to `check_size`, which says how much."""
+    """A budget of values to copy: each takes at least a byte. A list that occurs in others is copied each time: five
+    lists of a thousand, each holding the next, are 10^15 values. The count is rough: `check_size` reports a small
+    excess."""
 
     def __init__(self) -> None:
         self._left = limits.MAX_METADATA_BYTES + (1 << 16)
@@ -42,7 +42,7 @@ class _Room:
 
 
 def check_size(*values: object) -> None:
-    """Refuses metadata that takes too many bytes together."""
+    """Refuse metadata of too many bytes."""
     size = sum(len(msgpack.packb(value, use_bin_type=True)) for value in values if value)
     if size > limits.MAX_METADATA_BYTES:
         raise LimitError(f"metadata: {size} bytes; the limit is {limits.MAX_METADATA_BYTES}; store a tensor instead")
@@ -79,18 +79,18 @@ def _text(value: str, field: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise DczError(f"{field}: {value!r:.80} is not valid Unicode ({error.reason})") from None
-    return str.__str__(value)  # of a subclass, such as an enumeration, the text it is and not the one it prints
+    return str.__str__(value)  # of a subclass, such as an enumeration: its value, not what it prints
 
 
 def check_map(value: object, field: str) -> None:
-    """The same rules for a map that a file holds."""
+    """Check a map of a file by the same rules."""
     if type(value) is not dict:
         raise FormatError(f"{field}: expected a map")
     check(value, field)
 
 
 def check(value: object, field: str, depth: int = 0) -> None:
-    """The same rules for a value in it."""
+    """Check a value in it by the same rules."""
     if depth > limits.MAX_METADATA_DEPTH:
         raise LimitError(f"{field}: nested deeper than {limits.MAX_METADATA_DEPTH}")
     if type(value) is dict:

@@ -1,11 +1,11 @@
-"""What is saved as weights and is none: pointers of version control, pages and messages of servers."""
+"""Files saved as weights that are none: pointers of version control, pages and messages of servers."""
 
 from __future__ import annotations
 
 import re
 
 _FETCH = "fetch the file again, by its download link and, where it is not public, with a token"
-# What no format begins with: pointers in place of files, and what servers answer instead of them.
+# No format begins with these: pointers in place of files, and answers of servers.
 POINTERS: tuple[tuple[bytes, str, str], ...] = (
     (rb"version https://git-lfs\.github\.com/spec/", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
     (rb"version https://hawser\.github\.com/spec/", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
@@ -19,7 +19,7 @@ POINTERS: tuple[tuple[bytes, str, str], ...] = (
 
 
 def pointer(head: bytes) -> tuple[str, str] | None:
-    """What a file with these first bytes is, and what to do; None where it is none of them."""
+    """Return what a file with these first bytes is, and the remedy; None where it is none of them."""
     for pattern, what, remedy in POINTERS:
         if re.match(pattern, head, re.DOTALL):
             return what, remedy

@@ -1,4 +1,4 @@
-"""The first bytes of a file: what it is (SPEC 6). Everything else that opening needs is in the trailer."""
+"""The first bytes of a file, which identify it (SPEC 6). Everything else that opening needs is in the trailer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dcz.kernels.interface import U8
 
 MAGIC = b"\x89DCZ\r\n\x1a\n"
 SIZE = len(MAGIC)
-# Bytes that tell what else a file is.
+# Bytes that suffice to recognise another format.
 HEAD = 512
 
 _OTHERS = {
@@ -20,7 +20,7 @@ _OTHERS = {
 
 
 def check(data: U8) -> None:
-    """Refuses a file whose first bytes are not the magic number; `data` holds at least nine of them if there are."""
+    """Refuse a file whose first bytes are not the magic number; `data` holds at least nine of them if there are."""
     raw = data[:16].tobytes()
     if raw[:SIZE] != MAGIC[: len(raw)]:
         what, remedy = pointer(data[:HEAD].tobytes()) or _guess(raw)
@@ -30,7 +30,7 @@ def check(data: U8) -> None:
 
 
 def _guess(raw: bytes) -> tuple[str, str]:
-    """What a file with these first bytes is, and what to do."""
+    """Return what a file with these first bytes is, and the remedy."""
     if raw.split(b'"')[0].strip() == b"{":
         return "a JSON file, perhaps the index of a sharded model", "open it by its path with dcz.open or dcz.load_file"
     pack = "pack it first: dcz pack SRC DST"

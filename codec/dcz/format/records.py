@@ -1,4 +1,4 @@
-"""What a writer knows of each tensor it has stored, and the index's columns made of it (SPEC 7.2)."""
+"""A writer's record of each stored tensor, and the index's columns made of them (SPEC 7.2)."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class StoredLayout:
 
     @property
     def stored(self) -> int:
-        """Bytes of the segment."""
+        """Return the bytes of the segment."""
         return sum(map(itemgetter(1), self.book)) + sum(self.row_lengths)
 
     @staticmethod
     def of(layout: Layout) -> StoredLayout:
-        """The numbers of a layout that has just been written; one without chunks has none."""
+        """Return the numbers of a layout that has just been written; one without chunks has none."""
         if not layout.crc32c:
             return StoredLayout()
         book, streams = layout.codebook, layout.streams
@@ -56,7 +56,7 @@ class StoredLayout:
 
     @staticmethod
     def read(c: Columns, t: int) -> StoredLayout:
-        """The numbers of tensor `t` of a file, for a copy of its segment."""
+        """Return the numbers of tensor `t` of a file, to copy its segment."""
         rows, at = c.rows(t), int(c.book_at[t])
         book = c.kernel.books[at : at + 1 + 2 * int(c.book_rows[t])].tolist() if c.book_rows[t] else [0]
         plain = c.codes_.plain
@@ -97,13 +97,13 @@ class Record:
     def of(
         name: str, dtype: Dtype, shape: tuple[int, ...], words: int, nonzeros: int, content_crc: int, layout: Layout
     ) -> Record:
-        """The record of a tensor that is stored whole, in this layout."""
+        """Return the record of a tensor that is stored whole, in this layout."""
         stored = StoredLayout.of(layout)
         return Record(name, dtype.code, shape, words, dtype.word, nonzeros, content_crc, stored)
 
 
 def flatten(records: Sequence[Record], has_base: bool = False) -> dict[str, list[Any]]:
-    """The columns of these tensors. Equal codes and dtypes are stored once for the whole file."""
+    """Return the columns of these tensors. Equal codes and dtypes are stored once a file."""
     out: dict[str, list[Any]] = {key: [] for key in KEYS + (DELTA_KEYS if has_base else ())}
     codes: dict[str | bytes, int] = {}
     dtypes: dict[str, int] = {}

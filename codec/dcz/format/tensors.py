@@ -19,7 +19,7 @@ from dcz.tensor.layout import POSITIONS, VALUES
 Bools = NDArray[np.bool_]
 
 CRC = (1 << 32) - 1
-# Numbers that must fit whatever a reader adds and multiplies them with; what they mean is checked where it is known.
+# Bounds of numbers that sums and products of a reader must hold; their meaning is checked where it is known.
 _ANY = limits.MAX_WORDS
 
 # Numbers of a tensor that has no chunks of its own: it is empty, or the same as another, or copied from the base.
@@ -35,8 +35,8 @@ _KNOWN_POSITIONS = np.isin(np.arange(256), list(POSITIONS.values()))
 
 @dataclass(frozen=True)
 class Tensors:
-    """Arrays have an entry per tensor unless said otherwise. What a tensor's numbers mean is checked only where all
-    of them are known here: `unknown` says which others there are."""
+    """Arrays have one entry a tensor unless noted otherwise. The meaning of a tensor's numbers is checked only if this
+    version knows all of them; `unknown` lists the other tensors."""
 
     names: list[str]
     dtypes: list[Dtype]
@@ -64,16 +64,16 @@ class Tensors:
     unknown: dict[int, str]  # tensors that this version cannot decode, and why
 
     def shape(self, t: int) -> tuple[int, ...]:
-        """Lengths of a tensor's dimensions."""
+        """Return the lengths of a tensor's dimensions."""
         return tuple(self.dims[self.dims_at[t] : self.dims_at[t + 1]].tolist())
 
     def own(self) -> Bools:
-        """Tensors that have chunks of their own."""
+        """Return the tensors that have chunks of their own."""
         return (self.weights > 0) & (self.source == np.arange(len(self.names))) & (self.transforms != 1)
 
 
 class Refusals:
-    """Raises for the first tensor of which something is wrong, naming it."""
+    """Raise an error that names the first tensor for which a condition holds."""
 
     def __init__(self, names: list[str]) -> None:
         self._names = names
@@ -95,15 +95,15 @@ class Refusals:
 
 
 def starts(sizes: I64) -> I64:
-    """Where each part begins of parts one after another."""
+    """Return where each of consecutive parts begins."""
     return np.cumsum(sizes) - sizes
 
 
 def read_tensors(
     plain: Mapping[str, object], integers: Integers, names: list[str], unknown_codes: Mapping[int, str]
 ) -> Tensors:
-    """The columns of these tensors, in themselves and with each other consistent. `unknown_codes` are tensors with
-    codes that this version does not know."""
+    """Read the columns of these tensors and check them, singly and together. `unknown_codes` are tensors with codes
+    that this version does not know."""
     t = len(names)
     columns = {key: integers.take(key, t, 0, CRC if key == "content_crcs" else _ANY) for key in KEYS}
     kinds = _dtypes(plain, integers, t)
@@ -133,8 +133,7 @@ def read_tensors(
 
 
 class _Kinds(NamedTuple):
-    """The dtype of each tensor, whether it is known, bytes of a word, words of an element, and whether words are
-    rotated."""
+    """Each tensor's dtype: whether it is known, bytes of a word, words of an element, and whether words are rotated."""
 
     dtypes: list[Dtype]
     known: Bools
@@ -157,7 +156,7 @@ def _dtypes(plain: Mapping[str, object], integers: Integers, t: int) -> _Kinds:
 
 
 def _shapes(integers: Integers, names: list[str]) -> tuple[I64, I64, I64]:
-    """The lengths of all dimensions, how many each tensor has, and where they begin."""
+    """Return the lengths of all dimensions, the number of each tensor's, and where they begin."""
     ranks = integers.take("ranks", len(names), 0, CRC)
     if integers.top("ranks") > limits.MAX_DIMENSIONS:
         at = int(np.argmax(ranks > limits.MAX_DIMENSIONS))
@@ -168,7 +167,7 @@ def _shapes(integers: Integers, names: list[str]) -> tuple[I64, I64, I64]:
 
 
 def _transforms(plain: Mapping[str, object], integers: Integers, names: list[str]) -> tuple[I64, list[str]]:
-    """How each tensor is to be put together with the base's, and that tensor's name."""
+    """Return each tensor's transform and the name of its base."""
     t = len(names)
     if "transforms" not in plain:
         return np.zeros(t, np.int64), []
@@ -187,7 +186,7 @@ def _transforms(plain: Mapping[str, object], integers: Integers, names: list[str
 def _unknown(
     columns: Mapping[str, I64], dtypes_: list[Dtype], known: Bools, transforms: I64, codes: Mapping[int, str]
 ) -> dict[int, str]:
-    """Tensors with a number or a name that this version does not know."""
+    """Return the tensors with a number or a name that this version does not know."""
     positions, values = columns["positions"], columns["values"]
     wrong = ~known | ~_KNOWN_POSITIONS[np.minimum(positions, 255)] | (values > 2) | (transforms > 4)
     out: dict[int, str] = {}
@@ -206,7 +205,7 @@ def _unknown(
 
 
 def _sources(names: list[str], columns: Mapping[str, I64], dtypes_: list[Dtype], transforms: I64) -> I64:
-    """The tensor whose segment holds a tensor's words."""
+    """Return the tensor whose segment holds a tensor's words."""
     same, own = columns["same_as"], np.arange(len(names))
     if not np.count_nonzero(same):
         return own
@@ -227,19 +226,19 @@ def _sources(names: list[str], columns: Mapping[str, I64], dtypes_: list[Dtype],
 
 
 def _rotated(rotate: I64, transforms: I64) -> I64:
-    """Whether a tensor's stored words are split into bytes with the exponent on top; steps and XORs have none."""
+    """Return whether a tensor's stored words are rotated before they are split into bytes; steps and XORs are not."""
     return np.where((transforms == 2) | (transforms == 3), 0, rotate)
 
 
 def _planes(columns: Mapping[str, I64]) -> I64:
-    """Streams of values, where the kind of values is known."""
+    """Return the number of streams of values, where the kind of values is known."""
     values, entries = columns["values"], columns["entries"]
     planes = np.where(values == VALUES["planes"], columns["word_sizes"], 1)
     return planes + ((values == VALUES["codebook"]) & (entries > 256))
 
 
 def _books(columns: Mapping[str, I64]) -> I64:
-    """Codebooks of each tensor."""
+    """Return the number of codebooks of each tensor."""
     book, groups = columns["values"] == VALUES["codebook"], columns["groups"]
     if not np.count_nonzero(groups):
         return book.astype(np.int64)
@@ -247,14 +246,14 @@ def _books(columns: Mapping[str, I64]) -> I64:
 
 
 def _check_shapes(c: Tensors, ranks: I64, kinds: _Kinds, refuse: Refusals) -> None:
-    """Words are those of the shape and the dtype, where that is known; all sizes that come of it fit 64-bit
+    """Check that words are those of the shape and the dtype, where it is known, and that all sizes fit 64-bit
     integers."""
     t, known = len(c.names), kinds.known
     if not t:
         return
     refuse((c.word < 1) | (c.word > 255), "word_sizes: expected 1 to 255, found {}", c.word)
     refuse(known & (c.word != kinds.word), "word_sizes: {} bytes are not those of its dtype", c.word)
-    bound = np.ones(len(c.dims) + t)  # one more factor for each tensor: of no factors there is no product
+    bound = np.ones(len(c.dims) + t)  # one more factor for each tensor: reduceat has no empty product
     at = np.ones(len(bound), np.bool_)
     first = c.dims_at[:-1] + np.arange(t)
     at[first] = False
@@ -269,7 +268,7 @@ def _check_shapes(c: Tensors, ranks: I64, kinds: _Kinds, refuse: Refusals) -> No
 
 
 def _check_layouts(c: Tensors, understood: Bools, refuse: Refusals) -> None:
-    """Numbers that go together (SPEC 2 to 3)."""
+    """Check numbers that depend on each other (SPEC 2 to 3)."""
     own = c.own()
     if np.count_nonzero(own) < len(own):
         some = c.positions | c.values | c.chunk | c.entries | c.group | c.streams | c.chunks | c.book_rows | c.stored

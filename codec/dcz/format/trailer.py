@@ -1,4 +1,4 @@
-"""The last 40 bytes of a file: its version, the features it needs, where the index is (SPEC 6.2)."""
+"""The last 40 bytes of a file: its version, the features it needs, the place of the index (SPEC 6.2)."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class Trailer:
 
     @property
     def index_offset(self) -> int:
-        """The index ends where the trailer begins."""
+        """Return where the index begins: it ends where the trailer begins."""
         return self.file_length - SIZE - self.index_stored
 
     @staticmethod
     def of(index_offset: int, features: int, stored: bytes, index_bytes: int, coder: int) -> Trailer:
-        """The trailer of a file whose segments end at `index_offset`, with this index as stored."""
+        """Return the trailer of a file whose segments end at `index_offset`, with this stored index."""
         crc = kernels.active().crc32c(np.frombuffer(stored, np.uint8))
         return Trailer(index_offset + len(stored) + SIZE, features, len(stored), index_bytes, crc, coder)
 
     def pack(self) -> bytes:
-        """The 40 bytes."""
+        """Return the 40 bytes."""
         head = _FIELDS.pack(
             self.file_length, self.features, self.index_stored, self.index_bytes, self.index_crc32c,
             FORMAT_VERSION, self.index_coder,
@@ -60,7 +60,7 @@ class Trailer:
 
     @staticmethod
     def parse(data: U8, file_length: int) -> Trailer:
-        """From the last bytes of a file of `file_length` bytes. The version is checked before any other field."""
+        """Parse the last bytes of a file of `file_length` bytes. The version is checked before any other field."""
         raw = data[-SIZE:].tobytes()
         if len(raw) < SIZE or raw[-4:] != MAGIC:
             raise TruncatedError(
@@ -95,7 +95,7 @@ class Trailer:
             raise FormatError(f"trailer: an index of {self.index_stored} bytes does not fit the file")
 
     def check_index(self) -> None:
-        """What a reader checks of the index before reading it, and the writer before publishing."""
+        """Check the index's numbers: readers do before reading it, writers before publishing."""
         if self.index_coder not in (RAW_INDEX, ZSTD_INDEX):
             raise FormatError(f"trailer: index coder: expected 0 (raw) or 1 (zstd), found {self.index_coder}")
         if self.index_coder == RAW_INDEX and self.index_stored != self.index_bytes:
@@ -115,7 +115,7 @@ class Trailer:
 
 
 def check_version(version: int) -> None:
-    """Refuses every version but this one."""
+    """Refuse every version but this one."""
     if version != FORMAT_VERSION:
         raise UnsupportedError(
             f"version: the file has format version {version}, this dcz reads {FORMAT_VERSION}; "
@@ -124,7 +124,7 @@ def check_version(version: int) -> None:
 
 
 def check_features(features: int) -> None:
-    """Refuses feature bits that this version does not know."""
+    """Refuse feature bits that this version does not know."""
     unknown = features & ~KNOWN_FEATURES
     if unknown:
         bits = ", ".join(str(bit) for bit in range(64) if unknown >> bit & 1)

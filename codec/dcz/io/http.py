@@ -20,7 +20,7 @@ _BLOCK = 1 << 16
 
 
 def timeout_seconds() -> float:
-    """How long a server may be silent: the environment variable `DCZ_TIMEOUT`, or a minute.
+    """Return the seconds a server may stay silent: the environment variable `DCZ_TIMEOUT`, or 60.
 
     >>> timeout_seconds()
     60.0
@@ -53,7 +53,7 @@ def _timeout(size: int) -> ClientTimeout:
 
 
 def fetch_range(fs: AbstractFileSystem, path: str, offset: int, size: int) -> bytes:
-    """At most `size` bytes from `offset` of a file on a web server.
+    """Return at most `size` bytes from `offset` of a file on a web server.
 
     Raises `ValueError` where the server answers with something other than that range: fsspec would read a body of any
     length. A compressed body is refused; it was not asked for, and its length is not the range's."""
