@@ -126,8 +126,12 @@ def test_the_table_sorts_and_filters_and_tensors_can_be_picked(browser: object, 
     browser.find_elements("css selector", "#rows tbody th button")[1].click()
     text = browser.find_element("css selector", "#one-text").text
     tensor = dcz.compare({"w": TENSORS["fc.weight"]})["w"]
-    assert text.startswith("fc.weight: F32, 300x400, 120,000 weights, ") and f"{tensor.auto.size.total:,} bytes" in text
+    assert (
+        text.startswith("fc.weight has 120,000 weights (F32, 300x400); ")
+        and f"dcz stores it as {tensor.auto_layout} in " in text
+    )
     assert tensor.reason in text
+    wait(browser, "return document.querySelector('#c-values svg') && document.querySelector('#c-lengths svg')")
     wait(browser, "return document.querySelector('#c-clusters svg') && document.querySelector('#picture canvas')")
     browser.find_element("css selector", "#theme").click()
     assert browser.execute_script("return document.documentElement.dataset.theme") == "dark"
@@ -158,6 +162,52 @@ def test_a_packed_file_shows_its_chunks_and_checksums(browser: object, tmp_path:
         all(f"{crc:08x}" in text for crc in layout.crc32c) and f"{data.stat().st_size:,} bytes" in browser.page_source
     )
     assert browser.get_log("browser") == []
+
+
+@in_browser
+def test_a_bar_that_would_dwarf_the_others_is_broken_off_with_its_number(browser: object, written: Path) -> None:
+    shown(browser, written)
+    wait(browser, "return document.querySelector('#c-layouts svg')")
+    texts = "return [...document.querySelectorAll('#c-layouts svg text')].map((t) => t.textContent)"
+    report = dcz.compare(TENSORS)
+    assert f"{report.total('csr32').total / 1000:.0f} kB" in browser.execute_script(texts)
+    wide = (
+        "return [...document.querySelectorAll('#c-layouts path[aria-roledescription=bar]')]"
+        ".map((bar) => bar.getBBox().width)"
+    )
+    assert max(browser.execute_script(wide)) < browser.execute_script(
+        "return document.querySelector('#c-layouts').clientWidth"
+    )
+    assert "A bar with a gap is longer" in browser.find_element("css selector", "#layouts-note").text
+
+
+@in_browser
+def test_a_phone_shows_bytes_and_layouts_beside_names(browser: object, written: Path) -> None:
+    shown(browser, written, 390)
+    row = (
+        "return [...document.querySelector('#rows tbody tr').children]"
+        ".filter((cell) => cell.offsetWidth).map((cell) => cell.innerText)"
+    )
+    cells = browser.execute_script(row)
+    assert len(cells) == 4 and "\n" in cells[0] and cells[1].endswith("%")
+    fits = "const table = document.querySelector('#rows'); return table.scrollWidth <= table.parentElement.clientWidth"
+    assert browser.execute_script(fits)
+
+
+@in_browser
+def test_a_dense_model_says_so_and_links_lead_to_terms(browser: object, tmp_path: Path) -> None:
+    weights = np.random.Generator(np.random.PCG64(1)).standard_normal((200, 200)).astype("<f4")
+    page.write(dcz.compare({"layers.0.w": weights, "layers.1.w": weights[::-1]}), str(tmp_path / "dense.html"))
+    shown(browser, tmp_path / "dense.html")
+    said = [p.text for p in browser.find_elements("css selector", ".advice")]
+    assert said[0].startswith("Why: dense weights, noise in 24 of the 32 bits") and "dcz plan" in said[1]
+    assert not browser.find_element("css selector", "#positions").is_displayed()
+    targets = (
+        "return [...document.querySelectorAll('a[href^=\"#\"]')].map((link) => link.hash.slice(1))"
+        ".filter((id) => !document.getElementById(id))"
+    )
+    assert browser.execute_script(targets) == []
+    assert len(browser.find_elements("css selector", "#c-tensors path[aria-roledescription=bar]")) >= 2
 
 
 def many() -> dict[str, np.ndarray]:

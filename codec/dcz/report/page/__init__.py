@@ -57,7 +57,8 @@ def build(report: StorageReport, reader: Reader | ShardedReader | None = None) -
         ),
         "specs": _compiled(),
         "data": _packed(payload),
-        "js": (_HERE / "charts.js").read_text(encoding="utf-8") + (_HERE / "page.js").read_text(encoding="utf-8"),
+        "js": "".join((_HERE / name).read_text(encoding="utf-8") for name in ("charts.js", "tensor.js", "page.js")),
+        "terms": data.terms(),
         "summary": data.summary(report),
     }
     out = (_HERE / "page.html").read_text(encoding="utf-8")

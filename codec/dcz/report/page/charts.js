@@ -14,9 +14,10 @@ function config() {
   };
 }
 
-function draw(name, data) {
+// Draws a chart of these data sets. `domains` are of its scales, `settings` of its signals.
+function draw(name, data, domains = {}, settings = {}) {
   const kept = drawn.get(name) || {};
-  drawn.set(name, { ...kept, data });
+  drawn.set(name, { ...kept, data, domains, settings });
   if (kept.seen) render(name);
   else watcher.observe(document.getElementById("c-" + name));
 }
@@ -24,10 +25,16 @@ function draw(name, data) {
 function render(name) {
   const item = drawn.get(name), box = document.getElementById("c-" + name), spec = structuredClone(specs[name]);
   for (const [key, rows] of Object.entries(item.data)) spec.data.find((d) => d.name === key).values = rows;
-  const lines = [1, 2, 3, 4, 5].map((i) => color("line" + i)), signals = { lines, mark: color("accent") };
-  for (const signal of spec.signals) if (signal.name in signals) signal.value = signals[signal.name];
-  for (const scale of spec.scales) if (scale.name === "color") scale.range = scale.domain.length === 4 ? parts.map(color) : lines.slice(0, scale.range.length);
   item.width = spec.width = box.clientWidth;
+  const lines = [1, 2, 3, 4, 5].map((i) => color("line" + i));
+  const signals = { lines, mark: color("accent"), ink: color("soft"), ground: color("panel"), labels: item.width < 420 ? 110 : 170, ...item.settings };
+  for (const signal of spec.signals || []) if (signal.name in signals) { signal.value = signals[signal.name]; delete signal.update; }
+  for (const scale of spec.scales) if (scale.name in item.domains) scale.domain = item.domains[scale.name];
+  if (item.settings.top) { // room for the number at the end of a bar
+    const plot = Math.max(120, item.width - signals.labels - 20);
+    spec.scales.find((s) => s.name === "x").domain = [0, item.settings.top * plot / (plot - 72)];
+  }
+  for (const scale of spec.scales) if (scale.name === "color") scale.range = scale.domain.length === 4 ? parts.map(color) : lines.slice(0, scale.range.length);
   delete spec.background;
   for (const legend of spec.legends || []) legend.columns = item.width < 420 ? (name === "gain" ? 1 : 2) : 4;
   if (!item.width) return;
@@ -73,8 +80,29 @@ const bytes = (n) => n < 1000 ? n + " B" : ["kB", "MB", "GB", "TB"].reduce((out,
 const percent = (x, digits = 1) => (100 * x).toFixed(digits) + "%";
 const sum = (list) => list.reduce((a, b) => a + b, 0);
 
-function stacked(list, field) {
-  const out = [];
-  for (const item of list) parts.forEach((part, order) => out.push({ [field]: item.label, part, order, bytes: item[part], pick: item.pick }));
-  return out;
+// A name of at most so many letters: its first components become letters, then its middle goes, as ends tell names apart.
+function shortened(name, most) {
+  const mark = name.includes("/") ? "/" : ".", pieces = name.split(mark);
+  for (let i = 0; i < pieces.length - 2 && pieces.join(mark).length > most; i++) if (!/^\d+$/.test(pieces[i])) pieces[i] = pieces[i].slice(0, 1);
+  const text = pieces.join(mark);
+  return text.length <= most ? text : text.slice(0, Math.floor(most / 3)) + "\u2026" + text.slice(1 - Math.ceil(2 * most / 3));
+}
+
+// Bars of bytes by part. One that would dwarf the others is broken off: it ends at the edge, with its number.
+function bars(name, list, field, usual) {
+  const phone = document.documentElement.clientWidth < 480, titles = (text) => text.replace("+ Huffman", "+ H").replace("32-bit indices", "32 bits");
+  const short = Object.fromEntries(list.map(({ label }) => [label, field === "name" ? shortened(label, phone ? 18 : 30) : phone ? titles(label) : label]));
+  const totals = list.map((item) => sum(parts.map((part) => item[part]))), order = [...totals].sort((a, b) => a - b);
+  const middle = order[Math.floor(order.length / 2)] || 0;
+  const long = usual === undefined ? Math.max(0, ...order.filter((n) => n <= 2.2 * middle)) : order[Math.max(0, order.length - 1 - usual)] || 0;
+  const most = order[order.length - 1] || 0, top = most > 1.6 * long && long ? 1.15 * long : most;
+  const rows = [], ends = [], breaks = [];
+  list.forEach((item, i) => {
+    const broken = totals[i] > top, scale = broken ? top / totals[i] : 1;
+    parts.forEach((part, order) => rows.push({ [field]: item.label, part, order, bytes: item[part], shown: scale * item[part], pick: item.pick }));
+    if (broken) breaks.push({ [field]: item.label, shown: 0.97 * top });
+    ends.push({ [field]: item.label, shown: scale * totals[i], text: bytes(totals[i]) });
+  });
+  draw(name, { rows, ends, breaks }, {}, { top: Math.max(1, top), short });
+  return totals.some((n) => n > top);
 }

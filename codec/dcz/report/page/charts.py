@@ -5,39 +5,10 @@ Names of colours are those of the page's style sheet; `part` is one of positions
 
 from __future__ import annotations
 
+from dcz.report.page import values
+from dcz.report.page.bars import FIT, Spec, bars
+
 VERSION = "6.4"
-_PARTS = ["positions", "indices", "codebooks", "dense"]
-_FIT = {"type": "fit-x", "contains": "padding"}
-
-Spec = dict[str, object]
-
-
-def _bars(description: str, field: str, step: int) -> Spec:
-    """Stacked bars of bytes by part, one for each `field`, in the order of the data."""
-    return {
-        "description": description,
-        "data": {"name": "rows"},
-        "width": 600,
-        "height": {"step": step},
-        "autosize": _FIT,
-        "mark": {"type": "bar", "cursor": "pointer"},
-        "encoding": {
-            "y": {
-                "field": field, "type": "nominal", "sort": None, "title": None,
-                "axis": {"labelLimit": 170, "ticks": False, "domain": False},
-            },
-            "x": {
-                "field": "bytes", "type": "quantitative", "stack": True, "title": "bytes",
-                "axis": {"format": "~s", "tickCount": 5},
-            },
-            "color": {
-                "field": "part", "type": "nominal", "scale": {"domain": _PARTS, "range": ["#000"] * 4},
-                "legend": {"orient": "top", "title": None},
-            },
-            "order": {"field": "order", "type": "quantitative"},
-            "tooltip": [{"field": field, "title": "name"}, {"field": "part"}, {"field": "bytes", "format": ","}],
-        },
-    }  # fmt: skip
 
 
 def _x_density(title: str = "density: fraction of weights that are not zero (log)") -> Spec:
@@ -48,7 +19,7 @@ def _x_density(title: str = "density: fraction of weights that are not zero (log
         "type": "quantitative",
         "scale": scale,
         "title": title,
-        "axis": {"values": values, "format": "~%", "grid": False},
+        "axis": {"values": values, "format": "~%", "grid": False, "labelOverlap": "greedy", "labelSeparation": 6},
     }
 
 
@@ -95,7 +66,7 @@ def _curves() -> Spec:
     return {
         "description": "Bits that positions take per weight, over density: CSR with 8-bit gaps and bitmap, "
         "Huffman-coded and not, their entropy, this model's tensors as points, the crossover marked.",
-        "width": 600, "height": 300, "autosize": _FIT, "params": [_LINES, _MARK],
+        "width": 600, "height": 300, "autosize": FIT, "params": [_LINES, _MARK],
         "layer": [
             {
                 "data": {"name": "rows"}, "mark": {"type": "line", "clip": True},
@@ -124,7 +95,7 @@ def _gain() -> Spec:
     return {
         "description": "How much larger CSR's Huffman-coded positions are than the bitmap's, over density: below zero "
         "CSR is smaller. Tensors as points; what exceeds thirty percent lies on the edge.",
-        "width": 600, "height": 260, "autosize": _FIT, "params": [_LINES, _MARK],
+        "width": 600, "height": 260, "autosize": FIT, "params": [_LINES, _MARK],
         "layer": [
             {
                 "data": {"values": [{"y": 0}]}, "mark": {"type": "rule", "color": {"signal": "lines[2]"}},
@@ -141,8 +112,8 @@ def _gain() -> Spec:
 
 
 def _entropy() -> Spec:
-    axis = {"type": "quantitative", "scale": {"zero": False}}
-    x = {**axis, "field": "x", "title": "order-0 entropy, bits a nonzero"}
+    axis = {"type": "quantitative", "scale": {"domain": [0, 1], "nice": False, "zero": False}}
+    x = {**axis, "field": "x", "title": "entropy, bits a nonzero"}
     y = {**axis, "field": "y", "title": "stored, bits a nonzero"}
     tooltip = [
         {"field": "name"},
@@ -154,7 +125,7 @@ def _entropy() -> Spec:
     return {
         "description": "Stored bits per nonzero of each tensor against its order-0 entropy: on the line, nothing "
         "is wasted.",
-        "width": 600, "height": 300, "autosize": _FIT, "params": [_LINES, _MARK],
+        "width": 600, "height": 300, "autosize": FIT, "params": [_LINES, _MARK],
         "layer": [
             {
                 "data": {"name": "rows"}, "mark": {"type": "line", "color": {"signal": "lines[2]"}},
@@ -177,54 +148,14 @@ def _entropy() -> Spec:
     }  # fmt: skip
 
 
-def _clusters() -> Spec:
-    x = {
-        "field": "i",
-        "type": "quantitative",
-        "title": "cluster, in codebook order",
-        "scale": {"nice": False, "zero": False},
-        "axis": {"tickMinStep": 1, "grid": False},
-    }
-    tooltip = [
-        {"field": "i", "title": "cluster"},
-        {"field": "value"},
-        {"field": "count", "format": ","},
-        {"field": "length", "title": "code length, bits"},
-    ]
-    bar = {
-        "type": "bar",
-        "color": {"signal": "mark"},
-        "opacity": 0.75,
-        "width": {"signal": "max(1, 0.85 * width / max(1, length(data('rows'))))"},
-    }
-    count = {"field": "count", "type": "quantitative", "title": "weights", "axis": {"format": "~s", "tickCount": 5}}
-    length = {
-        "field": "length",
-        "type": "quantitative",
-        "title": "code length, bits",
-        "scale": {"domainMin": 0},
-        "axis": {"grid": False, "tickMinStep": 1},
-    }
-    return {
-        "description": "How many weights each cluster of this tensor has, and the length of its Huffman code.",
-        "width": 600, "height": 220, "autosize": _FIT, "params": [_LINES, _MARK], "data": {"name": "rows"},
-        "resolve": {"scale": {"y": "independent"}},
-        "layer": [
-            {"mark": bar, "encoding": {"x": x, "y": count, "tooltip": tooltip}},
-            {
-                "mark": {"type": "line", "interpolate": "step", "color": {"signal": "lines[1]"}},
-                "encoding": {"x": x, "y": length},
-            },
-        ],
-    }  # fmt: skip
-
-
 ALL: dict[str, Spec] = {
-    "layouts": _bars("Bytes of the whole model in each layout, by what they are spent on.", "layout", 24),
-    "tensors": _bars("Bytes that auto stores for the largest tensors, by what they are spent on.", "name", 18),
+    "layouts": bars("Bytes of the whole model in each layout, by what they are spent on.", "layout", 24),
+    "tensors": bars("Bytes that auto stores for the largest tensors, by what they are spent on.", "name", 20),
     "curves": _curves(),
     "gain": _gain(),
     "entropy": _entropy(),
-    "own": _bars("Bytes of the chosen tensor in each layout, by what they are spent on.", "layout", 22),
-    "clusters": _clusters(),
+    "own": bars("Bytes of the chosen tensor in each layout, by what they are spent on.", "layout", 22),
+    "values": values.histogram(),
+    "clusters": values.clusters(),
+    "lengths": values.lengths(),
 }

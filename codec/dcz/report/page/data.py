@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
+import re
+import shlex
 from typing import TYPE_CHECKING
 
-from dcz.report import crossover
+from dcz.report import advice, crossover
 from dcz.report.storage import LAYOUTS, StorageReport, TensorStorage
-from dcz.text import printable
+from dcz.text import compared, printable
+from dcz.vocabulary import TERMS
 
 if TYPE_CHECKING:
     from dcz.container import Reader, ShardedReader
@@ -67,10 +70,31 @@ def _tensor(t: TensorStorage) -> dict[str, object]:
         "values": list(t.cluster_names),
         "counts": clusters.counts.tolist() if clusters else [],
         "lengths": clusters.lengths.tolist() if clusters else [],
+        "histogram": _histogram(t),
+        "same": None if t.same_as is None else printable(t.same_as, LONGEST),
         "picture": [t.picture.rows, t.picture.columns, base64.b64encode(t.picture.cells).decode()]
         if t.picture
         else None,
     }
+
+
+def _histogram(t: TensorStorage) -> list[object] | None:
+    found = t.histogram
+    return None if found is None else [found.low, found.high, list(found.counts), found.outside]
+
+
+def terms() -> str:
+    """The vocabulary as a list that links lead to."""
+    return "".join(
+        f'<dt id="{anchor(term.title)}">{html.escape(term.title)}</dt><dd>{html.escape(term.line)} '
+        f"{html.escape(term.more)}</dd>"
+        for term in TERMS
+    )
+
+
+def anchor(title: str) -> str:
+    """The id of a term on the page."""
+    return "term-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 def chunks(reader: Reader | ShardedReader) -> dict[str, object]:
@@ -106,7 +130,7 @@ def chunks(reader: Reader | ShardedReader) -> dict[str, object]:
 
 
 def summary(report: StorageReport) -> str:
-    """The model in a paragraph, and a table for readers without scripts."""
+    """The model in a few sentences, what to do about it, and a table for readers without scripts."""
     csr, bitmap, auto, dense = (report.total(key).total for key in ("csr8+huffman", "bitmap+huffman", "auto", "dense"))
     sparse = [t for t in report.tensors if 0 < t.nonzeros < t.weights]
     wins = sum(t.size("csr8+huffman").total < t.size("bitmap+huffman").total for t in sparse)
@@ -118,13 +142,23 @@ def summary(report: StorageReport) -> str:
             f"Huffman-coded, <strong>{small} is {100 * by:.1f}% smaller than {other}</strong> over the model; CSR is "
             f"the smaller of the two in {wins} of {len(sparse)} tensors that have zeros."
         )
-    share = f"{100 * auto / dense:.2f}% of dense" if dense else "nothing to store"
+    against = f", <strong>{compared(auto, dense)} the arrays</strong>" if dense else ""
     rows = "".join(
         f"<tr><th scope=row>{html.escape(title)}</th><td>{report.total(key).total:,}</td></tr>"
         for key, title, _ in LAYOUTS
     )
+    share = f", {100 * report.nonzeros / report.weights:.0f}% of them not zero" if sparse else ""
+    why = advice.advice(advice.of_report(report), shlex.quote(printable(report.source)))
     return (
-        f"<p>{len(report)} tensors, {report.weights:,} weights, {report.nonzeros:,} of them not zero. {verdict} "
-        f"Taking the smallest layout of each tensor, dcz stores {auto:,} bytes, {share}; a file adds its index.</p>"
-        f"<noscript><table><caption>Bytes in each layout</caption>{rows}</table></noscript>"
+        f"<p>The model has {len(report)} tensors and {report.weights:,} weights{share}. dcz stores it in {auto:,} "
+        f"bytes{against}; a file adds its index. {verdict}</p>"
+        + "".join(f'<p class="advice">{_sentence(line)}</p>' for line in why)
+        + f"<noscript><table><caption>Bytes in each layout</caption>{rows}</table></noscript>"
     )
+
+
+def _sentence(line: str) -> str:
+    """A line of advice for the page; a command in it is code."""
+    before, command, after = html.escape(line).partition("dcz plan")
+    text = before[:1].upper() + before[1:]
+    return f"{text}<code>{command}{after}</code>" if command else text + "."
