@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import dcz
+from benchmarks.paper import strokes
 from dcz.convert import open_model, open_target, transfer
 from support.arrays import CODES, make_array
-from support.js_programs import need
+from support.js_programs import JS, need
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="driving a browser needs selenium")
 
@@ -193,7 +194,40 @@ def test_the_viewer_on_the_published_squeezenet(
     assert complaints(browser) == []
 
 
+@pytest.mark.parametrize(("width", "dark"), SIZES)
+def test_the_page_reads_digits(browser: Any, built: Path, width: int, dark: bool) -> None:
+    """Those that keys write, and a line that a pointer draws."""
+    load(browser, built / "digits.html", width, dark)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    browser.execute_script("Math.random = () => 0.5")
+    answer = "return document.documentElement.dataset.answer"
+    for digit in "0123456789":
+        browser.find_element("tag name", "body").send_keys(digit)
+        assert browser.execute_script(answer) == digit
+    browser.find_element("id", "clear").click()
+    assert browser.execute_script(answer) == ""
+    pad = browser.find_element("id", "pad")
+    actions = webdriver.ActionChains(browser).move_to_element_with_offset(pad, 0, -100).click_and_hold()
+    actions.move_by_offset(-2, 60).move_by_offset(-2, 60).move_by_offset(-2, 60).release().perform()
+    assert browser.execute_script(answer) == "1"
+    assert complaints(browser) == []
+
+
+def test_the_network_of_the_page() -> None:
+    """It reads made digits that it has not seen; its file needs no zstd."""
+    path = JS / "digits" / "lenet-300-100.dcz"
+    model = dcz.load_file(path)
+    images, labels = strokes.images(400, 3)
+    values = images.reshape(len(images), -1)
+    for layer in ("ip1", "ip2", "ip3"):
+        values = values @ model[f"{layer}.weight"].T + model[f"{layer}.bias"]
+        values = np.maximum(values, 0) if layer != "ip3" else values
+    assert (values.argmax(1) == labels).mean() > 0.99
+    assert path.stat().st_size < 8_000 and b"zstd" not in path.read_bytes()
+
+
 def test_sizes(built: Path) -> None:
     """What is promised of downloads, as servers send them."""
     wasm = (built / "dcz.wasm").read_bytes()
     assert len(wasm) < 60_000 and len(gzip.compress(wasm)) < 30_000
+    assert len(gzip.compress((built / "digits.html").read_bytes())) < 30_000
