@@ -46,7 +46,7 @@ CODES = (
 
 
 def pack(array: NDArray[Any], profile: str) -> bytes:
-    """A contiguous chunk of any dtype without objects, in the order of its memory.
+    """Pack a contiguous chunk of any dtype without objects, in the order of its memory.
 
     >>> import numpy
     >>> unpack(pack(numpy.arange(3, dtype=">i4"), "auto"))
@@ -64,7 +64,7 @@ def pack(array: NDArray[Any], profile: str) -> bytes:
 
 
 def _stored(dtype: np.dtype) -> np.dtype:
-    """What a dcz file can hold of the same bytes: complex numbers as their parts, unknown things as bytes."""
+    """Return a dtype that a dcz file can hold for the same bytes: the parts of complex numbers, else bytes."""
     if dtype.name == "complex128":
         return np.dtype("<f8")
     try:
@@ -91,7 +91,7 @@ def _crc(data: NDArray[np.uint8]) -> int:
 
 def unpack(data: NDArray[np.uint8], out: NDArray[np.uint8] | None = None, dtype: np.dtype | None = None,
            nbytes: int | None = None) -> NDArray[Any]:  # fmt: skip
-    """The elements of a chunk in its own byte order, decoded into the bytes `out` if they are given.
+    """Return the elements of a chunk in its own byte order, decoded into the bytes `out` if they are given.
 
     Args:
         data: the stored chunk, or bytes.

@@ -1,4 +1,4 @@
-"""Files of differences to a base, as a whole: saved, applied, taken back, folded, turned round."""
+"""Whole files of differences to a base: save, apply, undo, fold, invert, rebase, verify."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def save_delta(
     tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Saved:
-    """Writes a model as its differences to another, bit for bit: a few bits for each weight that changed.
+    """Write a model as its differences to another, bit for bit: a few bits for each weight that changed.
 
     Args:
         new, base: mappings of names to arrays (dictionaries, `dcz.open` of files), or paths of files of any format that
@@ -88,20 +88,19 @@ def apply_delta(
     threads: int | None = None,
     state: Applied | None = None,
 ) -> Applied:
-    """Turns the base into the new model where it is: only memory that changes is written.
+    """Turn the base into the new model in place: only memory that changes is written.
 
-    Everything is checked first: the file's index and stored bytes, dtypes, sizes, and each chunk of the base. Whatever
-    fails, then or later, leaves the tensors as they were.
+    Everything is checked first: the file's index and stored bytes, dtypes, sizes, and each chunk of the base. After any
+    failure, then or later, the tensors are as they were.
 
     Args:
         tensors: names to numpy arrays, C-contiguous and writeable, which are changed in place. If it is a dictionary,
             tensors that are new, renamed, reshaped or gone come, move and go in it; otherwise they are refused.
         file: a file of differences: a path, URL, bytes or a binary file object; the path of a `.dcz.index.json` stands
             for all files of a sharded model, which are applied together.
-        verify: "full" compares base and result with their CRC-32C, "base" the base alone; "recorded" takes the word of
-            `state`, which applying the file before in a chain returned, for the base: nothing is read that stays.
-        names: tensors to change; by default all.
-        threads: how many to use; by default the cores this process may use.
+        verify: "full" compares base and result with their CRC-32C, "base" the base alone; "recorded" trusts the
+        checksums in `state`, which applying the previous file of a chain returned: unchanged words are not read. names:
+        tensors to change; by default all. threads: how many to use; by default the cores this process may use.
 
     Returns:
         How many tensors and words changed, and the checksums that `verify="recorded"` takes.
@@ -126,8 +125,8 @@ def apply_delta(
 
 
 def undo_delta(tensors: Mapping[str, NDArray[Any]], file: File, *, threads: int | None = None) -> int:
-    """Takes back what an interrupted `apply_delta` changed, or a complete one: chunks with the result's words get the
-    base's again, the others stay. Returns how many chunks that were.
+    """Undo an interrupted or complete `apply_delta`: chunks with the result's words get the base's again. Return the
+    number of these chunks.
 
     Tensors that were replaced, stored whole, or are gone cannot be brought back.
 
@@ -147,7 +146,7 @@ def undo_delta(tensors: Mapping[str, NDArray[Any]], file: File, *, threads: int 
 
 
 def fold(first: File, second: File, out: str | os.PathLike[str] | BinaryIO, *, threads: int | None = None) -> Saved:
-    """Two files of a chain as one, from the first one's base to the second one's result; the base is not needed.
+    """Fold two files of a chain into one, from the first one's base to the second one's result, without the base.
 
     Raises:
         BaseError: the second was not made from the result of the first.
@@ -167,8 +166,8 @@ def fold(first: File, second: File, out: str | os.PathLike[str] | BinaryIO, *, t
 
 
 def invert(file: File, out: str | os.PathLike[str] | BinaryIO, *, threads: int | None = None) -> Saved:
-    """A file of differences turned round: from its result to its base, neither of which is needed. Tensors of the base
-    that the result lacks are in neither file.
+    """Invert a file of differences: the new file leads from its result to its base. Neither is needed. Tensors of the
+    base that the result lacks are in neither file.
 
     Raises:
         UnsupportedError: a tensor that is stored whole or replaced, so that the file does not say what the base had.
@@ -193,7 +192,7 @@ def rebase(
     onto: Model,
     threads: int | None = None,
 ) -> Saved:
-    """The same result as the differences to another base: `file` was made from `base`, `out` is from `onto`.
+    """Write the same result as differences to another base: `file` was made from `base`, `out` will be from `onto`.
 
     >>> import io, numpy, dcz
     >>> one, two, new = ({"w": numpy.full(5, value, "float32")} for value in (0, 1, 2))
@@ -218,8 +217,9 @@ def verify(
     progress: Callable[[int, int], None] | None = None,
 ) -> Verified:
     """Checks every byte of a file, or of all files of a shard index or a folder with one: structure, checksums,
-    padding, that every stream decodes, and that it decodes to the words whose checksum the index has. Of a file of
-    differences this takes its `base`, a mapping or the path of a file; without, its stored bytes are checked.
+    padding, that every stream decodes, and that it decodes to the words whose checksum the index has. To check the
+    result of a file of differences, pass its `base`, a mapping or the path of a file; else its stored bytes are
+    checked.
 
     Decodes chunk by chunk, so it needs memory for a few chunks only. What may be decoded in all is bounded: by 1,024
     times the file's size or 1 GiB, whichever is more, or by `max_bytes` if that is more. Returns what it read; raises

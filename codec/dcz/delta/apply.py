@@ -1,4 +1,4 @@
-"""A file of differences applied to arrays where they are: everything is checked, then changed, or taken back."""
+"""Apply a file of differences to arrays in place: everything is checked, then changed, or taken back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PIECE = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What applying a file left: how many `tensors` it changed, how many of their words at most, and the CRC-32C of
+    """The result of applying a file: how many `tensors` it changed, how many of their words at most, and the CRC-32C of
     each tensor's words, which the next file of a chain can be checked against without reading them
     (`verify="recorded"`)."""
 
@@ -37,7 +37,7 @@ class Applied:
 
 
 class _Application:
-    """One file on its way into the tensors: checked, then changed, then published; or taken back."""
+    """One file being applied: checked, then changed, then published; or taken back."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class _Application:
         self._whole: dict[str, NDArray[Any]] = {}
 
     def check(self, verify: str, state: Applied | None, threads: int) -> None:
-        """Everything that can be wrong; nothing is changed."""
+        """Check everything that can be wrong; nothing is changed."""
         each(lambda target: self._segments.check(target.link.entry), self.targets.changed, threads)
         if verify == "recorded":
             _check_recorded(self.wanted, state)
@@ -68,7 +68,7 @@ class _Application:
         self._whole = _whole(self.store, self.wanted)
 
     def change(self, checked: bool, threads: int) -> None:
-        """What changes where it is."""
+        """Change the tensors that change in place."""
 
         def work(piece: Piece) -> None:
             link = piece.target.link
@@ -80,7 +80,7 @@ class _Application:
         each(work, self._pieces, threads)
 
     def result(self) -> dict[str, NDArray[Any]]:
-        """The arrays of the result by name, those that are stored whole put where they belong."""
+        """Return the arrays of the result by name; copy those that are stored whole to their places."""
         result, c = dict(self.targets.moved), self.store.index.columns
         for name, array in self._whole.items():
             result[name] = self._placed(name, array)
@@ -98,7 +98,7 @@ class _Application:
         return result
 
     def _placed(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
-        """A whole tensor in the memory that has its name, if it fits and nothing else is made of it."""
+        """Return a whole tensor in the array of its name, if it fits and nothing else is made of that array."""
         old = self._tensors.get(name)
         if not isinstance(old, np.ndarray) or (old.dtype, old.shape) != (array.dtype, array.shape):
             return array
@@ -111,7 +111,7 @@ class _Application:
         self._journal.take_back(cause)
 
     def words(self) -> int:
-        """Words that are stored as changes."""
+        """Return the number of words that are stored as changes."""
         return sum(int(self.store.index.columns.nonzeros[target.link.number]) for target in self.targets.changed)
 
 
@@ -151,12 +151,12 @@ def apply_delta(
 
 
 def same_memory(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Whether two arrays of as many bytes are the same ones."""
+    """Return whether two arrays of equal size are the same memory."""
     return a.nbytes == b.nbytes and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
 
 
 def _groups(stores: Sequence[OpenFile], names: Iterable[str] | None) -> list[tuple[OpenFile, list[str] | None]]:
-    """Each file with those of the names that it has."""
+    """Return each file with the names that it has."""
     if names is None or len(stores) == 1:
         return [(store, None if names is None else list(names)) for store in stores]
     groups: list[tuple[OpenFile, list[str] | None]] = [(store, []) for store in stores]
@@ -171,7 +171,7 @@ def _groups(stores: Sequence[OpenFile], names: Iterable[str] | None) -> list[tup
 
 
 def _rename(tensors: MutableMapping[str, NDArray[Any]], result: Mapping[str, NDArray[Any]], *, keep: bool) -> None:
-    """Gives the mapping the result's names; `keep` those that the result lacks."""
+    """Give the mapping the result's names; `keep` those that the result lacks."""
     before = dict(tensors)
     try:
         for name, array in result.items():
@@ -210,7 +210,7 @@ def _wanted(store: OpenFile, names: Iterable[str] | None) -> dict[str, Link]:
 
 
 def _pieces(targets: list[Target]) -> list[Piece]:
-    """Runs of chunks that one task checks or changes."""
+    """Return the runs of chunks that one task checks or changes."""
     out = []
     for target in targets:
         size = target.link.chunk * target.link.entry.dtype.word
@@ -237,7 +237,7 @@ def _check_recorded(wanted: Mapping[str, Link], state: Applied | None) -> None:
 
 
 def _whole(store: OpenFile, wanted: Mapping[str, Link]) -> dict[str, NDArray[Any]]:
-    """The tensors that are stored as they are, decoded: before anything is changed."""
+    """Decode the tensors that are stored whole, before anything is changed."""
     c = store.index.columns
     plain = [link.entry for link in wanted.values() if not link.based and not c.transforms[c.source[link.number]]]
     store.check_bound(plain, sum(entry.nbytes for entry in plain), work=sum(entry.nbytes for entry in plain), threads=1)

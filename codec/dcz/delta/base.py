@@ -1,4 +1,4 @@
-"""The tensors of a base, whatever they are in: found by name, read in ranges of words."""
+"""The tensors of a base, in any mapping: found by name, read in ranges of words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dcz.tensor import to_words
 
 
 class Known(NamedTuple):
-    """What a base says of a tensor before it is read."""
+    """A base's tensor before it is read: dtype and shape."""
 
     dtype: Dtype
     shape: tuple[int, ...]
@@ -26,7 +26,7 @@ class Known(NamedTuple):
 class Base:
     """A mapping of names to arrays, or to what reads them: a dictionary, `dcz.open` of a file, of an index of several.
 
-    One tensor that had to be read whole is kept until the next: ranges of it follow each other."""
+    A tensor that had to be read whole is kept until the next one: its ranges follow each other."""
 
     def __init__(self, tensors: Mapping[str, Any]) -> None:
         if not isinstance(tensors, Mapping):
@@ -39,9 +39,9 @@ class Base:
         return name in self.tensors
 
     def known(self, name: str) -> Known:
-        """Dtype and shape of a tensor, without reading it where its mapping knows them.
+        """Return dtype and shape of a tensor, without reading it where its mapping knows them.
 
-        Raises `BaseError` where there is none of this name."""
+        Raises `BaseError` for an unknown name."""
         if name not in self.tensors:
             raise BaseError(f"base: has no tensor {name!r:.200}; is it the base that the file was made from?")
         describe = getattr(self.tensors, "info", None)
@@ -57,7 +57,7 @@ class Base:
         return Known(dtype, shape, words)
 
     def words(self, name: str, first: int, last: int, word: int) -> U8:
-        """The bytes of words [first, last) of a tensor whose words have `word` bytes; not to be written to."""
+        """Return the bytes of words [first, last) of a tensor whose words have `word` bytes. Do not write to them."""
         begin, end = first * word, last * word
         if not hasattr(self.tensors, "info"):
             return to_words(self.tensors[name], name).data[begin:end]
@@ -80,7 +80,8 @@ class Base:
 
 
 def check_fit(name: str, base_name: str, dtype: Dtype, words: int, known: Known) -> None:
-    """Refuses a tensor of the base of which the file's cannot be made: shapes may differ, words may not."""
+    """Refuse a tensor of the base that does not fit the file's: shapes may differ, dtype and number of words may
+    not."""
     where = f"tensor {name!r}" + (f" (in the base {base_name!r})" if base_name != name else "")
     if known.dtype.code != dtype.code:
         raise BaseError(f"{where}: the base has the dtype {known.dtype.code}, the file was made from {dtype.code}")

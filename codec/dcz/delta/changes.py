@@ -1,4 +1,4 @@
-"""What there is to know of a tensor's changes before a layout is chosen: where they are, and what is stored there."""
+"""A tensor's changes before a layout is chosen: their places, and the words stored for them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Changes:
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
-        """Changed words of each chunk."""
+        """Return the number of changed words of each chunk."""
         ones = np.bitwise_count(self.bitmap) if hasattr(np, "bitwise_count") else _ONES[self.bitmap]
         size = self.chunk // 8
         whole = len(ones) // size * size  # reduceat takes ten times as long
@@ -39,7 +39,7 @@ class Changes:
         return counts if whole == len(ones) else np.append(counts, ones[whole:].sum(dtype=np.int64))
 
     def encodings(self, kinds: tuple[str, ...]) -> list[Encoding]:
-        """All layouts with these positions. None stores words that are not changed."""
+        """Return all layouts with these positions. None stores unchanged words."""
         out = []
         values = self._values()
         for kind in kinds:
@@ -57,7 +57,8 @@ class Changes:
         return [_coded(Symbols.counted(plane, entries)) for plane in planes], entries - self.counts
 
     def _values(self) -> list[tuple[str, StoredCodebook | None, list[Coding]]]:
-        """By codebook, if there are few, and by planes: as of a tensor that has the stored words alone."""
+        """Return the values by codebook, if few are distinct, and by planes, as of a tensor with the stored words
+        alone."""
         found = Analysis(Words(self.stored, self.dtype, (self.count,)))
         out: list[tuple[str, StoredCodebook | None, list[Coding]]] = []
         if found.entries(False) is not None:
@@ -74,8 +75,8 @@ def _coded(symbols: Symbols) -> Coding:
 
 
 def nested_chunk(words: int, stored: int) -> int:
-    """Words of a chunk where `stored` of all are stored: a power of two, so that of any two files the chunks of one are
-    made of whole chunks of the other, and their checksums with them."""
+    """Return the words of a chunk where `stored` words of a tensor are stored. It is a power of two: of any two files,
+    the chunks of one consist of whole chunks of the other, and so do their checksums."""
     target = chunking.TARGET_SYMBOLS * words // max(stored, 1)
     most = min(chunking.MAX_CHUNK, max(chunking.STEP, 1 << max(words - 1, 0).bit_length()))
     return min(most, max(chunking.STEP, 1 << max(target, 1).bit_length() - 1))

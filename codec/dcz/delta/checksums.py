@@ -1,4 +1,4 @@
-"""CRC-32C of runs of chunks from those of the chunks: without their bytes."""
+"""CRC-32C of runs of chunks, from the checksums of the chunks alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcz.kernels.interface import I64, U8
 
 
 def joined(crcs: Iterable[int], sizes: Iterable[int]) -> int:
-    """The CRC-32C of runs of so many bytes, one after another, from their own.
+    """Return the CRC-32C of consecutive runs of `sizes` bytes, from the CRC-32C of each.
 
     >>> from dcz import kernels
     >>> import numpy
@@ -29,17 +29,17 @@ def joined(crcs: Iterable[int], sizes: Iterable[int]) -> int:
 
 
 def chunk_bytes(words: int, chunk: int, word: int) -> I64:
-    """Bytes of each chunk of a tensor."""
+    """Return the bytes of each chunk of a tensor."""
     return np.diff(bounds(words, chunk, word))
 
 
 def bounds(words: int, chunk: int, word: int) -> I64:
-    """Where each chunk of a tensor begins, in bytes, and where the last ends."""
+    """Return where each chunk of a tensor begins, in bytes, and where the last ends."""
     return np.append(np.arange(0, words * word, chunk * word, dtype=np.int64), np.int64(words * word))
 
 
 def coarser(crcs: I64, words: int, chunk: int, word: int, to: int) -> I64:
-    """The checksums of chunks of `to` words, a multiple of `chunk`."""
+    """Return the checksums of chunks of `to` words, a multiple of `chunk`."""
     if to == chunk:
         return crcs
     if to % chunk:
@@ -50,5 +50,5 @@ def coarser(crcs: I64, words: int, chunk: int, word: int, to: int) -> I64:
 
 
 def rows(data: U8, words: int, chunk: int, word: int) -> I64:
-    """The checksums of each chunk of a tensor's bytes."""
+    """Return the checksum of each chunk of a tensor's bytes."""
     return kernels.active().crc32c_rows(data, bounds(words, chunk, word)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Chunks of a file with a base: the base's words, checked, and changed by what the chunk stores."""
+"""Decode chunks of a file with a base: the base's words, checked, then changed by what the chunk stores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_PAIRS = np.zeros(0, np.int64)
 
 
 class BasedDecoder(Decoder):
-    """Decodes to the result's words, as `Decoder` does for files without a base. Safe for threads likewise."""
+    """A decoder to the result's words, as `Decoder` is for files without a base; as safe for threads."""
 
     def __init__(self, store: OpenFile, base: Base | None) -> None:
         super().__init__(store.index.columns)
@@ -34,7 +34,7 @@ class BasedDecoder(Decoder):
         self._base = base
 
     def link(self, t: int) -> Link:
-        """What tensor `t` is made of."""
+        """Return the link of tensor `t` to the base."""
         return self._links.numbered(t)
 
     def _run(self, jobs: NDArray[np.int64], tensors: list[int], words: U8, data: U8, out: list[U8]) -> None:
@@ -42,7 +42,7 @@ class BasedDecoder(Decoder):
         if whole:
             super()._run(jobs[whole], [tensors[i] for i in whole], words, data, [out[i] for i in whole])
         if len(whole) < len(tensors):
-            data = data.copy()  # may be memory of this thread that reading the base uses as well
+            data = data.copy()  # may be a buffer of this thread that reading the base reuses
         for i, t in enumerate(tensors):
             if not self.columns.transforms[t]:
                 continue
@@ -52,7 +52,7 @@ class BasedDecoder(Decoder):
                 self.change(link, jobs[i], words, data, out[i])
 
     def _take_base(self, link: Link, job: I64, out: U8) -> None:
-        """Puts the base's words of a job into `out`."""
+        """Copy the base's words of a job to `out`."""
         entry, word = link.entry, link.entry.dtype.word
         first = 0 if link.transform == COPY else int(job[_FIELD["first"]])
         begin = first * link.chunk
@@ -68,8 +68,8 @@ class BasedDecoder(Decoder):
     def change(
         self, link: Link, job: I64, words: U8, data: U8, out: U8, *, backward: bool = False, checked: bool = True
     ) -> None:
-        """Applies a job to its words at `out`; `checked` compares with the result's CRC-32C before anything is
-        written. An error says which chunk was refused: those before it are changed then."""
+        """Apply a job to its words at `out`; `checked` compares with the result's CRC-32C before a chunk is written. An
+        error names the refused chunk: the chunks before it are changed."""
         first, count = int(job[_FIELD["first"]]), int(job[_FIELD["count"]])
         pairs = _NO_PAIRS
         if checked:
@@ -85,7 +85,7 @@ class BasedDecoder(Decoder):
             self._check_bits(link.number, out)
 
     def stored_nonzeros(self, t: int, first: int, out: U8) -> int:
-        """The same: steps and exclusive ors are zero where the result has the base's word."""
+        """Return how many words differ from the base's: steps and exclusive ors are zero elsewhere."""
         link = self.link(t)
         if link.transform not in (STEP, XOR) or self._base is None:
             return super().stored_nonzeros(t, first, out)
@@ -94,11 +94,11 @@ class BasedDecoder(Decoder):
         return int(np.count_nonzero(old.view(f"<u{word}") != out.view(f"<u{word}")))
 
     def stored(self, link: Link, data: U8) -> tuple[I64, NDArray[Any]]:
-        """Places, ascending, and words of everything that a changed tensor's segment stores."""
+        """Return places, ascending, and words that a changed tensor's segment stores."""
         return self._listed(link, self._jobs[link.number], np.zeros(0, np.uint8), data)
 
     def covered(self, piece: Piece, data: U8) -> tuple[I64, NDArray[Any]]:
-        """Places in a piece, and the words that are there, of everything that its chunks store."""
+        """Return the places in a piece that its chunks store, and the present words there."""
         link = piece.target.link
         job, words = self.part(link.number, piece.first, piece.last, len(data))
         places, stored = self._listed(link, job, words, data)
@@ -119,7 +119,7 @@ class BasedDecoder(Decoder):
         return places, stored.view(f"<u{link.entry.dtype.word}")
 
     def part(self, t: int, first: int, last: int, size: int) -> tuple[I64, U8]:
-        """The job of chunks [first, last) of a tensor, whose bytes are `size`, and its codebooks' words."""
+        """Return the job of chunks [first, last) of a tensor, of `size` bytes, and its codebooks' words."""
         job = self._jobs[t].copy()
         for name, value in (("first", first), ("count", last - first), ("book", -1), ("size", size), ("data", 0)):
             job[_FIELD[name]] = value
@@ -127,14 +127,14 @@ class BasedDecoder(Decoder):
         return job, self._words.get(t, np.zeros(0, np.uint8))
 
     def _ready(self, job: I64, t: int, data: U8) -> tuple[NDArray[np.int64], Columns, U8]:
-        """A job as the kernels take it: without zstd."""
+        """Return a job as kernels take it: without zstd."""
         jobs = job.reshape(1, -1)
         if t in self.columns.inflated:
             return self._inflate(jobs, [t], data)
         return jobs, self.columns.kernel, data
 
     def explained(self, error: KernelError, link: Link) -> DczError:
-        """A kernel's refusal in words."""
+        """Return the error for a kernel's refusal."""
         if error.status is Status.RESULT:
             return Changed(
                 f"tensor {link.entry.name!r}, chunk {error.row}: what it makes of the base does not match its CRC-32C; "
@@ -145,7 +145,7 @@ class BasedDecoder(Decoder):
 
 
 class Changed(ChecksumError):
-    """A chunk that was refused; those before it, of the same job, were changed."""
+    """A refused chunk; the earlier chunks of the same job are changed."""
 
     def __init__(self, message: str, chunk: int) -> None:
         super().__init__(message)
@@ -153,11 +153,11 @@ class Changed(ChecksumError):
 
 
 def attach(store: OpenFile, base: Base | None) -> BasedDecoder:
-    """Makes an open file decode with a base, which is checked when it is read."""
+    """Make an open file decode with a base, which is checked when it is read."""
     if base is not None:
         check_has_base(store)
         c = store.index.columns
-        # The caller holds as much as this already, whatever the file's own size.
+        # The caller holds the base already, so this much is allowed whatever the file's size.
         based = int((c.weights * c.word)[c.transforms > 0].sum())
         store.bound = Bound(store.source.size + based, store.bound.max_bytes)
     store.decoder = decoder = BasedDecoder(store, base)

@@ -1,4 +1,4 @@
-"""A tensor as its difference to that of the base, or whole where that is smaller."""
+"""Encode a tensor as its difference to the base's, or whole where that is smaller."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dcz.tensor.words import Words
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-# Words to a changed one from which on a bitmap, a bit for eight words at least, takes more than relative indices.
+# Words per changed word from which on a bitmap takes more than relative indices.
 _SPARSE = 32
-# Words to a changed one from which on relative indices of 16 bits may take less than those of 8 bits and their fillers.
+# Words per changed word from which on 16-bit relative indices may take less than 8-bit ones and their fillers.
 _WIDE = 128
 # A tensor is stored whole where its difference takes more than an eighth of it and a kilobyte, and storing it whole
-# saves a tenth of that: a difference can be turned round, and finds a base that is not the right one.
+# saves a tenth of that: a difference can be inverted, and detects a wrong base.
 _SHARE, _LEAST, _SAVED = 8, 1024, 0.9
 
 
@@ -45,7 +45,7 @@ _NO_ROWS = np.zeros(0, np.int64)
 
 
 def encode_difference(new: Words, base: U8, transform: str = "auto", pool: Executor | None = None) -> Difference:
-    """What turns the base's words into those of `new`; where it is up to this (`auto`), perhaps `new` itself."""
+    """Encode what turns the base's words into those of `new`; with `auto`, perhaps `new` itself."""
     number, word = chosen(transform, new.dtype), new.dtype.word
     bitmap, stored = kernels.active().compare(new.data, base, word, number, magnitude(new.dtype))
     changed = len(stored) // word
@@ -62,7 +62,7 @@ def encode_difference(new: Words, base: U8, transform: str = "auto", pool: Execu
 
 
 def encode_changes(changes: Changes, pool: Executor | None = None) -> Encoded:
-    """Changes that are known already, in their smallest layout."""
+    """Encode known changes in their smallest layout."""
     return Encoded(_smallest(changes), changes.count, pool)
 
 

@@ -1,4 +1,4 @@
-"""Two files of differences as one, and a file of differences turned round: without the base."""
+"""Fold two files of differences into one, and invert a file of differences, without the base."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dcz.tensor.chunking import MAX_CHUNK
 
 
 class _Delta:
-    """An open file of differences: what each of its tensors is made of, and with what."""
+    """An open file of differences, with the links of its tensors to the base."""
 
     def __init__(self, store: OpenFile) -> None:
         check_has_base(store)
@@ -37,15 +37,15 @@ class _Delta:
         self._decoder: BasedDecoder = attach(store, None)
 
     def link(self, name: str) -> Link | None:
-        """A tensor under any of its names."""
+        """Return the link of a tensor under any of its names."""
         return self.links.get(self.store.index.aliases.get(name, name))
 
     def changes(self, link: Link) -> tuple[I64, NDArray[Any]]:
-        self.store.bound.check_memory(link.entry.words)  # a byte for each while they are coded again
+        self.store.bound.check_memory(link.entry.words)  # one byte each while they are coded again
         return changes(self.store, self._decoder, link)
 
     def whole(self, link: Link) -> NDArray[np.uint8]:
-        """The bytes of a tensor that is stored as it is."""
+        """Return the bytes of a tensor that is stored whole."""
         nbytes = link.entry.nbytes
         self.store.check_bound([link.entry], nbytes, work=nbytes, threads=1)
         out = np.empty(nbytes, np.uint8)
@@ -54,7 +54,7 @@ class _Delta:
 
 
 class _Made(NamedTuple):
-    """A tensor of the file to be written: whole `words`, or places and stored words of a `transform`."""
+    """A tensor to write: whole `words`, or places and stored words of a `transform`."""
 
     link: Link
     transform: int
@@ -115,7 +115,7 @@ def invert(store: OpenFile, out: str | os.PathLike[str] | BinaryIO, *, threads: 
 
 
 def _check_follows(one: _Delta, link: Link) -> None:
-    """Refuses a second file that was not made from the result of the first, as far as checksums tell."""
+    """Refuse a second file that was not made from the first one's result, as far as checksums tell."""
     if not link.based:
         return
     before = one.link(link.base_name)
@@ -155,7 +155,7 @@ def _folded(one: _Delta, two: _Delta, link: Link) -> _Made:
 
 
 def _both(one: _Delta, two: _Delta, before: Link, link: Link) -> _Made:
-    """A tensor that both files change."""
+    """Fold a tensor that both files change."""
     name = link.entry.name
     if before.transform != link.transform:
         raise UnsupportedError(
@@ -227,11 +227,11 @@ def _write(writer: Writer, name: str, made: _Made, about: Mapping[str, object] |
 
 
 def _chunk(best: int, known: int) -> int:
-    """Words of a chunk: as many as are best, if those whose checksums are known make that up."""
+    """Return the words of a chunk: the best number, if it is a multiple of the chunks whose checksums are known."""
     return best if best % known == 0 else known
 
 
 def _joined_metadata(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
-    """That of the result; the base is the first one's."""
+    """Return the result's metadata, with the first file's base."""
     out = {key: value for key, value in second.items() if key != "base"}
     return {**out, "base": first["base"]} if "base" in first else out

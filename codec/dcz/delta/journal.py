@@ -1,4 +1,4 @@
-"""What was begun while a file was applied, and how it is taken back: steps and XORs backward, the rest from copies."""
+"""A journal of changes in place, to take them back: steps and XORs backward, the rest from copies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BASE, RESULT, NEITHER = range(3)
 
 
 class Piece(NamedTuple):
-    """Chunks [first, last) of a tensor that is changed in place, and their bytes."""
+    """Chunks [first, last) of a tensor changed in place, and their bytes."""
 
     target: Target
     first: int
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
 
 
 class Journal:
-    """Pieces that were begun and memory that was overwritten, the newest last. Safe for threads."""
+    """Pieces begun and memory overwritten, the newest last; safe for threads."""
 
     def __init__(self, decoder: BasedDecoder) -> None:
         self._decoder = decoder
@@ -40,19 +40,19 @@ class Journal:
         self._copies: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
     def begin(self, piece: Piece, data: U8) -> None:
-        """Says that a piece is about to be changed by the stored bytes `data`."""
+        """Note that the stored bytes `data` are about to change a piece."""
         old = self._decoder.covered(piece, data) if piece.target.link.transform == REPLACE else None
         with self._lock:
             self._begun.append((piece, data, old))
 
     def copy(self, to: NDArray[Any], array: NDArray[Any]) -> None:
-        """Overwrites memory with an array."""
+        """Overwrite memory with an array."""
         with self._lock:
             self._copies.append((to, to.copy()))
         to[...] = array
 
     def take_back(self, cause: BaseException) -> None:
-        """Restores everything. Raises `DczError`, which says what to do, if that fails as well."""
+        """Restore everything. Raises `DczError`, with the remedy, if that fails too."""
         try:
             for to, old in reversed(self._copies):
                 to[...] = old
@@ -69,7 +69,7 @@ class Journal:
             ) from cause
 
     def states(self, piece: Piece) -> I64:
-        """Of each chunk of a piece whether its words are the base's or the result's."""
+        """Return for each chunk of a piece whether its words are the base's or the result's."""
         link = piece.target.link
         size = link.chunk * link.entry.dtype.word
         edges = np.append(np.arange(0, len(piece.out), size, dtype=np.int64), np.int64(len(piece.out)))
@@ -78,7 +78,8 @@ class Journal:
         return np.where(found == base, BASE, np.where(found == result, RESULT, NEITHER))
 
     def undo(self, piece: Piece, states: I64, segments: Segments) -> int:
-        """Takes back the chunks that have the result's words; returns how many. Refuses those that have neither."""
+        """Take back the chunks with the result's words, and return their number. Refuse chunks with other words than
+        the base's or the result's."""
         link = piece.target.link
         if np.any(states == NEITHER):
             chunk = piece.first + int(np.argmax(states == NEITHER))

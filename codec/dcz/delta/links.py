@@ -1,4 +1,4 @@
-"""What a file says of its base: for each tensor how it is made, of which, and the checksums on both sides."""
+"""A file's links to its base: for each tensor its transform, the base's tensor, and the checksums of both."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Link(NamedTuple):
 
     @property
     def based(self) -> bool:
-        """Whether it takes the base to have it."""
+        """Return whether reading the tensor needs the base."""
         return self.transform != NONE
 
     @property
     def changed(self) -> bool:
-        """Whether its words are not those of the base, nor stored as they are."""
+        """Return whether the tensor is stored as changes."""
         return self.transform > COPY
 
     @property
     def base_crc(self) -> int:
-        """The CRC-32C of all words of the base's tensor."""
+        """Return the CRC-32C of all words of the base's tensor."""
         if self.transform == COPY:
             return self.content_crc
         entry = self.entry
@@ -53,8 +53,7 @@ class Link(NamedTuple):
 
 
 class Links(Mapping[str, Link]):
-    """The tensors of a file by name, in its order, each looked up when it is asked for; second names are not among
-    them."""
+    """Links by name, in the file's order, made on access; aliases are not among them."""
 
     def __init__(self, store: OpenFile) -> None:
         self._columns, self._entries = store.index.columns, store.index.entries
@@ -63,7 +62,7 @@ class Links(Mapping[str, Link]):
         return self._made(self._entries.numbers[name], self._entries[name])
 
     def numbered(self, t: int) -> Link:
-        """The link of a tensor by its number."""
+        """Return the link of a tensor by its number."""
         return self[self._columns.names[t]]
 
     def _made(self, t: int, entry: Entry) -> Link:
@@ -81,13 +80,13 @@ class Links(Mapping[str, Link]):
 
 
 def links(store: OpenFile) -> dict[str, Link]:
-    """All of them at once."""
+    """Return all links."""
     found = Links(store)
     return {name: found._made(t, entry) for t, (name, entry) in enumerate(store.index.entries.all().items())}
 
 
 def has_base(store: OpenFile) -> bool:
-    """Whether a file stores differences."""
+    """Return whether a file stores differences."""
     return bool(store.index.features & HAS_BASE)
 
 
@@ -99,7 +98,7 @@ def check_has_base(store: OpenFile) -> None:
 
 
 def check_base(store: OpenFile, base: Base, wanted: Mapping[str, Link]) -> None:
-    """Refuses a base that lacks a tensor or has another dtype or number of words."""
+    """Refuse a base that lacks a tensor or has another dtype or number of words."""
     for name, link in wanted.items():
         if link.based:
             if link.base_name not in base:
@@ -108,7 +107,7 @@ def check_base(store: OpenFile, base: Base, wanted: Mapping[str, Link]) -> None:
 
 
 def missing(store: OpenFile, what: str) -> BaseError:
-    """The error for a base that is not there or not the right one."""
+    """Return the error for a missing or wrong base."""
     wanted = wanted_base(store.index.metadata)
     return BaseError(
         f"{store.source.name}: the base {what}; " + (f"wanted is {wanted}" if wanted else "is it the right one?")
@@ -116,7 +115,7 @@ def missing(store: OpenFile, what: str) -> BaseError:
 
 
 def check_chunks(link: Link, data: U8, first: int = 0) -> None:
-    """Refuses the base's words of a changed tensor from chunk `first` on, if they are not those it was made from."""
+    """Refuse a changed tensor's base words, from chunk `first` on, unless the tensor was made from them."""
     from dcz import kernels
 
     size = link.chunk * link.entry.dtype.word
@@ -129,7 +128,7 @@ def check_chunks(link: Link, data: U8, first: int = 0) -> None:
 
 
 def wrong_base(link: Link, chunk: int, found: I64, first: int = 0) -> BaseError:
-    """The error for words that are not the base's: the result's perhaps, of a file that was applied before."""
+    """Return the error for words that are not the base's; perhaps the result's: the file was applied before."""
     name = link.entry.name
     last = first + len(found)
     applied = found == link.result_crcs[first:last]
@@ -150,7 +149,7 @@ def wrong_base(link: Link, chunk: int, found: I64, first: int = 0) -> BaseError:
 
 
 def check_copy(link: Link, data: U8) -> None:
-    """The same of all words of a tensor that is the base's."""
+    """Refuse the base's words of a copied tensor, unless the tensor was made from them."""
     from dcz import kernels
 
     found = kernels.active().crc32c(data)

@@ -1,4 +1,4 @@
-"""Opening what a user names, with its base: a file, a shard index, or a folder that holds one of them."""
+"""Open what a user names, with its base: a file, a shard index, or a folder with one of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_file(
     Args:
         file: as in `Reader`; the path or URL of a `*.dcz.index.json`; or a folder with one of them, or with one dcz
             file.
-        base: of a file of differences, names to the arrays of its base; see `DeltaReader`.
+        base: the base of a file of differences: names to arrays; see `DeltaReader`.
         sequential: read a remote file ahead, in large blocks: all of it will be read, tensor by tensor in order.
         max_bytes: how many bytes one call may hold in memory; see `Reader`.
 
@@ -56,7 +56,7 @@ def open_file(
 
 @contextmanager
 def open_stores(file: str | os.PathLike[str] | bytes | memoryview | BinaryIO) -> Iterator[list[OpenFile]]:
-    """A file, or all that an index of shards names, as they are stored."""
+    """Open a file, or all files of a shard index, without a base."""
     with ExitStack() as stack:
         if isinstance(file, (str, os.PathLike)) and os.path.isdir(file):
             file = in_folder(file)

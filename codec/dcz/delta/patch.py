@@ -30,7 +30,7 @@ class Patch(NamedTuple):
 
 
 def changes(store: OpenFile, decoder: BasedDecoder, link: Link) -> tuple[I64, NDArray[Any]]:
-    """Places and stored words of a changed tensor; words that are stored and say "unchanged" are left out."""
+    """Return places and stored words of a changed tensor, without stored words that change nothing."""
     data = read(store.source, link.entry.offset, link.entry.size)
     places, words = decoder.stored(link, data)
     if link.transform in (STEP, XOR):
@@ -41,7 +41,7 @@ def changes(store: OpenFile, decoder: BasedDecoder, link: Link) -> tuple[I64, ND
 
 
 def patch(store: OpenFile, decoder: BasedDecoder, link: Link, base: Base | None, whole: NDArray[Any] | None) -> Patch:
-    """The patch of a tensor; `whole` are its values if it is stored as it is."""
+    """Return the patch of a tensor; `whole` are its values if it is stored whole."""
     dtype = link.entry.dtype
     kind = np.dtype(np.int32 if link.entry.words < 1 << 31 else np.int64)
     scalar = dtype.numpy() if dtype.words == 1 else np.dtype(f"<f{dtype.word}")

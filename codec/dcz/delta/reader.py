@@ -1,4 +1,4 @@
-"""The reader of files that have a base: the same mapping of names to arrays, and each tensor's changes."""
+"""The reader of files with a base: a mapping of names to arrays, and each tensor's changes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class DeltaReader(Reader):
 
     @staticmethod
     def of(reader: Reader) -> DeltaReader:
-        """The reader of a file that another one has opened, and does no longer."""
+        """Return a reader of a file that another reader has opened and hands over."""
         made = DeltaReader.__new__(DeltaReader)
         vars(made).update(vars(reader))
         made._take(None)
@@ -80,16 +80,16 @@ class DeltaReader(Reader):
         return self._links[self._index.aliases.get(name, name)]
 
     def transform(self, name: str) -> str:
-        """How a tensor is made: "whole", "copy" of the base's, "step", "xor" or "replace"."""
+        """Return how a tensor is made: "whole", "copy" of the base's, "step", "xor" or "replace"."""
         return NAMES[self._link(name).transform]
 
     def base_name(self, name: str) -> str:
-        """The name that a tensor has in the base."""
+        """Return the name of a tensor in the base."""
         return self._link(name).base_name
 
     def patch(self, name: str) -> Patch:
-        """A tensor's changes: flat `indices` and `values`, the new ones with a base or of a "replace", else the signed
-        steps or the bits that differ, as `kind` says.
+        """Return a tensor's changes: flat `indices` and `values`. These are new values, with a base or of a "replace";
+        else signed steps or the bits that differ, as `kind` says.
 
         >>> import io, numpy, dcz
         >>> old, file = {"w": numpy.zeros(5, "float32")}, io.BytesIO()
@@ -118,7 +118,7 @@ class DeltaReader(Reader):
         return self._plain(name).get_clusters(name)
 
     def _plain(self, name: str) -> Reader:
-        """A reader of this tensor as it is: what is stored here are its changes."""
+        """Return a reader of what the file stores of this tensor: its changes."""
         with Writer(buffer := io.BytesIO()) as writer:
             writer.add(name, self.get_tensor(name))
         return Reader(buffer.getvalue())
@@ -135,8 +135,7 @@ class DeltaReader(Reader):
 
 
 class ShardedDeltaReader(ShardedReader):
-    """The files of differences of a shard index, with one base for all: a mapping of names to arrays with the methods
-    of `DeltaReader`."""
+    """The files of differences of a shard index, with one base for all; the methods are those of `DeltaReader`."""
 
     def __init__(
         self,
@@ -153,15 +152,15 @@ class ShardedDeltaReader(ShardedReader):
         return DeltaReader(path, base=self._base, sequential=self._sequential, max_bytes=self._max_bytes)
 
     def transform(self, name: str) -> str:
-        """How a tensor is made; see `DeltaReader.transform`."""
+        """Return how a tensor is made; see `DeltaReader.transform`."""
         return self._delta(name).transform(name)
 
     def base_name(self, name: str) -> str:
-        """The name that a tensor has in the base."""
+        """Return the name of a tensor in the base."""
         return self._delta(name).base_name(name)
 
     def patch(self, name: str) -> Patch:
-        """A tensor's changes; see `DeltaReader.patch`."""
+        """Return a tensor's changes; see `DeltaReader.patch`."""
         return self._delta(name).patch(name)
 
     def _delta(self, name: str) -> DeltaReader:
@@ -179,7 +178,7 @@ def _reopen(kind: Callable[..., Any], file: Any, base: Any, sequential: bool, ma
 
 
 class _CopySlice(TensorSlice):
-    """A tensor of the base that is not read yet."""
+    """A tensor of the base, not yet read."""
 
     def __init__(self, store: Any, link: Link, base: Base) -> None:
         super().__init__(store, link.entry)

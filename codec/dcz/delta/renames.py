@@ -1,4 +1,4 @@
-"""Tensors that have another name in the base, found by their words."""
+"""Find tensors that have another name in the base, by their words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dcz.errors import DczError
 from dcz.tensor import to_words
 from dcz.tensor.words import Words
 
-# Words of a tensor that are compared, and tensors of the base that they are compared with.
+# How many words of a tensor are compared, and with how many tensors of the base.
 _SAMPLE = 1 << 16
 _MOST = 32
 
@@ -34,9 +34,9 @@ class Renames:
         self.left = sorted(name for name in base if name not in taken and name not in aliases)
 
     def base_name(self, name: str, array: np.ndarray) -> str:
-        """The name in the base of a tensor. Of one that the base lacks: among those that are left over, with as many
-        words of the same dtype, the name of the one with most words in common, if these are more than half of a sample;
-        it is left over no longer."""
+        """Return the name of a tensor in the base. For a name that the base lacks, it is an unused tensor of the base
+        with the same dtype and number of words: the one with most words in common, if these are more than half of a
+        sample. That tensor is used then."""
         if name in self._given:
             return self._given[name]
         if name in self._base or not self.left:

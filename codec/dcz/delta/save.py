@@ -1,4 +1,4 @@
-"""A model saved as its differences to a base, as a whole."""
+"""Save a whole model as its differences to a base."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def save_delta(
     tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Saved:
-    """See `dcz.save_delta`, whose mappings these are."""
+    """Save two mappings; see `dcz.save_delta`."""
     names = check_names(new, "new")
     known = Renames(base, names, renames)
     aliases: Mapping[str, str] = getattr(new, "aliases", {})
@@ -53,6 +53,6 @@ def save_delta(
 
 
 def _nbytes(tensors: Mapping[str, Any], name: str) -> int:
-    """Bytes of a tensor, without reading it where its mapping knows them."""
+    """Return the bytes of a tensor, without reading it where its mapping knows them."""
     describe = getattr(tensors, "info", None)
     return int(describe(name).nbytes if describe is not None else getattr(tensors[name], "nbytes", 0))

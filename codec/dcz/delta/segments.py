@@ -1,4 +1,4 @@
-"""The stored bytes of a file of differences: read and checked before anything is done with them."""
+"""The stored bytes of a file of differences, read and checked before they are used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcz.format.index import Entry
 from dcz.io.sources import read
 from dcz.kernels.interface import ROW_HEAD, U8
 
-# Bytes that are kept from checking to using; what is beyond is read twice.
+# Bytes kept from checking to use; the rest is read twice.
 _KEPT = 256 << 20
 
 
@@ -27,7 +27,7 @@ class Segments:
         self._size = 0
 
     def check(self, entry: Entry) -> None:
-        """Reads a segment, compares every chunk with its CRC-32C, and decodes the codebooks at its head."""
+        """Read a segment, compare every chunk with its CRC-32C, and decode the codebooks at its head."""
         c, t, data = self._store.index.columns, entry.number, self._read(entry)
         head = int(c.head[t])
         if not self._store.decoder.prepared(t):
@@ -41,7 +41,7 @@ class Segments:
             )
 
     def part(self, entry: Entry, first: int, last: int) -> U8:
-        """The bytes of chunks [first, last)."""
+        """Return the bytes of chunks [first, last)."""
         bounds = self._store.index.columns.bounds(entry.number)
         begin, end = int(bounds[first]), int(bounds[last])
         kept = self._kept.get(entry.number)

@@ -1,4 +1,4 @@
-"""The arrays that a file of differences changes: found by the base's names and checked to be fit for it."""
+"""The arrays that a file of differences changes, found by the base's names and checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dcz.kernels.interface import U8
 
 
 class Target(NamedTuple):
-    """A tensor of the result and the bytes of the base's array that it is made in, or is."""
+    """A tensor of the result, and the bytes of the base's array that become it."""
 
     link: Link
     flat: U8
@@ -26,23 +26,23 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Tensors that are `changed` where they are, those that are `copied` from the base, and the arrays that will have
-    the names of the result: of both kinds (`moved`)."""
+    """Tensors `changed` in place, tensors `copied` from the base, and the arrays of the result's names, of both kinds
+    (`moved`)."""
 
     changed: list[Target]
     copied: list[Target]
     moved: dict[str, NDArray[Any]]
 
     def uses(self, array: NDArray[Any]) -> bool:
-        """Whether something of the result is in the memory of an array."""
+        """Return whether the result uses the memory of an array."""
         return any(np.may_share_memory(array, own) for own in self.moved.values())
 
 
 def find_targets(
     tensors: Mapping[str, NDArray[Any]], store: OpenFile, wanted: Mapping[str, Link], *, partial: bool, fixed: bool
 ) -> Targets:
-    """Where everything will be done. An array that several tensors of the result are made of is copied for all but
-    one. Raises `BaseError` for a base that does not fit, `DczError` for arrays that cannot be changed in place."""
+    """Return the targets of a file. An array that becomes several tensors of the result is copied for all but one.
+    Raises `BaseError` for a base that does not fit, `DczError` for arrays that cannot be changed in place."""
     if not isinstance(tensors, Mapping):
         raise DczError(f"tensors: expected a mapping of names to arrays, found {type(tensors).__name__}")
     based = {name: link for name, link in wanted.items() if link.based}
@@ -86,7 +86,7 @@ def _check_memory(name: str, array: NDArray[Any]) -> None:
 
 
 def _check_overlaps(changed: list[Target], copied: list[Target]) -> None:
-    """Refuses memory that would be changed under another tensor."""
+    """Refuse arrays that share memory with another tensor that the file leaves."""
     spans = sorted(
         (target.flat.ctypes.data, target.flat.ctypes.data + len(target.flat), number < len(changed), target.link)
         for number, target in enumerate((*changed, *copied))
@@ -101,7 +101,7 @@ def _check_overlaps(changed: list[Target], copied: list[Target]) -> None:
 
 
 def _check_fixed(tensors: Mapping[str, NDArray[Any]], wanted: Mapping[str, Link]) -> None:
-    """Refuses a result with other names or shapes than there are, where the mapping cannot change."""
+    """Refuse a result with other names or shapes, where the mapping cannot change."""
     for name, link in wanted.items():
         found = tensors.get(name)
         if found is None or found.shape != link.entry.shape or found.dtype != link.entry.dtype.numpy():
@@ -118,7 +118,7 @@ def _check_fixed(tensors: Mapping[str, NDArray[Any]], wanted: Mapping[str, Link]
 
 
 def check_none_gone(tensors: Mapping[str, NDArray[Any]], stores: Sequence[OpenFile]) -> None:
-    """Refuses tensors that the result lacks, where the mapping cannot change."""
+    """Refuse tensors that the result lacks, where the mapping cannot change."""
     for name in tensors:
         if not any(name in store.index.entries or name in store.index.aliases for store in stores):
             raise DczError(

@@ -1,4 +1,4 @@
-"""How a tensor is made of that of the base: which transforms there are, and which a dtype takes (SPEC, Deltas)."""
+"""Transforms: how a tensor is made of the base's, and which one a dtype takes (SPEC, Deltas)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dcz.errors import UnsupportedError
 NONE, COPY, STEP, XOR, REPLACE = range(5)
 NAMES = {NONE: "whole", COPY: "copy", STEP: "step", XOR: "xor", REPLACE: "replace"}
 
-# What `transform=` of those that write may be.
+# Values of writers' `transform=`.
 CHOICES = ("auto", "step", "xor", "replace")
 
 # Floats whose sign is the highest bit of the word: the bits below it ascend with the magnitude.
@@ -22,7 +22,8 @@ _MAGNITUDE = frozenset(
 
 
 def magnitude(dtype: Dtype) -> bool:
-    """Whether a word is a sign and a magnitude, which a step orders first; other words are integers to it."""
+    """Return whether words are sign and magnitude, which steps map to an order first. Steps take other words as
+    integers."""
     return dtype.code in _MAGNITUDE
 
 
@@ -32,13 +33,13 @@ def check_choice(transform: str) -> None:
 
 
 def chosen(transform: str, dtype: Dtype) -> int:
-    """The number of a transform; `auto` takes steps, the smallest of real pairs of checkpoints in 32 of 33 cases, and
-    XOR of truth values."""
+    """Return the number of a transform; `auto` is XOR for truth values and steps for the rest: the smallest for 32 of
+    33 real pairs of checkpoints."""
     if transform == "auto":
         return XOR if dtype.code == "BOOL" else STEP
     return {"step": STEP, "xor": XOR, "replace": REPLACE}[transform]
 
 
 def stored_dtype(dtype: Dtype, transform: int) -> Dtype:
-    """How what is stored splits into bytes: steps and XORs have no exponent that would have to be rotated on top."""
+    """Return the dtype by which stored words split into bytes: steps and XORs have no exponent to rotate to the top."""
     return replace(dtype, rotate=False) if transform in (STEP, XOR) else dtype

@@ -1,4 +1,4 @@
-"""The streaming writer of files with a base: tensor by tensor, each against that of the base."""
+"""The streaming writer of files with a base: each tensor is compared with the base's."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from dcz.tensor.words import Words
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What was saved: `tensors`, and how many of them are `copied` from the base, stored as `changes`, or `whole`;
-    `removed` are those of the base that the new model lacks."""
+    """The result of saving: `tensors`, and how many of them are `copied` from the base, stored as `changes`, or
+    `whole`; `removed` are those of the base that the new model lacks."""
 
     tensors: int
     copied: int
@@ -37,12 +37,12 @@ class Saved:
     removed: tuple[str, ...]
 
 
-# Of a tensor that is the base's.
+# The record of a tensor that is the base's.
 EMPTY = Layout("all", "bytes", 512, None, (), (), (), ())
 
 
 class Writer(PlainWriter):
-    """Writes a dcz file tensor by tensor, with `base` as the differences to another model.
+    """Write a dcz file tensor by tensor; with `base`, as the differences to another model.
 
     Args:
         file: a path, which is replaced only once the file is complete, or a writable binary file object.
@@ -55,8 +55,8 @@ class Writer(PlainWriter):
         profile: "auto", "csr", "bitmap", "dense", "paper" or "raw", of tensors that are stored whole.
         threads: how many to use; by default the cores this process may use.
 
-    Used as a context manager it finishes the file on leaving, and leaves an old file alone when an exception passes
-    through. All tensors of the new model are added, changed or not: what is not in the file is gone.
+    As a context manager it closes the file on leaving. After an exception, an old file stays as it was. All tensors of
+    the new model are added, changed or not: what is not in the file is gone.
 
     >>> import io, numpy, dcz
     >>> old, file = numpy.zeros((4, 4), "float32"), io.BytesIO()
@@ -94,7 +94,7 @@ class Writer(PlainWriter):
         base_name: str | None = None,
         metadata: Mapping[str, object] | None = None,
     ) -> Layout:
-        """Stores one tensor, bit for bit, and returns how; as it is stored, for one with a base.
+        """Store one tensor, bit for bit, and return its layout; with a base, that of its changes.
 
         `base` is the base's array, by default that of the writer's `base` under `base_name`, by default `name`. Dtype
         and number of words must agree, shapes need not; a tensor that the base lacks, or has otherwise, is stored
@@ -113,8 +113,8 @@ class Writer(PlainWriter):
         return self.put(name, base_name, words.dtype, words.shape, words.count, found, crc, about)
 
     def _difference(self, name: str, base_name: str, words: Words, old: U8) -> tuple[Difference, int]:
-        """What turns the base's words into a tensor's, and the CRC-32C of the latter. Neither may change meanwhile:
-        both have the same CRC-32C before and after."""
+        """Return what turns the base's words into a tensor's, and the CRC-32C of the latter. Neither array may change
+        meanwhile: both must have the same CRC-32C before and after."""
         base = private(Words(old, words.dtype, words.shape))
         crcs = [kernels.active().crc32c(data) for data in (base.data, words.data)]
         with changes_refused(name):
@@ -129,7 +129,7 @@ class Writer(PlainWriter):
         return found, crcs[1]
 
     def _old(self, base_name: str, words: Words, array: np.ndarray | None) -> U8 | None:
-        """The base's words of a tensor, if it has one that goes with it."""
+        """Return the base's words of a tensor, if the base has a matching one."""
         if words.count == 0:
             return None
         if array is not None:
@@ -153,7 +153,7 @@ class Writer(PlainWriter):
         content_crc: int,
         metadata: Mapping[str, object] | None = None,
     ) -> Layout:
-        """Stores a tensor whose difference is known; `content_crc` is the CRC-32C of its words."""
+        """Store a tensor whose difference is known; `content_crc` is the CRC-32C of its words."""
         self._check_open()
         self._check_name(name, self._tensors)
         layout, nonzeros = EMPTY, 0
@@ -174,7 +174,7 @@ class Writer(PlainWriter):
         return self
 
     def saved(self, removed: tuple[str, ...] = ()) -> Saved:
-        """What was added so far; `removed` are names of the base that were not."""
+        """Return the counts so far; `removed` are names of the base that were not added."""
         kinds = [record.transform for record in self._tensors.values()]
         changes = sum(kind > COPY for kind in kinds)
         return Saved(len(kinds), kinds.count(COPY), changes, kinds.count(NONE), removed)
