@@ -36,11 +36,12 @@ Reader = Callable[[str, "str | None"], Lines]
 
 @dataclass
 class Vector:
-    """A file, what is expected of it, and the file to read it with."""
+    """A file, what is expected of it, the file to read it with, and what the library's message says."""
 
     path: Path
     expected: dict[str, Any]
     base: Path | None = None
+    word: str = ""
 
     @property
     def name(self) -> str:
@@ -60,13 +61,15 @@ class Outcome:
 
 def vectors(folder: Path = FOLDER) -> Iterator[Vector]:
     """All of a folder, those of `valid` first."""
+    words = json.loads((folder / "words.json").read_text())
     for path in [*sorted(folder.glob("valid/*.dcz")), *sorted(folder.glob("invalid/*.dcz"))]:
         expected = json.loads(path.with_suffix(".json").read_text())
         base = expected.get("base")
-        yield Vector(path, expected, folder / "valid" / f"{base}.dcz" if base else None)
+        word = words.get(f"{path.parent.name}/{path.stem}", "")
+        yield Vector(path, expected, folder / "valid" / f"{base}.dcz" if base else None, word)
 
 
-def compare(expected: dict[str, Any], found: Lines, is_library: bool = False) -> str:
+def compare(expected: dict[str, Any], found: Lines, is_library: bool = False, word: str = "") -> str:
     """What differs, in a sentence; nothing if nothing does. `left out` where a file with a base is not read, or where a
     reader keeps no such limit."""
     error = next((line for line in found if "error" in line), None)
@@ -77,8 +80,8 @@ def compare(expected: dict[str, Any], found: Lines, is_library: bool = False) ->
             return "left out" if is_own_limit else f"is read, expected an error of class {' or '.join(classes)}"
         if error["error"] not in classes:
             return f"error of class {error['error']}, expected {' or '.join(classes)}: {error.get('message', '')}"
-        if is_library and expected["word"] not in error["message"]:
-            return f"the message does not say {expected['word']!r}: {error['message']}"
+        if is_library and word not in error["message"]:
+            return f"the message does not say {word!r}: {error['message']}"
         return ""
     if error is not None:
         return f"is refused ({error['error']}: {error.get('message', '')})"
@@ -98,9 +101,8 @@ def run(reader: Reader, found: list[Vector], is_library: bool = False) -> Outcom
     """A reader over vectors."""
     out = Outcome()
     for vector in found:
-        difference = compare(
-            vector.expected, reader(str(vector.path), str(vector.base) if vector.base else None), is_library
-        )
+        found_lines = reader(str(vector.path), str(vector.base) if vector.base else None)
+        difference = compare(vector.expected, found_lines, is_library, vector.word)
         if difference == "left out":
             out.left_out += 1
         elif difference:

@@ -30,7 +30,7 @@ def cases(seed: int) -> Iterator[Case]:
     expected = {"tensors": made.lines, **({"base": "base"} if made.base else {})}
     yield "valid", made.data, made.base, expected
     data, base, error = violated(seed)
-    yield "violated", data, base, {"error": error, "word": ""}
+    yield "violated", data, base, {"error": error, "requirement": []}
     yield "repaired", *repaired(seed), None
 
 

@@ -1,10 +1,11 @@
 """Makes the files of `spec/vectors`, and what is expected of each beside it.
 
-    python spec/make_vectors.py            # says what would be new or other
+    python spec/make_vectors.py            # says what is new
     python spec/make_vectors.py --accept   # writes it
 
-Vectors are only ever added. Until version 1 is frozen, a change of the format may change them: `--accept` writes those
-too, and `spec/vectors/SHA256SUMS`, which tests compare them with.
+Vectors are only ever added: one that would change is an error, and nothing is written. `--accept` appends what is new
+to `spec/vectors/SHA256SUMS`, which tests compare the files with, and writes `spec/vectors/words.json`, which says what
+the library's messages name and may change with them.
 """
 
 from __future__ import annotations
@@ -41,23 +42,31 @@ def files() -> dict[str, bytes]:
 
 
 def main() -> int:
-    """Compares or writes."""
+    """Compares, and writes what is new."""
     parser = argparse.ArgumentParser(description="Make the vectors of the dcz file format.")
-    parser.add_argument("--accept", action="store_true", help="write what is new or other")
+    parser.add_argument("--accept", action="store_true", help="write what is new")
     accept = parser.parse_args().accept
-    made, other = files(), []
-    for path, content in made.items():
-        target = FOLDER / path
-        if not target.exists() or target.read_bytes() != content:
-            other.append(f"{'other' if target.exists() else 'new'}: {path}")
-            if accept:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-    if accept:
-        sums = [f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in sorted(made.items())]
-        (FOLDER / "SHA256SUMS").write_text("".join(sums))
-    print("\n".join(other) if other else f"{len(made)} files, all as they are made")
-    return 0 if accept or not other else 1
+    made, sums = files(), FOLDER / "SHA256SUMS"
+    listed = dict(reversed(line.split("  ")) for line in sums.read_text().splitlines())
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in made.items()}
+    changed = [f"changed: {path}" for path in listed if digests.get(path) != listed[path]]
+    new = [path for path in made if path not in listed]
+    if accept and not changed:
+        for path in new:
+            (FOLDER / path).parent.mkdir(parents=True, exist_ok=True)
+            (FOLDER / path).write_bytes(made[path])
+        with sums.open("a") as file:
+            file.writelines(f"{digests[path]}  {path}\n" for path in new)
+    words = {f"invalid/{vector.name}": vector.word for vector in invalid.vectors()}
+    text = json.dumps(dict(sorted(words.items())), indent=1) + "\n"
+    if accept and not changed:
+        (FOLDER / "words.json").write_text(text)
+    elif text != (FOLDER / "words.json").read_text():
+        new.append("words.json")
+    print("\n".join([*changed, *(f"new: {path}" for path in new)] or [f"{len(made)} files, all as they are listed"]))
+    if changed:
+        print("vectors are never changed: give what is new a name of its own")
+    return int(bool(changed or (new and not accept)))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Vector:
             out["base"] = self.base
         if self.error:
             classes = self.error.split()
-            return {**out, "error": classes if len(classes) > 1 else self.error, "word": self.word}
+            return {**out, "error": classes if len(classes) > 1 else self.error}
         return {**out, "tensors": self.tensors}
 
 

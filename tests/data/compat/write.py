@@ -1,4 +1,4 @@
-"""Writes the golden files of a release: `PYTHONPATH=tests python tests/data/compat/write.py 1.0rc`.
+"""Writes the golden files of a release: `PYTHONPATH=tests python tests/data/compat/write.py 1.0`.
 
 A set is written once, when a release is made, and kept for ever: every later release must read it. A folder that is
 there is never written again.
@@ -34,6 +34,10 @@ def files() -> dict[str, tuple[bytes, str]]:
     out["metadata"] = dcz.save({**model, "tied": model["fc.weight"]}, metadata=about), ""
     out["dtypes"] = dcz.save({code: make_array(5, code, (7,), 0.8, 5, "random") for code in CODES}), ""
     out["empty"] = dcz.save({"none": np.zeros((0, 3), "f4")}), ""
+    out["portable"] = dcz.save(model, portable=True), ""
+    out |= {name: (dcz.save({"w": array}), "") for name, array in kinds().items()}
+    about = {"fc.bias": {"unit": "V", "scale": [0.5, None]}}
+    out["tensor-metadata"] = dcz.save(model, tensor_metadata=about), ""
     for transform in ("step", "xor", "replace"):
         path = FOLDER / f"{transform}.tmp"
         new = {name: changed(array, 9, 0.1, "near") for name, array in model.items() if array.shape}
@@ -41,6 +45,21 @@ def files() -> dict[str, tuple[bytes, str]]:
         out[f"delta-{transform}"] = path.read_bytes(), "auto"
         path.unlink()
     return out
+
+
+def kinds() -> dict[str, np.ndarray]:
+    """Arrays that take what ordinary ones do not: frames, wide relative indices, two planes of indices, codebooks of
+    groups."""
+    rng = np.random.Generator(np.random.PCG64(9))
+    wide = np.zeros(300_000, "<f2")
+    wide[rng.integers(0, len(wide), 60)] = rng.integers(1, 9, 60)
+    books = rng.standard_normal((40, 16)).astype("<f4")
+    return {
+        "zstd": np.tile(make_array(4, "U8", (700,), 1.0, 70_000, "random"), 20),
+        "relative16": wide,
+        "index-planes": make_array(2, "F32", (60, 70), 0.9, 900, "float"),
+        "groups": np.stack([book[np.minimum(rng.geometric(0.6, 2048), 16) - 1] for book in books]),
+    }
 
 
 def main() -> None:
