@@ -4,5 +4,8 @@ CAMPAIGNS = {
     "flips": "every bit flipped, every truncation, every byte appended",
     "mutations": "anything changed, all checksums repaired; all readers agree",
     "bombs": "small files that ask for much",
+    "faults": "system calls and allocations that fail, each in turn",
+    "kills": "SIGKILL and SIGTERM at random moments of writing",
+    "handles": "threads, forks, copies and descriptors of readers",
     "kernels": "libFuzzer over the kernels and the C reader, under the sanitizers",
 }

@@ -18,7 +18,9 @@ from dcz.convert.model import Model, Tensor, check_not_empty, tensor_metadata
 from dcz.convert.shards import SHARD_SIZE, of_the_same_model
 from dcz.convert.transfer import Transfer, check_nothing_left_out, transfer
 from dcz.errors import DczError
+from dcz.io import temporary
 from dcz.io.sinks import sync_folder
+from dcz.io.together import publish_together
 
 # In this order: of weights that are there in several formats, the first is taken.
 _WEIGHTS = (".dcz", ".safetensors", ".bin", ".pth", ".pt")
@@ -82,7 +84,8 @@ def convert_folder(
     than that are cut anew, and smaller ones are one file.
 
     The new folder is made beside its place and moved there when complete. One that is there must be empty, or
-    `replace` be given: then its files are replaced one by one, indices last. With `strict`, nothing may be left out."""
+    `replace` be given: then its files are replaced together (`dcz.io.together`). With `strict`, nothing may be left
+    out."""
     source, target = os.path.abspath(source), os.path.abspath(target)
     _check_places(source, target, replace)
     found = contents(source, extension)
@@ -90,7 +93,8 @@ def convert_folder(
         find_weights(source)  # its error says what was looked for
     if strict:
         check_nothing_left_out(found.left_out)
-    scratch = os.path.join(os.path.dirname(target), f".{os.path.basename(target)[:32]}.{os.urandom(8).hex()}.tmp")
+    temporary.remove_leftovers(target)
+    scratch = temporary.new_name(target)
     os.mkdir(scratch)
     try:
         run = _Run(source, scratch, extension, profile, threads, shard_size, max_bytes, strict, progress)
@@ -99,11 +103,11 @@ def convert_folder(
         for weights in found.weights:
             run.convert(weights)
         files = sorted(run.files)
-        _publish(scratch, target, [*found.copied, *sorted(files, key=lambda path: path.endswith(SUFFIX))])
+        _publish(scratch, target, [*found.copied, *files])
         for path in run.stale(target):
             os.unlink(path)
     except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
+        temporary.remove(scratch)
         raise
     main = min(run.loaded, key=lambda path: path.count(os.sep))
     moved = Transfer(run.tensors, run.aliases, run.nbytes, run.left_out)
@@ -262,9 +266,9 @@ class _OfPyTorch:
 def _publish(scratch: str, target: str, paths: list[str]) -> None:
     if not os.path.exists(target) or (os.path.isdir(target) and not os.listdir(target)):
         os.replace(scratch, target)  # over nothing, or over an empty folder
+        temporary.forget(scratch)
     else:
-        for path in paths:
-            os.makedirs(os.path.dirname(os.path.join(target, path)), exist_ok=True)
-            os.replace(os.path.join(scratch, path), os.path.join(target, path))
-        shutil.rmtree(scratch)
+        indexes = [path for path in paths if path.endswith(SUFFIX)]
+        publish_together(scratch, target, [path for path in paths if path not in indexes], indexes)
+        temporary.remove(scratch)
     sync_folder(os.path.dirname(target))

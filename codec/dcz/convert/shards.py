@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,9 @@ from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Target, Tensor, extensions, tell_source, tensor_metadata, undecodable
 from dcz.convert.safetensors import second_names
 from dcz.errors import DczError, FormatError
+from dcz.io import temporary
 from dcz.io.sinks import sync_folder
+from dcz.io.together import publish_together
 
 if TYPE_CHECKING:
     from dcz.container import Reader
@@ -194,7 +195,8 @@ class ShardedTarget:
         if not self._replace and shards:
             raise DczError(f"{os.path.join(folder, shards[0])}: already exists; use --force to replace it")
         self._total = sum(tensor.nbytes for tensor in tensors)
-        self._scratch = os.path.join(folder, f".{name[:32]}.{os.urandom(8).hex()}.tmp")
+        temporary.remove_leftovers(self._path)
+        self._scratch = temporary.new_name(self._path)
         os.mkdir(self._scratch)
         self._left = iter(zip(self._files, self._shards, self._aliases, strict=True))
         self._next()
@@ -244,9 +246,8 @@ class ShardedTarget:
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        for each in (*self._files, name):
-            os.replace(os.path.join(self._scratch, each), os.path.join(folder, each))
-        os.rmdir(self._scratch)
+        publish_together(self._scratch, folder, list(self._files), [name])
+        temporary.remove(self._scratch)
         if self._replace:
             source = self._source if self._source is not None and os.path.exists(self._source) else None
             for stale in self._stale:
@@ -258,4 +259,4 @@ class ShardedTarget:
         if self._target is not None:
             self._target.abandon()
         if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            temporary.remove(self._scratch)

@@ -1,4 +1,5 @@
-"""Temporary files beside their targets, named by the process that writes them: those of a killed process are found.
+"""Temporary files and folders beside their targets, named by the process that writes them: those of a killed process are
+found.
 
 A name is `.TARGET.HASH.PLACE.PID.START.RANDOM.tmp`: the target's name and a checksum of it, the machine and process
 namespace, and the process with the time it started, because numbers of processes are used again.
@@ -10,6 +11,7 @@ import atexit
 import contextlib
 import os
 import platform
+import shutil
 import zlib
 
 # Temporary files of this process that are neither published nor removed, with the process that made them: a forked
@@ -32,10 +34,17 @@ def forget(path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a temporary file, if this process made it."""
+    """Remove a temporary file or folder, if this process made it."""
     if _open.pop(path, None) == os.getpid():
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            _remove(path)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        os.unlink(path)
 
 
 def remove_temporary_files() -> None:
@@ -57,7 +66,7 @@ def remove_leftovers(target: str) -> None:
         for name in os.listdir(folder):
             if name.startswith(prefix) and name.endswith(".tmp") and _is_dead(name[len(prefix) :]):
                 with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(folder, name))
+                    _remove(os.path.join(folder, name))
 
 
 def _prefix(target: str) -> str:
