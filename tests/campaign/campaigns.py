@@ -7,5 +7,6 @@ CAMPAIGNS = {
     "faults": "system calls and allocations that fail, each in turn",
     "kills": "SIGKILL and SIGTERM at random moments of writing",
     "handles": "threads, forks, copies and descriptors of readers",
+    "generated": "random files of the specification, by all readers",
     "kernels": "libFuzzer over the kernels and the C reader, under the sanitizers",
 }

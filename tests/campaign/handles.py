@@ -1,8 +1,8 @@
 """Readers and descriptors: many threads on one reader, processes that fork, copies, readers that nobody closes.
 
 Eight threads load 200 times each from one reader, of a path, bytes and a file object; forked children load from their
-parent's reader, which was reading when they were made; a pickled reader reads its file again, or refuses; 10,000 readers
-that nobody closes leave no descriptor open, nor do 1,000 files that are refused.
+parent's reader, which was reading when they were made; a pickled reader reads its file again, or refuses; 10,000
+readers that nobody closes leave no descriptor open, nor do 1,000 files that are refused.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Temporary files and folders beside their targets, named by the process that writes them: those of a killed process are
-found.
+"""Temporary files and folders beside their targets, named by the process that writes them: those of a killed process
+are found.
 
 A name is `.TARGET.HASH.PLACE.PID.START.RANDOM.tmp`: the target's name and a checksum of it, the machine and process
 namespace, and the process with the time it started, because numbers of processes are used again.
