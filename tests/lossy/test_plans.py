@@ -193,3 +193,21 @@ def test_the_plot(tmp_path: Path) -> None:
         assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UnsupportedError, match="s.docx"):
         found.plot(tmp_path / "s.docx")
+
+
+def test_a_plan_is_never_worse_than_one_step_for_all() -> None:
+    """By the caller's own score, at the size of the file with one absolute step."""
+    scales = {"quiet": 0.01, "loud": 1.0, "other": 0.3}
+    tensors = {name: (RNG.laplace(size=(128, 96)) * scale).astype("f4") for name, scale in scales.items()}
+
+    def absolute(found: dict[str, np.ndarray]) -> float:
+        return -sum(float(np.square(found[name].astype("f8") - tensors[name]).sum()) for name in tensors)
+
+    def relative(found: dict[str, np.ndarray]) -> float:
+        return absolute({name: tensors[name] + (found[name] - tensors[name]) / scales[name] for name in tensors})
+
+    for score in (absolute, relative):
+        for step in (0.1, 0.4):
+            same = dcz.compress(tensors, {"step_absolute": step * 0.4})
+            planned = dcz.plan(tensors, target_bytes=int(len(dcz.save(same)) * 1.02), evaluate=score)
+            assert planned.score is not None and planned.score >= score(same) * 1.05  # both are negative

@@ -2,9 +2,10 @@
 
 from dcz.planning.figure import check_plot
 from dcz.planning.outcome import Planned, PlannedTensor
-from dcz.planning.planner import check_base, check_target, plan
+from dcz.planning.planner import plan
 from dcz.planning.points import DENSITIES, N_BITS, STEPS, Tries, check_grid
 from dcz.planning.sweep import Reading, Sensitivity, sensitivity
+from dcz.planning.targets import check_base, check_target
 
 __all__ = [
     "DENSITIES",

@@ -8,21 +8,27 @@ import numpy as np
 
 from dcz.errors import DczError
 from dcz.lossy.compression import Compressed, compress
-from dcz.lossy.config import SIZES
-from dcz.lossy.recipe import Recipe
-from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_number, select
+from dcz.lossy.flat import dot, flat, pieces
+from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 from dcz.planning import search
 from dcz.planning.outcome import Planned, dense_bytes, outcome
 from dcz.planning.points import Point, Tries, curve, stored_bytes
 from dcz.planning.search import Choice, Cost
+from dcz.planning.targets import check_base, check_target
 from dcz.tensor.choose import check_profile
 from dcz.ties import Ties
 
+Costs = Mapping[str, Cost]
 Evaluate = Callable[[Mapping[str, np.ndarray]], float]
 Progress = Callable[[int, int], None]
 
 # How often bytes that the estimate missed are taken off the target.
 _CORRECTIONS = 12
+# How often steps are made finer, and the fraction of the bytes for which it is not worth it.
+_FINER = 3
+_SPARE = 0.002
+# Points of a tensor at which its loss of score is measured.
+_READINGS = 4
 # Of two points of equal score, that of smaller error.
 _TIE = 1e-6
 # Keys that have no meaning, or another one, for a grid.
@@ -102,10 +108,10 @@ def plan(
     costs = planner.costs()
     if given == "max_drop":
         assert max_drop is not None
-        return planner.finish(planner.by_drop(costs, max_drop))
+        return planner.by_drop(costs, max_drop)
     dense = dense_bytes(tensors)
     wanted = target_bytes if target_bytes is not None else int(dense / float(target_ratio or 1))
-    return planner.by_size(costs, wanted)
+    return planner.best(costs, wanted)
 
 
 class _Planner:
@@ -132,23 +138,31 @@ class _Planner:
             self._names.setdefault(ties.owner(name, self._tensors[name]), []).append(name)
         return list(self._names)
 
-    def costs(self) -> dict[str, Cost]:
-        """The cost of each point of each tensor: its squared relative error, or the score it loses alone."""
+    def costs(self) -> list[Costs]:
+        """Ways to weigh the points of each tensor, the best one to be found by evaluating their choices: by squared
+        relative error; with `evaluate` also by the score that each tensor loses alone, and by squared error, where one
+        step for all tensors is the least."""
+        relative: Costs = dict.fromkeys(self.curves, _squared)
         if self._evaluate is None:
-            return dict.fromkeys(self.curves, _squared)
-        out: dict[str, Cost] = {}
-        for name in self.curves:
-            points = search.hull(self.curves[name], _squared)
-            lost: dict[int, float] = {}
-            worst = 0.0
-            for point in points:
-                if point.rel_error:
-                    score = self._score(self._compressed({name: point}))
-                    worst = max(worst, self._drop(score))
-                lost[id(point)] = worst + _TIE * _squared(point)
-            self.curves[name] = points
-            out[name] = _looked_up(lost)
-        return out
+            return [relative]
+        absolute: Costs = {name: _scaled(self._norm(name)) for name in self.curves}
+        return [{name: self._measured(name) for name in self.curves}, relative, absolute]
+
+    def _norm(self, name: str) -> float:
+        """Sum of a tensor's squared weights."""
+        words = flat(np.asarray(self._tensors[name]))
+        return sum(dot(values, values) for _, values in pieces(words))
+
+    def _measured(self, name: str) -> Cost:
+        """The score that a tensor loses alone: measured at a few points of its hull, between them in proportion to the
+        squared error."""
+        points = [point for point in search.hull(self.curves[name], _squared) if point.rel_error]
+        errors, lost = [0.0], [0.0]
+        for at in sorted({round(i) for i in np.linspace(0, len(points) - 1, min(len(points), _READINGS))}):
+            drop = self._drop(self._score(self._compressed({name: points[at]})))
+            errors.append(_squared(points[at]))
+            lost.append(max(lost[-1], drop))
+        return lambda point: float(np.interp(_squared(point), errors, lost)) + _TIE * _squared(point)
 
     def by_error(self, most: float) -> Choice:
         """For each tensor the smallest point of at most this relative error."""
@@ -157,19 +171,27 @@ class _Planner:
             for name, points in self.curves.items()
         }
 
-    def by_drop(self, costs: Mapping[str, Cost], most: float) -> Choice:
-        """The last choice on the path down that scores well enough, by bisection."""
-        choices = search.path(self.curves, costs)
-        good, bad = 0, len(choices)
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            if self._drop(self._score(self._compressed(choices[middle]))) <= most:
-                good = middle
-            else:
-                bad = middle
-        return choices[good]
+    def by_drop(self, costs: Iterable[Costs], most: float) -> Planned:
+        """The smallest file of those that bisection finds on each path down, where the score is still good enough."""
+        found = []
+        for each in costs:
+            choices = search.path(self.curves, each)
+            good, bad = 0, len(choices)
+            while bad - good > 1:
+                middle = (good + bad) // 2
+                if self._drop(self._score(self._compressed(choices[middle]))) <= most:
+                    good = middle
+                else:
+                    bad = middle
+            found.append(self.finish(choices[good]))
+        return min(found, key=lambda planned: planned.file_bytes)
 
-    def by_size(self, costs: Mapping[str, Cost], wanted: int) -> Planned:
+    def best(self, costs: Iterable[Costs], wanted: int) -> Planned:
+        """Of the plans for a size by each of the costs that of the best score."""
+        found = [self.by_size(each, wanted) for each in costs]
+        return max(found, key=lambda planned: 0.0 if planned.score is None else planned.score)
+
+    def by_size(self, costs: Costs, wanted: int) -> Planned:
         """The choice of least cost whose file has at most so many bytes."""
         choices = search.path(self.curves, costs)
         fixed = sum(
@@ -183,7 +205,7 @@ class _Planner:
             choice = search.within(choices, self.curves, costs, budget)
             planned = self.finish(choices[-1] if choice is None else choice)
             if planned.file_bytes <= wanted:
-                return planned
+                return self._finer(choice or choices[-1], planned, wanted)
             smallest = planned if smallest is None or planned.file_bytes < smallest.file_bytes else smallest
             if choice is None:
                 break
@@ -194,6 +216,21 @@ class _Planner:
             f"target: a file of {wanted} bytes cannot be made; the smallest plan takes {smallest.file_bytes} bytes, "
             f"a ratio of {smallest.ratio:.1f}; try smaller densities or n_bits"
         )
+
+    def _finer(self, choice: Choice, planned: Planned, wanted: int) -> Planned:
+        """The plan with all steps smaller by one factor, which spends the bytes that the tries leave between them."""
+        gridded = sum(self._tensors[name].size for name, point in choice.items() if point.step)
+        factor = 1.0
+        for _ in range(_FINER):
+            spare = wanted - planned.file_bytes
+            if not gridded or spare < wanted * _SPARE:
+                break
+            factor *= 2 ** (-8 * spare / gridded)
+            found = self.finish({name: point.scaled(factor) for name, point in choice.items()})
+            if found.file_bytes > wanted or (planned.score or 0.0) > (found.score or 0.0):
+                break
+            planned = found
+        return planned
 
     def finish(self, choice: Choice) -> Planned:
         """The recipe of a choice, and what it comes to."""
@@ -218,38 +255,9 @@ class _Planner:
         return self._baseline - score
 
 
-def _looked_up(lost: Mapping[int, float]) -> Cost:
-    return lambda point: lost[id(point)]
+def _scaled(norm: float) -> Cost:
+    return lambda point: norm * _squared(point)
 
 
 def _squared(point: Point) -> float:
     return point.rel_error**2
-
-
-def check_target(ratio: object, nbytes: object, error: object, drop: object = None) -> str:
-    """The one target that is given. Raises `DczError` unless there is exactly one."""
-    targets = {"target_ratio": ratio, "target_bytes": nbytes, "max_rel_error": error, "max_drop": drop}
-    given = [name for name, value in targets.items() if value is not None]
-    if len(given) != 1:
-        raise DczError(f"plan: give one of {', '.join(targets)}, found {' and '.join(given) or 'none'}")
-    if ratio is not None:
-        check_number(ratio, "target_ratio", 0, 1e9, open_left=True)
-    if nbytes is not None:
-        check_integer(nbytes, "target_bytes", 1, 1 << 62)
-    if error is not None:
-        check_number(error, "max_rel_error", 0, 1)
-    if drop is not None:
-        check_number(drop, "max_drop", 0, 1e9)
-    return given[0]
-
-
-def check_base(recipe: object) -> dict[str, object]:
-    """Keys for all tensors; the plan adds the others."""
-    if recipe is None:
-        return {}
-    parsed = Recipe.parse(recipe)
-    Recipe.parse({**parsed.default, "n_bits": 4})  # keys that go with clustering are checked where there is some
-    chosen = {"density", "threshold", "quality", "n_m_ratio", "scope", "method", *SIZES} & set(parsed.default)
-    if parsed.overrides or chosen:
-        raise DczError("recipe: the plan chooses density, n_bits and tensors; give only keys such as init and entropy")
-    return parsed.default

@@ -16,8 +16,8 @@ from dcz.tensor.streams import Analysis
 
 DENSITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.02)
 N_BITS = (2, 3, 4, 5, 6, 7, 8)
-# Of a grid, in units of the root mean square: a sixth of a bit apart where they are small.
-STEPS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.8, 1.0, 1.3, 1.6, 2.0)
+# Of a grid, in units of the root mean square: a third of a bit apart.
+STEPS = tuple(round(0.02 * 2 ** (number / 3), 4) for number in range(26))
 
 # Weights that are measured of a larger tensor: runs of them, evenly spread.
 SAMPLE = 1 << 18
@@ -44,6 +44,17 @@ class Point:
     def n_bits(self) -> int | None:
         """Bits of a cluster index before Huffman's code; None where nothing is clustered."""
         return self.keys.get("n_bits")  # type: ignore[return-value]
+
+    @property
+    def step(self) -> float | None:
+        """Step of the grid in units of the root mean square; None where there is none."""
+        return self.keys.get("step")  # type: ignore[return-value]
+
+    def scaled(self, factor: float) -> Point:
+        """The same with another step, whose size and error are not measured."""
+        if self.step is None:
+            return self
+        return Point({**self.keys, "step": float(f"{self.step * factor:.4g}")}, self.nbytes, self.rel_error)
 
 
 @dataclass(frozen=True, slots=True)
