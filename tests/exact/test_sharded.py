@@ -228,6 +228,15 @@ def test_merge_compare_and_plan_take_it(model: Path, dcz_: Callable[..., Run]) -
     assert dcz.compare(model.parent).source == str(model.parent)
 
 
+def test_merge_loses_no_tensor_that_the_index_does_not_name(model: Path, dcz_: Callable[..., Run]) -> None:
+    document = json.loads(model.read_text())
+    del document["weight_map"]["d.weight"]
+    model.write_text(json.dumps(document))
+    run = dcz_("merge", model, "-o", model.parent / "one.dcz")
+    assert run.code == 1 and "tensor 'd.weight' is not in the index" in run.err
+    assert not (model.parent / "one.dcz").exists()
+
+
 def test_its_index_is_not_called_something_to_pack(model: Path) -> None:
     for file in (model.read_bytes(), io.BytesIO(model.read_bytes())):
         with pytest.raises(FormatError, match="index of a sharded model; open it by its path"):

@@ -365,11 +365,21 @@ def test_hostile_metadata(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "members",
-    [{"../../.bashrc": "x"}, {"/etc/passwd": "x"}, {"a": 5}, {"a": {}}, {"model.weights.h5": "x"}, {"C:x": ""}],
+    [
+        {"../../.bashrc": "x"},
+        {"/etc/passwd": "x"},
+        {"a": 5},
+        {"a": {}},
+        {"model.weights.h5": "x"},
+        {"C:x": ""},
+        {"x" * 70_000: ""},
+    ],
 )
 def test_members_of_hostile_metadata(tmp_path: Path, members: dict) -> None:
     dcz.save_file({"w": np.zeros(3)}, tmp_path / "a.dcz", metadata={"keras": {"config.json": "{}", **members}})
-    with pytest.raises(DczError, match=r"b\.keras: metadata: keras: .* (could escape the folder|cannot be a member)"):
+    with pytest.raises(
+        DczError, match=r"b\.keras: metadata: keras: .* (could escape the folder|cannot be a member|are more than 4096)"
+    ):
         convert(tmp_path / "a.dcz", tmp_path / "b.keras")
     assert os.listdir(tmp_path) == ["a.dcz"]
 

@@ -37,7 +37,9 @@ def merge(
     readers: list[Reader | ShardedReader] = []
     try:
         for file in files:
-            readers.append(open_file(file, sequential=True))
+            readers.append(reader := open_file(file, sequential=True))
+            if isinstance(reader, ShardedReader):
+                reader.check_names()  # what the index does not name would be lost
         metadata, extensions = (_joined(readers, what) for what in ("metadata", "extensions"))
         total = sum(reader.info(name).stored for reader in readers for name in reader if name not in reader.aliases)
         done = tensors = 0

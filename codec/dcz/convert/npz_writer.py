@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dcz import limits
 from dcz.convert.holding import NUMPY, cannot_hold
 from dcz.convert.model import Tensor, resolved
-from dcz.errors import DczError
+from dcz.errors import DczError, LimitError
 from dcz.io.sinks import PathSink
 
 _SUFFIX = ".npy"
@@ -95,4 +96,8 @@ def check_member(name: str, path: str | os.PathLike[str], what: str = "tensor") 
         raise DczError(
             f"{os.fspath(path)}: {what} {name!r:.80}: as a member of an archive this name could escape the folder it "
             "is unpacked in; write safetensors instead (-o NAME.safetensors)"
+        )
+    if len(name.encode()) > limits.MAX_NAME_BYTES:
+        raise LimitError(
+            f"{os.fspath(path)}: {what} {name!r:.40}: {len(name.encode())} bytes are more than {limits.MAX_NAME_BYTES}"
         )
