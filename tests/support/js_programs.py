@@ -16,11 +16,13 @@ from support.c_programs import ROOT
 JS = ROOT / "codec" / "js"
 
 
-def need(*programs: str) -> None:
-    """Skips where one of them is not there."""
+def need(*programs: str) -> str:
+    """The path of the last; skips where one of them is not there."""
     for program in programs:
-        if shutil.which(program) is None:
+        found = shutil.which(program)
+        if found is None:
             pytest.skip(f"no {program}")
+    return found or ""
 
 
 @dataclass(frozen=True)
