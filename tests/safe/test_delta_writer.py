@@ -47,7 +47,7 @@ def test_an_array_that_changes_while_it_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, which: str, private: bool, kernel: str, call: int
 ) -> None:
     """It is refused, or the file makes what the new array was of what the base was."""
-    monkeypatch.setattr("dcz.container.writer._PRIVATE_BYTES", 1 << 22 if private else 0)
+    monkeypatch.setattr("dcz.container.unchanged.PRIVATE_BYTES", 1 << 22 if private else 0)
     arrays = {"new": PAIRS[name].copy(), "base": OLD.copy()}
     path = tmp_path / "step.dcz"
     with monkeypatch.context() as patch:

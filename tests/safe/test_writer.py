@@ -14,7 +14,7 @@ import pytest
 
 import dcz
 from dcz import kernels
-from dcz.container.writer import _PRIVATE_BYTES
+from dcz.container.unchanged import PRIVATE_BYTES
 from dcz.errors import DczError, UnsupportedError
 from dcz.tensor import PROFILES
 from support.arrays import large
@@ -133,9 +133,9 @@ def test_an_array_that_changes_while_it_is_saved(
     """It is refused, or what is published is valid: never a file with wrong checksums, of chunks or of contents."""
     array = large(name).copy()
     if copied:
-        array = array.reshape(-1)[: _PRIVATE_BYTES // array.itemsize]
+        array = array.reshape(-1)[: PRIVATE_BYTES // array.itemsize]
     else:
-        monkeypatch.setattr("dcz.container.writer._PRIVATE_BYTES", 0)
+        monkeypatch.setattr("dcz.container.unchanged.PRIVATE_BYTES", 0)
     path = tmp_path / "w.dcz"
     with monkeypatch.context() as patch:
         changing(patch, array, kernel, change)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import BinaryIO
@@ -16,6 +15,7 @@ from dcz.container.duplicates import Duplicates
 from dcz.container.reader import Reader
 from dcz.container.sharded import ShardedReader
 from dcz.container.threads import pool, thread_count
+from dcz.container.unchanged import ChangesRefused, changed, is_private, private
 from dcz.errors import DczError, LimitError
 from dcz.format import index, prelude
 from dcz.format import metadata as typed
@@ -23,17 +23,12 @@ from dcz.format.records import Record, StoredLayout
 from dcz.format.trailer import HAS_BASE
 from dcz.io.sinks import open_sink
 from dcz.io.targets import check_target
-from dcz.kernels.interface import U8, KernelError
+from dcz.kernels.interface import U8
 from dcz.tensor import Layout, encode, tiny, to_words
 from dcz.tensor.choose import check_profile
 from dcz.tensor.encode import Encoded
 from dcz.tensor.words import Words
 
-# Words of at most this many bytes are copied first, so that an array that another thread
-# changes meanwhile cannot contradict its checksum. Larger ones are checked afterwards: a copy would take their memory
-# again, and more time than another checksum.
-_PRIVATE_BYTES = 1 << 20
-_CHANGED = "tensor {!r}: the array changed while it was being saved; save a copy of it"
 _NO_LAYOUT = StoredLayout()
 
 
@@ -87,7 +82,7 @@ class Writer:
         # Tensors of a few bytes by dtype and words: their records, and their layouts.
         self._tiny: dict[tuple[str, bytes], tuple[Record, Layout]] = {}
         self._open = True
-        with self._abandoned_on_error():
+        with _Abandoning(self):
             self._write(prelude.MAGIC)
 
     def add(self, name: str, array: np.ndarray | np.generic, *, metadata: Mapping[str, object] | None = None) -> Layout:
@@ -131,14 +126,14 @@ class Writer:
         crc = kernels.active().crc32c(words.data)
         encoded = self._encoded(name, words)
         for other, offset in self._duplicates.candidates((words.dtype.code, words.count, crc)):
-            with changes_refused(name):
+            with ChangesRefused(name):
                 same = self._duplicates.same(encoded, other, offset)
             if same:
                 self._tensors[name] = _record(name, words, encoded.nonzeros, crc, about, same_as=other.name)
                 return encoded.layout()
             encoded = self._encoded(name, words)  # its parts have been asked for
         layout = self._segment(name, encoded, len(words.data))
-        if len(words.data) > _PRIVATE_BYTES:
+        if not is_private(words):
             self._check_unchanged(name, crc, encoded.words_crc(words))
         self._add_record(_record(name, words, encoded.nonzeros, crc, about, StoredLayout.of(layout)))
         return layout
@@ -167,7 +162,7 @@ class Writer:
         if known is not None and not record.transform:
             self._tensors[as_name] = replace(record, layout=StoredLayout(), same_as=known.name)
             return
-        with self._abandoned_on_error():
+        with _Abandoning(self):
             self._align(record.layout.stored, record.words * record.word_size)
             for part in segment.parts():
                 self._write(part)
@@ -179,10 +174,10 @@ class Writer:
         """Refuse an array whose words have another CRC-32C than before they were encoded."""
         if before != after:
             self.abandon()
-            raise DczError(_CHANGED.format(name))
+            raise changed(name)
 
     def _encoded(self, name: str, words: Words) -> Encoded:
-        with changes_refused(name):
+        with ChangesRefused(name):
             return encode(words, self._profile, self._pool, self._portable)
 
     def _add_record(self, record: Record) -> None:
@@ -225,7 +220,7 @@ class Writer:
         `index.pack` runs the reader's own checks: a file that no reader opens is never published."""
         if not self._open:
             return
-        with self._abandoned_on_error():
+        with _Abandoning(self):
             has_base = bool(self._features & HAS_BASE)
             records = list(self._tensors.values())
             plain = index.flatten(records, self._aliases, self._metadata, self._extensions, has_base)
@@ -268,15 +263,6 @@ class Writer:
             self._sink.write(data)
             self._offset += len(data)
 
-    @contextmanager
-    def _abandoned_on_error(self) -> Iterator[None]:
-        """End the file at any error in writing: half a segment cannot be taken back."""
-        try:
-            yield
-        except BaseException:
-            self.abandon()
-            raise
-
     def _check_open(self) -> None:
         if not self._open:
             raise DczError("the writer is closed; open another")
@@ -300,21 +286,20 @@ def _record(
 
 def _unchanged(name: str, parts: Iterator[U8]) -> Iterator[U8]:
     """Yield the parts of a segment; raise an error if the array has changed meanwhile."""
-    with changes_refused(name):
+    with ChangesRefused(name):
         yield from parts
 
 
-def private(words: Words) -> Words:
-    """Return a private copy of few words; many are compared by their CRC-32C before and after."""
-    return words.copy() if len(words.data) <= _PRIVATE_BYTES else words
+class _Abandoning:
+    """End a writer's file at any error in writing: half a segment cannot be taken back."""
 
+    __slots__ = ("_writer",)
 
-@contextmanager
-def changes_refused(name: str) -> Iterator[None]:
-    """Turn a kernel's refusal into the error for an array that changed: what kernels were told was true before."""
-    try:
-        yield
-    except DczError:
-        raise
-    except (KernelError, ValueError, IndexError) as error:
-        raise DczError(_CHANGED.format(name)) from error
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._writer.abandon()

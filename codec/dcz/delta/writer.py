@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dcz import kernels
+from dcz.container.unchanged import ChangesRefused, private
 from dcz.container.writer import Writer as PlainWriter
-from dcz.container.writer import changes_refused, private
 from dcz.delta import checksums
 from dcz.delta.base import Base
 from dcz.delta.encode import Difference, encode_difference
@@ -117,7 +117,7 @@ class Writer(PlainWriter):
         meanwhile: both must have the same CRC-32C before and after."""
         base = private(Words(old, words.dtype, words.shape))
         crcs = [kernels.active().crc32c(data) for data in (base.data, words.data)]
-        with changes_refused(name):
+        with ChangesRefused(name):
             found = encode_difference(words, base.data, self._transform, self._pool)
         if found.encoded is not None and found.transform != NONE:
             sizes = checksums.chunk_bytes(words.count, found.encoded.chunk, words.dtype.word).tolist()

@@ -218,8 +218,7 @@ def _check_streams(c: Tensors, codes: codes_.Codes, stream_at: I64, refuse: Refu
     """Check that codes fit their symbols: no cluster index beyond the codebook, raw bytes without Huffman codes."""
     if not len(codes.counts):
         return
-    known = c.streams > 0
-    known[list(c.unknown)] = False
+    known = c.understood & (c.streams > 0)
     last = np.where(known, stream_at + c.streams - 1, 0)
     highest = codes.highest()[last]  # negative where all are raw or zstd
     beyond = (c.values == VALUES["codebook"]) & (c.planes == 1) & (highest > c.entries)

@@ -52,7 +52,7 @@ def check_size(numbers: float) -> None:
 
 def read_books(integers: Integers, c: Tensors, codes: Codes, refuse: Refusals) -> Books:
     """Read the codebooks' records; a tensor with coded rows of codebooks has one."""
-    of = np.flatnonzero(c.book_rows)
+    of = c.book_rows.nonzero()[0]
     of_rows = c.book_rows[of]
     ends = of_rows.cumsum()
     n = int(ends[-1]) if len(of) else 0
@@ -66,14 +66,13 @@ def read_books(integers: Integers, c: Tensors, codes: Codes, refuse: Refusals) -
     nth = np.arange(len(of))
     at = nth + 2 * (ends - of_rows)
     flat[at] = crcs
-    at_pairs = 2 * np.arange(n) + 1 + np.repeat(nth, of_rows)
+    at_pairs = 2 * np.arange(n) + 1 + nth.repeat(of_rows)
     flat[at_pairs] = numbers
     flat[at_pairs + 1] = lengths
     if "zstd" in codes.plain:
-        owner = np.repeat(of, of_rows)
+        owner = of.repeat(of_rows)
         wrong = np.bincount(owner[numbers == codes.plain.index("zstd")], minlength=len(c.names)) > 0
-        wrong[list(c.unknown)] = False
-        refuse(wrong, "a codebook is raw, packed or Huffman-coded, found zstd")
+        refuse(wrong & c.understood, "a codebook is raw, packed or Huffman-coded, found zstd")
     book_at[of], head[of] = at, sums(lengths, ends, of_rows)
     return Books(flat, book_at, head)
 
@@ -99,9 +98,7 @@ def read_rows(integers: Integers, c: Tensors, codes: Codes, head: I64, refuse: R
     used = integers.take("row_codes", pairs, 0, CRC)
     lengths = integers.take("row_lengths", pairs, 0, _MAX_LENGTH)
 
-    known = np.ones(t, np.bool_)
-    known[list(c.unknown)] = False
-    owner = np.repeat(np.arange(t), c.chunks)
+    owner = np.arange(t).repeat(c.chunks)
 
     def check(wrong: Bools, whose: I64, among: Bools, reason: str) -> None:
         if np.count_nonzero(wrong):
@@ -109,23 +106,23 @@ def read_rows(integers: Integers, c: Tensors, codes: Codes, head: I64, refuse: R
 
     if integers.top("row_nonzeros") or integers.top("row_fillers"):
         # A chunk has as many weights as the others, the last of a tensor what is left.
-        weights = np.repeat(c.chunk, c.chunks)
+        weights = c.chunk.repeat(c.chunks)
         there = c.chunks > 0
         weights[ends[there] - 1] = (c.weights - (c.chunks - 1) * c.chunk)[there]
         positions = c.positions[owner]
         wrong = nonzeros > np.where(positions != 0, weights, 0)
-        check(wrong, owner, known, "a chunk has more nonzeros than weights")
+        check(wrong, owner, c.understood, "a chunk has more nonzeros than weights")
         wrong = fillers > np.where(positions >= 4, weights, 0)
-        check(wrong, owner, known, "a chunk has more fillers than it can have")
-    per_row = np.repeat(c.streams, c.chunks)
-    row = np.repeat(np.arange(rows), per_row)
+        check(wrong, owner, c.understood, "a chunk has more fillers than it can have")
+    per_row = c.streams.repeat(c.chunks)
+    row = np.arange(rows).repeat(per_row)
     if integers.top("row_codes"):  # each stream has a first code
-        stream = np.arange(pairs) + np.repeat(starts(c.streams)[owner] - starts(per_row), per_row)
+        stream = np.arange(pairs) + (starts(c.streams)[owner] - starts(per_row)).repeat(per_row)
         check(used >= codes.counts[stream], owner[row], np.ones(t, np.bool_), "a chunk uses a code its stream lacks")
     refuse(
         head + sums(lengths, pair_ends, of_pairs) != c.stored, "segments: {} bytes are not what its rows take", c.stored
     )
-    wrong = known & (c.positions > 0) & (c.nonzeros != sums(nonzeros, ends, c.chunks))
+    wrong = c.understood & (c.positions > 0) & (c.nonzeros != sums(nonzeros, ends, c.chunks))
     refuse(wrong, "nonzeros: {} are not those of its chunks", c.nonzeros)
 
     # Rows are one after another, whosever they are; so are their pairs of a code and a length.

@@ -82,12 +82,12 @@ def _offsets(c: Columns) -> tuple[I64, I64, int]:
     """Return where each segment begins, the padding in front of it, and where the last one ends. Segments follow each
     other with nothing but alignment between them."""
     sizes = c.stored
-    ends = np.cumsum(sizes) + PRELUDE_SIZE
+    ends = sizes.cumsum() + PRELUDE_SIZE
     offsets, padding = ends - sizes, np.zeros(len(sizes), np.int64)
     shift = 0
-    for t in np.flatnonzero((sizes >= MAPPED_BYTES) & (sizes == c.weights * c.word)).tolist():
+    for t in ((sizes >= MAPPED_BYTES) & (sizes == c.weights * c.word)).nonzero()[0].tolist():
         padding[t] = pad = -(int(offsets[t]) + shift) % ALIGNMENT
         shift += pad
-    offsets += np.cumsum(padding)
+    offsets += padding.cumsum()
     end = int(offsets[-1] + sizes[-1]) if len(sizes) else PRELUDE_SIZE
     return offsets, padding, end

@@ -62,6 +62,7 @@ class Tensors:
     planes: I64  # streams of values
     books: I64  # codebooks
     unknown: dict[int, str]  # tensors that this version cannot decode, and why
+    understood: Bools  # the others
 
     def shape(self, t: int) -> tuple[int, ...]:
         """Return the lengths of a tensor's dimensions."""
@@ -96,7 +97,7 @@ class Refusals:
 
 def starts(sizes: I64) -> I64:
     """Return where each of consecutive parts begins."""
-    return np.cumsum(sizes) - sizes
+    return sizes.cumsum() - sizes
 
 
 def read_tensors(
@@ -114,8 +115,9 @@ def read_tensors(
     source = _sources(names, columns, dtypes_, transforms)
     understood = np.ones(t, np.bool_)
     understood[list(unknown)] = False
-    for at in np.flatnonzero(~understood[source]):
-        unknown.setdefault(int(at), f"it is the same as {names[source[at]]!r}, which {unknown[int(source[at])]}")
+    for at in (~understood[source]).nonzero()[0].tolist():
+        understood[at] = False
+        unknown.setdefault(at, f"it is the same as {names[source[at]]!r}, which {unknown[int(source[at])]}")
     out = Tensors(
         names=names, dtypes=dtypes_, dims=dims, dims_at=dims_at,
         weights=columns["words"], word=columns["word_sizes"],
@@ -125,6 +127,7 @@ def read_tensors(
         entries=columns["entries"], group=columns["groups"], streams=columns["streams"], chunks=columns["rows"],
         book_rows=columns["book_rows"], stored=columns["segments"], transforms=transforms, base_names=base_names,
         planes=_planes(columns), books=_books(columns), unknown=unknown,
+        understood=understood,
     )  # fmt: skip
     refuse = Refusals(names)
     _check_shapes(out, ranks, kinds, refuse)
@@ -190,7 +193,7 @@ def _unknown(
     positions, values = columns["positions"], columns["values"]
     wrong = ~known | ~_KNOWN_POSITIONS[np.minimum(positions, 255)] | (values > 2) | (transforms > 4)
     out: dict[int, str] = {}
-    for at in np.flatnonzero(wrong).tolist():
+    for at in wrong.nonzero()[0].tolist():
         if not known[at]:
             out[at] = f"has the dtype {dtypes_[at].code!r:.80}"
         elif values[at] > 2:
