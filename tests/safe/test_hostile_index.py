@@ -191,7 +191,7 @@ def test_metadata_too_deep() -> None:
     for _ in range(17):
         maps = {"k": maps}
     refusal(forge(TENSORS, change("metadata", to=maps)), LimitError, "nested deeper than 16")
-    refusal(finish(segments(TENSORS), b"\x91" * 100_000 + b"\xc0"), FormatError, "not valid msgpack")
+    refusal(finish(segments(TENSORS), b"\x91" * 100_000 + b"\xc0"), LimitError, "nested too deep to parse")
 
 
 @pytest.mark.parametrize(
