@@ -1,5 +1,5 @@
-"""Every branch of what stands between a file and the decoders is taken by tests: prelude, trailer, index, limits, and the
-checks of differences. Both forms are alike; a branch that is not taken is a fault.
+"""Every branch of what stands between a file and the decoders is taken by tests: prelude, trailer, index, limits, and
+the checks of differences. Both forms are alike; a branch that is not taken is a fault.
 
     pip install -r tests/requirements-campaign.txt
 """
