@@ -75,6 +75,13 @@ def n_of_m(density: float, rng: np.random.Generator) -> np.ndarray:
 
 MASKS: dict[str, Mask] = {"independent": independent, "rows": rows, "8 x 8 blocks": blocks, "N of M": n_of_m}
 
+NAMES = {
+    "independent": "weights pruned one by one",
+    "rows": "whole rows pruned",
+    "8 x 8 blocks": "blocks of 8 x 8 pruned",
+    "N of M": "N of M neighbours kept",
+}
+
 
 def measure() -> list[dict[str, object]]:
     """Bits per weight of each layout, with its positions' share, on each mask at each density."""
@@ -148,7 +155,7 @@ def figure(found: list[dict], path: Path) -> None:
         ("bitmap", "#c2410c", ":"),
         ("csr8+huffman", "#0b7285", "-"), ("bitmap+huffman", "#c2410c", "-"), ("entropy", "black", "--"),
     )  # fmt: skip
-    panels = Figure(figsize=(10, 7), layout="constrained")
+    panels = Figure(figsize=(10, 7.6), layout="constrained")
     for axes, mask in zip(panels.subplots(2, 2, sharex=True, sharey=True).flat, MASKS):
         mine = [row for row in found if row["mask"] == mask]
         for key, colour, style in lines:
@@ -158,20 +165,24 @@ def figure(found: list[dict], path: Path) -> None:
                 style,
                 color=colour,
                 label=TITLES[key],
-                linewidth=1.3,
+                linewidth=1.5,
             )
         at = crossing(found, mask, "csr8+huffman", "bitmap+huffman")
         if at is not None:
             axes.axvline(at, color="gray", linewidth=0.8)
-            axes.text(at, 1.3, f" {100 * at:.0f}%", color="gray", fontsize=9)
-        axes.set(title=mask, xscale="log", ylim=(0, 1.4))
+            axes.text(at, 0.03, f" {100 * at:.0f}%", color="dimgray", fontsize=9)
+        axes.set(title=NAMES[mask], xscale="log", ylim=(0, 1.42))
         axes.set_xticks(
             [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.5%", "1%", "2%", "5%", "10%", "20%", "50%", "100%"]
         )
+        axes.minorticks_off()
         axes.grid(alpha=0.25)
-    panels.axes[0].legend(fontsize=8, framealpha=0.9, loc="upper left")
-    panels.supxlabel("density")
-    panels.supylabel("bits of positions a weight")
+    handles, labels = panels.axes[0].get_legend_handles_labels()
+    panels.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=9, frameon=False)
+    panels.supxlabel(
+        "density: share of weights that are not zero; gray: where Huffman-coded CSR and bitmap cross", fontsize=10
+    )
+    panels.supylabel("bits of positions for each weight", fontsize=10)
     panels.savefig(path, metadata={"Date": None})
 
 
