@@ -8,5 +8,7 @@ CAMPAIGNS = {
     "kills": "SIGKILL and SIGTERM at random moments of writing",
     "handles": "threads, forks, copies and descriptors of readers",
     "generated": "random files of the specification, by all readers",
+    "converters": "hostile files of other formats",
+    "branches": "every branch of the checks is taken by tests",
     "kernels": "libFuzzer over the kernels and the C reader, under the sanitizers",
 }

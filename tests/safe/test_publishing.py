@@ -502,3 +502,32 @@ def test_a_killed_process_never_mixes_two_models(shards: str, tmp_path: Path, nu
     dcz.save_sharded(OTHER, tmp_path, shard_size=400)
     assert len(os.listdir(tmp_path)) == 4
     assert dcz.load_file(shards)["a"].tolist() == OTHER["a"].tolist()
+
+
+@pytest.mark.parametrize("save", ["file", "shards"])
+def test_a_temporary_file_that_cannot_be_removed_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: str
+) -> None:
+    """The error is that of the save, and the next save removes both its own and what was left."""
+
+    def act() -> None:
+        if save == "file":
+            dcz.save_file(GOOD, tmp_path / "model.dcz")
+        else:
+            dcz.save_sharded(GOOD, tmp_path)
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fail_to_remove(*arguments: object, **options: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        patch.setattr(os, "unlink", fail_to_remove)
+        patch.setattr("shutil.rmtree", fail_to_remove)
+        with pytest.raises(OSError, match="No space left on device"):
+            act()
+    assert len(os.listdir(tmp_path)) == 1
+    act()
+    assert len(os.listdir(tmp_path)) == (1 if save == "file" else 2)

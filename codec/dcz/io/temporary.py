@@ -17,6 +17,8 @@ import zlib
 # Temporary files of this process that are neither published nor removed, with the process that made them: a forked
 # child must leave those of its parent alone.
 _open: dict[str, int] = {}
+# Those that this process could not remove.
+_unremoved: set[str] = set()
 
 
 def new_name(target: str) -> str:
@@ -34,25 +36,35 @@ def forget(path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a temporary file or folder, if this process made it."""
-    if _open.pop(path, None) == os.getpid():
-        with contextlib.suppress(FileNotFoundError):
-            _remove(path)
+    """Remove a temporary file or folder, if this process made it. What cannot be removed now is tried again when a file
+    is written next, and at exit: the error that led here is the one to tell."""
+    if _open.pop(path, None) == os.getpid() and not _removed(path):
+        _unremoved.add(path)
 
 
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+def _removed(path: str) -> bool:
+    try:
         os.unlink(path)
+    except FileNotFoundError:
+        return True
+    except OSError:  # a folder, or an error
+        try:
+            shutil.rmtree(path)
+        except OSError:
+            return False
+    return True
+
+
+def _remove_unremoved() -> None:
+    _unremoved.difference_update([path for path in _unremoved if _removed(path)])
 
 
 def remove_temporary_files() -> None:
     """Remove all temporary files of this process. It runs at exit; call it in handlers of signals that end the process,
     such as SIGTERM."""
     for path in list(_open):
-        with contextlib.suppress(OSError):
-            remove(path)
+        remove(path)
+    _remove_unremoved()
 
 
 atexit.register(remove_temporary_files)
@@ -61,12 +73,12 @@ atexit.register(remove_temporary_files)
 def remove_leftovers(target: str) -> None:
     """Remove the temporary files for the same target whose processes were killed. Those of other targets, of living
     processes and of other machines that share the folder stay."""
+    _remove_unremoved()
     folder, prefix = os.path.dirname(target), _prefix(target)
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             if name.startswith(prefix) and name.endswith(".tmp") and _is_dead(name[len(prefix) :]):
-                with contextlib.suppress(OSError):
-                    _remove(os.path.join(folder, name))
+                _removed(os.path.join(folder, name))
 
 
 def _prefix(target: str) -> str:
