@@ -208,12 +208,12 @@ def test_weights_outside_of_the_package_are_refused(tmp_path: Path) -> None:
 def test_manifests_that_lie(tmp_path: Path) -> None:
     path = tmp_path / "m.mlpackage"
     os.mkdir(path)
-    with pytest.raises(FormatError, match="no Core ML package"):
+    with pytest.raises(FormatError, match="not a Core ML package"):
         open_model(path)
     item = {"itemInfoEntries": {"a": {"path": "../../secret"}}, "rootModelIdentifier": "a"}
     for text, message in (
-        ("{", "names no model"),
-        ("[]", "names no model"),
+        ("{", "does not name a model"),
+        ("[]", "does not name a model"),
         (json.dumps(item), "outside of the package; refused"),
     ):
         (path / "Manifest.json").write_text(text)
@@ -223,10 +223,10 @@ def test_manifests_that_lie(tmp_path: Path) -> None:
 
 def test_other_models(tmp_path: Path) -> None:
     (tmp_path / "a.mlmodel").write_bytes(b"\xff no model")
-    with pytest.raises(FormatError, match="no Core ML model, or one that is cut off"):
+    with pytest.raises(FormatError, match="not a Core ML model, or cut off"):
         open_model(tmp_path / "a.mlmodel")
     (tmp_path / "b.mlmodel").write_bytes(b"\x08\x08")
-    with pytest.raises(UnsupportedError, match="no Core ML model; weights of ML programs are read"):
+    with pytest.raises(UnsupportedError, match="not a Core ML model; weights of ML programs are read"):
         open_model(tmp_path / "b.mlmodel")
     with pytest.raises(FileNotFoundError):
         open_model(tmp_path / "missing.mlpackage")

@@ -1,4 +1,4 @@
-"""What two files have beside tensors: their metadata, key by key, and what of them is not compared."""
+"""Compare what two files hold besides tensors: metadata key by key, and what is not compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dcz.convert.model import Model, tensor_metadata
 from dcz.convert.safetensors import as_text
 
 _TORCH = (".bin", ".ckpt", ".pt", ".pth", ".pth.tar")
-# Formats whose files have metadata of their own, which come back when they are unpacked.
+# Formats with metadata of their own, which unpacking restores.
 _FAMILIES = {
     **dict.fromkeys(_TORCH, "torch"), ".dcz": "dcz", ".safetensors": "safetensors", ".gguf": "gguf",
     ".h5": "hdf5", ".hdf5": "hdf5", ".keras": "keras", ".onnx": "onnx", ".tflite": "tflite", ".mlmodel": "coreml",
@@ -25,8 +25,8 @@ _SHOWN = 60  # characters of a value
 
 @dataclass(frozen=True, slots=True)
 class MetadataDifference:
-    """A key of the metadata, of the file or of the `tensor` that is named. `status` is "values", "only in A" or
-    "only in B"; values are shortened to be read."""
+    """A key that differs in the metadata of the file, or of the named `tensor`. `status` is "values", "only in A" or
+    "only in B"; values are shortened for display."""
 
     key: str
     status: str
@@ -38,11 +38,11 @@ class MetadataDifference:
 def beside(
     a: Model, b: Model, path_a: str | os.PathLike[str], path_b: str | os.PathLike[str]
 ) -> tuple[list[MetadataDifference], list[str]]:
-    """The metadata that differ, and sentences on what was not compared.
+    """Return the metadata that differ, and notes on what was not compared.
 
-    Metadata are compared where both files are of one format, or one of them is a dcz file: what packing keeps and
-    unpacking brings back. Between other formats they mean different things. Values of safetensors are text; a value
-    of another file is the same where it would be written as that text."""
+    Metadata are compared if both files have one format, or one of them is a dcz file: packing keeps them and unpacking
+    restores them. Between other formats they mean different things. Values of safetensors are text; another file's
+    value is equal if it would be written as that text."""
     notes = []
     names = [_extension(path) for path in (path_a, path_b)]
     families = [_FAMILIES.get(name) for name in names]
@@ -69,7 +69,7 @@ def _any_metadata(model: Model) -> bool:
 
 
 def _of_tensors(a: Model, b: Model) -> Iterator[MetadataDifference]:
-    """Of tensors that both have; the others differ anyway."""
+    """Compare metadata of tensors that both files have; the others differ anyway."""
     here, there = tensor_metadata(a), tensor_metadata(b)
     both = {tensor.name for tensor in a.tensors()} & {tensor.name for tensor in b.tensors()}
     for name in sorted((here.keys() | there.keys()) & both):

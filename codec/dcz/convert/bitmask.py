@@ -1,10 +1,10 @@
-"""Pruned weights as compressed-tensors stored them up to 0.13, several tensors for one. Later versions of the library
-no longer read them; here they are read as the dense tensor that they stand for.
+"""Pruned weights as compressed-tensors stored them up to version 0.13: several tensors for each dense one. Later
+versions no longer read them; this module reads them as dense tensors.
 
 `sparse-bitmask`:
 
     NAME.shape          int64         lengths of the dense tensor
-    NAME.compressed     any, 1-D      the weights that are kept, row by row
+    NAME.compressed     any, 1-D      the kept weights, row by row
     NAME.bitmask        uint8         a bit a weight, lowest first, each row of the last axis in bytes of its own;
                                       or 1-D, all rows without a break
     NAME.row_offsets    int64         weights kept before each row; not needed to read
@@ -12,8 +12,8 @@ no longer read them; here they are read as the dense tensor that they stand for.
 `sparse-24-bitmask`, of matrices that keep two of every four weights: no `row_offsets`, lengths of shape (2, 1), and
 `compressed` of shape (rows, columns / 2).
 
-NAME is that of the tensor in the first versions, which stored all tensors so. Since 0.9 it is that of the layer, whose
-`weight` alone is stored so: NAME lacks `.weight`.
+NAME is the tensor's name in the first versions, which stored all tensors so. Since 0.9 it is the layer's name, whose
+NAME is the tensor's name in the first versions, which stored all tensors so. Since 0.9 it is the layer's name, whose
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _WEIGHT = ".weight"
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The tensors that stand for `tensor`: their common name, and whether they are of `sparse-24-bitmask`."""
+    """The tensors that encode `tensor`: their common name, and whether the format is `sparse-24-bitmask`."""
 
     stored: str
     tensor: Tensor
     halved: bool
 
     def parts(self) -> list[str]:
-        """The names of all of them."""
+        """Return the names of these tensors."""
         return [f"{self.stored}.{part}" for part in (_PARTS if self.halved else (*_PARTS, _OFFSETS))]
 
 
 class BitmaskModel:
-    """A model with its bitmask tensors as dense ones, or the model as it is where it has none."""
+    """A model whose bitmask tensors are read as dense ones."""
 
     def __init__(self, inner: Model, guard: Guard) -> None:
         self._inner, self._path, self._guard = inner, guard.path, guard
@@ -122,7 +122,8 @@ class BitmaskModel:
 
 
 def with_dense_bitmasks(inner: Model, guard: Guard) -> Model:
-    """The model with its bitmask tensors as dense ones; `inner` is closed on an error."""
+    """Return the model with its bitmask tensors as dense ones, or the model itself if it has none. Errors close
+    `inner`."""
     if not any(tensor.name.endswith(".bitmask") for tensor in inner.tensors()):
         return inner
     try:
@@ -136,7 +137,7 @@ _FORMATS = ("sparse-bitmask", "sparse-24-bitmask")
 
 
 def without_bitmasks(config: bytes) -> bytes | None:
-    """A model's `config.json` for weights that are dense now, or None where it says nothing of bitmasks.
+    """Return a model's `config.json` for weights that are now dense; None where it does not mention bitmasks.
 
     `sparsity_config` goes; so does the whole quantization configuration where nothing but sparsity is in it."""
     try:

@@ -1,4 +1,4 @@
-"""A model whose tensors are pruned and clustered by a recipe as they are read, one at a time."""
+"""A model that prunes and clusters its tensors by a recipe as they are read, one at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dcz.lossy.compression import RecipeRunner, TensorReport
 
 
 class CompressedModel:
-    """An open model seen through a recipe. `reports` says what became of each tensor that was read."""
+    """An open model under a recipe. `reports` has a report for each tensor that was read."""
 
     def __init__(self, model: Model, recipe: object, *, keep_nonfinite: bool = False) -> None:
         self._model = model
@@ -29,19 +29,19 @@ class CompressedModel:
 
     @property
     def left_out(self) -> Mapping[str, str]:
-        """What the file has beside weights, as the model below names it."""
+        """Entries that are not weights, as the inner model names them."""
         return getattr(self._model, "left_out", {})
 
     @property
     def tensor_metadata(self) -> Mapping[str, Mapping[str, object]]:
-        """What the file says of its tensors."""
+        """Metadata of the tensors."""
         return tensor_metadata(self._model)
 
     def tensors(self) -> list[Tensor]:
         return self._model.tensors()
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor after its treatment."""
+        """Return the tensor after pruning and clustering."""
         array, self.reports[name] = self._runner.apply(name, np.asarray(self._model.read(name)))
         return array
 

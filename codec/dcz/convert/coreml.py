@@ -1,6 +1,6 @@
-"""Core ML programs: palettized and sparse weights as the dense tensors they stand for, exactly.
+"""Core ML programs: palettized and sparse weights are read as dense tensors, exactly.
 
-Read are constants with their values in the weight file, small float constants in the program, and the outputs of
+The weights are constants with values in the weight file, small float constants in the program, and the outputs of
 `constexpr_lut_to_dense`, `constexpr_sparse_to_dense` and of both together (`constexpr_lut_to_sparse`), in the forms
 of iOS 16 and of iOS 18. Of other `constexpr` operations, which compute with rounding, the stored parameters are
 read, as `OPERATION/PARAMETER`: nothing is lost, and nothing is made up.
@@ -54,7 +54,7 @@ class CoremlModel:
         self._file = program_file(self._path)
         self._folder = os.path.dirname(os.path.abspath(self._file))
         self._sources: dict[str, FileSource] = {}
-        self._outputs: dict[str, Message] = {}  # names of this program's values to operations
+        self._outputs: dict[str, Message] = {}  # the operation that makes each value
         self._entries: dict[str, tuple[str, Message]] = {}
         self._tensors: dict[str, Tensor] = {}
         self.left_out: dict[str, str] = {}
@@ -79,7 +79,7 @@ class CoremlModel:
         self.tensor_metadata: Mapping[str, Mapping[str, object]] = about
 
     def _weights(self, program: Message) -> Iterator[tuple[str, tuple[str, Message], Message]]:
-        """Names, what they are made of, and their types."""
+        """Yield names, sources and types of the weights."""
         for name in sorted(program.functions):
             for special in sorted(program.functions[name].block_specializations):
                 block = program.functions[name].block_specializations[special]
@@ -116,12 +116,12 @@ class CoremlModel:
         return value.type.tensorType.rank > 0 and self._kind(value.type) in _FLOATS
 
     def _parameters(self, op: Message) -> dict[str, Message]:
-        """Values that an operation holds itself: its inputs since iOS 18, its attributes before."""
+        """Return the values that an operation holds: in inputs since iOS 18, in attributes before."""
         found = {key: a.arguments[0].value for key, a in op.inputs.items() if a.arguments and not a.arguments[0].name}
         return {key: value for key, value in op.attributes.items() if key != "name"} | found
 
     def _source_of(self, op: Message, key: str) -> Message | None:
-        """The operation that an input comes from."""
+        """Return the operation that an input comes from."""
         arguments = op.inputs[key].arguments if key in op.inputs else []
         return self._outputs.get(arguments[0].name) if arguments and arguments[0].name else None
 
@@ -194,7 +194,7 @@ class CoremlModel:
         return first[bits_of(second, bits, prod(shape))].reshape(shape)
 
     def _lut_to_sparse(self, op: Message, where: str) -> tuple[np.ndarray, np.ndarray]:
-        """The mask of a tensor, and its weights that are kept."""
+        """Return the mask of a tensor and its kept weights."""
         mask = self._input(op, "indices_mask", where)
         lut, axis = self._input(op, "lut", where), self._axis(op, where)
         index = scatter(self._input(op, "indices_nonzero_data", where), mask, mask.shape)
@@ -250,7 +250,7 @@ class CoremlModel:
         return read(source, start, size)
 
     def _weight_file(self, name: str, where: str) -> FileSource:
-        """A file in the model's folder, also once links are followed."""
+        """Return a file, which must be in the model's folder, links followed."""
         inside = name.removeprefix(_MODEL_PATH)
         path = os.path.join(self._folder, inside)
         home = os.path.join(os.path.realpath(self._folder), "")

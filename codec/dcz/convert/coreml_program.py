@@ -1,4 +1,4 @@
-"""Where a Core ML model has its program, and how it is parsed."""
+"""Find and parse the program of a Core ML model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def program_file(path: str) -> str:
         return path
     manifest = os.path.join(path, "Manifest.json")
     if not os.path.isfile(manifest):
-        raise FormatError(f"{path}: no Core ML package (it has no Manifest.json)")
+        raise FormatError(f"{path}: not a Core ML package (it has no Manifest.json)")
     if os.path.getsize(manifest) > _MAX_MANIFEST:
         raise LimitError(f"{manifest}: more than {_MAX_MANIFEST} bytes")
     try:
@@ -46,7 +46,7 @@ def program_file(path: str) -> str:
         inside = document["itemInfoEntries"][document["rootModelIdentifier"]]["path"]
         found = os.path.join(path, "Data", inside)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FormatError(f"{manifest}: names no model ({error!r:.80})") from None
+        raise FormatError(f"{manifest}: does not name a model ({error!r:.80})") from None
     if "\0" in found or not os.path.realpath(found).startswith(os.path.join(os.path.realpath(path), "")):
         raise FormatError(f"{manifest}: {inside!r:.80} is outside of the package; refused")
     return found
@@ -62,9 +62,9 @@ def read_program(proto: ModuleType, file: str, path: str) -> Message:
     try:
         model.ParseFromString(data)
     except (DecodeError, ValueError, RuntimeError) as error:
-        raise FormatError(f"{path}: no Core ML model, or one that is cut off ({error})") from None
+        raise FormatError(f"{path}: not a Core ML model, or cut off ({error})") from None
     kind = model.WhichOneof("Type")
     if kind != "mlProgram":
-        what = "no Core ML model" if kind is None else f"a Core ML model of the kind {kind}"
+        what = "not a Core ML model" if kind is None else f"a Core ML model of the kind {kind}"
         raise UnsupportedError(f"{path}: {what}; weights of ML programs are read: convert it to one")
     return model.mlProgram

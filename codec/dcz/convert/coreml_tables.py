@@ -8,7 +8,7 @@ import numpy as np
 
 
 def bits_of(data: np.ndarray, bits: int, count: int) -> np.ndarray:
-    """Numbers of so many bits each, the first in the lowest ones."""
+    """Return numbers of `bits` bits each, the first in the lowest bits."""
     if bits == 0:
         return np.zeros(count, np.uint8)
     if len(data) != -(-count * bits // 8):
@@ -20,7 +20,7 @@ def bits_of(data: np.ndarray, bits: int, count: int) -> np.ndarray:
 
 
 def scatter(values: np.ndarray, mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Values where a mask is one, zeros elsewhere."""
+    """Return values where a mask is one, zeros elsewhere."""
     chosen = mask.reshape(-1).astype(bool)
     if np.count_nonzero(chosen) != values.size:
         raise ValueError(f"{values.size} values for {np.count_nonzero(chosen)} places")
@@ -30,7 +30,7 @@ def scatter(values: np.ndarray, mask: np.ndarray, shape: tuple[int, ...]) -> np.
 
 
 def look_up(index: np.ndarray, lut: np.ndarray, axis: int | None) -> np.ndarray:
-    """Words of tables: `lut` has shape (groups along each dimension, entries, length of a vector)."""
+    """Look up vectors in tables: `lut` has shape (groups along each dimension, entries, length of a vector)."""
     if lut.ndim != index.ndim + 2 or any(n % g if g else n for n, g in zip(index.shape, lut.shape)):
         raise ValueError(f"tables of shape {lut.shape} for indices of shape {index.shape}")
     groups = [np.arange(n) // max(n // max(g, 1), 1) for n, g in zip(index.shape, lut.shape)]

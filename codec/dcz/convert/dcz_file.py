@@ -35,7 +35,7 @@ class DczModel:
         ]
 
     def undecodable(self, name: str) -> Reader | None:
-        """The open file where this version cannot decode a tensor."""
+        """Return the open file for a tensor that this version cannot decode; None for others."""
         return None if self._infos[name].unsupported is None else self._reader
 
     def read(self, name: str) -> np.ndarray:
@@ -49,8 +49,7 @@ class DczModel:
 
 
 class DczTarget:
-    """A dcz file being written. Tensors of another dcz file that this version cannot decode are copied as they are
-    stored there."""
+    """A dcz file being written. Tensors of another dcz file that this version cannot decode are copied as stored."""
 
     def __init__(
         self,
@@ -66,7 +65,7 @@ class DczTarget:
         self._aliases: Mapping[str, str] = {}
 
     def source(self, model: object) -> None:
-        """Tells where the tensors come from, before `begin`."""
+        """Note the model that the tensors come from, before `begin`."""
         self._model = model
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
@@ -81,7 +80,7 @@ class DczTarget:
         self._writer.add(name, array, metadata=tensor_metadata(self._model).get(name))
 
     def copy(self, name: str) -> bool:
-        """Copies a tensor of the source that cannot be decoded; False where it is to be read and added."""
+        """Copy a tensor of the source that cannot be decoded; return False for one to read and add."""
         assert self._writer is not None
         return copied(self._writer, self._model, name)
 

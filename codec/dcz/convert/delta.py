@@ -38,7 +38,7 @@ class DeltaModel:
         ]
 
     def undecodable(self, name: str) -> Reader | ShardedReader | None:
-        """The open file where a tensor that is stored whole cannot be decoded by this version."""
+        """Return the open file for a tensor, stored whole, that this version cannot decode; None for others."""
         if self._reader.info(name).unsupported is None or self._reader.stored_segment(name).record.transform:
             return None
         return self._reader
@@ -54,8 +54,8 @@ class DeltaModel:
 
 
 class DeltaTarget:
-    """A file of differences being written. `hints` say in its metadata which base it is; `names` are those of the whole
-    model, where this file has a part of it."""
+    """A file of differences being written. `hints` describe the base in its metadata; `names` are those of the whole
+    model if this file is a shard."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class DeltaTarget:
         self._renames: Renames | None = None
 
     def source(self, model: object) -> None:
-        """Tells where the tensors come from, before `begin`."""
+        """Note the model that the tensors come from, before `begin`."""
         self._model = model
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
@@ -92,7 +92,7 @@ class DeltaTarget:
         self._writer.add(name, array, base_name=base_name, metadata=tensor_metadata(self._model).get(name))
 
     def copy(self, name: str) -> bool:
-        """Copies a tensor of the source that cannot be decoded; False where it is to be read and added."""
+        """Copy a tensor of the source that cannot be decoded; return False for one to read and add."""
         assert self._writer is not None
         return copied(self._writer, self._model, name)
 
@@ -103,7 +103,7 @@ class DeltaTarget:
         self._writer.close()
 
     def saved(self) -> Saved:
-        """What was written."""
+        """Return the counts of what was written."""
         assert self._writer is not None
         return self._writer.saved()
 

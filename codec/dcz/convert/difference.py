@@ -1,4 +1,4 @@
-"""Two files tensor by tensor: the same bits, or how far apart."""
+"""Compare two files tensor by tensor: equal bits, or errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from dcz.convert.model import Model, Tensor, resolved
 from dcz.tensor import to_words
 
-# Elements compared at a time: as many doubles of each file are in memory.
+# Elements compared at a time, as doubles of each file.
 _PART = 1 << 20
 
 
@@ -22,8 +22,8 @@ class Difference:
     `status` is "same" (shape, dtype and every bit), "values", "dtype", "shape", "only in A" or "only in B".
     Where the shapes agree: `elements` counts those whose bits (of another dtype: values) differ; `max_error` is the
     largest |a - b|, `relative_error` |a - b| / |a| of the whole tensors in the 2-norm, `cosine` a.b / (|a| |b|).
-    Two NaNs are equal, a NaN or an infinity against anything else is an infinite one; norms and cosine
-    leave out what is not finite, and are None where they are undefined."""
+    Two NaNs are equal; a NaN or an infinity against anything else is an infinite error. Norms and cosine leave out
+    elements that are not finite, and are None where they are undefined."""
 
     name: str
     status: str
@@ -38,7 +38,7 @@ class Difference:
 
 
 def differences(a: Model, b: Model, *, progress: Callable[[int, int], None] | None = None) -> Iterator[Difference]:
-    """The tensors of both by name, second names of tied ones included; one tensor of each is in memory.
+    """Yield the differences by name, aliases included. One tensor of each file is in memory.
 
     `progress` is called with (bytes done, bytes in all) of A."""
     there = {tensor.name: (tensor, owner) for tensor, owner in resolved(b.tensors(), b.aliases)}
@@ -88,20 +88,20 @@ def _compared(x: Tensor, y: Tensor, a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether all bytes are the same, without an array of that many answers."""
+    """Return whether all bytes are equal, without an array of results."""
     step = 8 * _PART
     return all(np.array_equal(a[at : at + step], b[at : at + step]) for at in range(0, len(a), step))
 
 
 def _wide(values: np.ndarray) -> np.ndarray:
-    """As doubles; 64-bit integers as what holds them exactly, where the machine has it."""
+    """Return values as doubles; 64-bit integers as long doubles, where these hold them exactly."""
     if values.dtype.kind == "c":
         return values.astype(np.complex128)
     return values.astype(np.longdouble if values.dtype.kind in "iu" and values.itemsize == 8 else np.float64)
 
 
 class _Sums:
-    """What the errors of a tensor are made of, added up over its parts."""
+    """The sums of a tensor's errors, over its parts."""
 
     def __init__(self) -> None:
         self.elements = 0
@@ -123,7 +123,7 @@ class _Sums:
             self.product += float(np.vdot(a, b).real)
 
     def result(self) -> tuple[int, float, float | None, float | None]:
-        """elements, max_error, relative_error and cosine."""
+        """Return Return elements, max_error, relative_error and cosine."""
         norms = math.sqrt(self.norm_a) * math.sqrt(self.norm_b)
         cosine = min(1.0, max(-1.0, self.product / norms)) if 0 < norms < math.inf else None
         if self.squares == 0:

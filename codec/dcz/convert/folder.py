@@ -22,14 +22,15 @@ from dcz.io import temporary
 from dcz.io.sinks import sync_folder
 from dcz.io.together import publish_together
 
-# In this order: of weights that are there in several formats, the first is taken.
+# In this order: the first format of which a folder has weights is taken.
 _WEIGHTS = (".dcz", ".safetensors", ".bin", ".pth", ".pt")
 
 
 @dataclass(frozen=True, slots=True)
 class FolderTransfer:
-    """What was made, as paths below the new folder: the file to load (weights or their index), all weight files, what
-    was copied; what was left out, with the reasons; and what was changed for weights that were sparse and are dense."""
+    """The result of a conversion, as paths below the new folder: the file to load (weights or their index), all weight
+    files, the copied files; what was left out, with reasons; and configurations changed because sparse weights are now
+    dense."""
 
     moved: Transfer
     weights: str
@@ -41,9 +42,9 @@ class FolderTransfer:
 
 
 def find_weights(folder: str) -> str:
-    """The file or index of a folder that holds its model's weights.
+    """Return the file or index of a folder that holds its model's weights.
 
-    Raises `DczError` where there is none, or no telling which."""
+    Raises `DczError` where there is none, or more than one."""
     names = sorted(name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name)))
     for extension in _WEIGHTS:
         for ending in (extension + SUFFIX, extension):
@@ -60,7 +61,7 @@ def find_weights(folder: str) -> str:
 
 
 def in_folder(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """The weights of a folder by `find_weights`; any other path, also that of a Core ML package, as it is."""
+    """Return the weights of a folder by `find_weights`; any other path, such as a Core ML package, unchanged."""
     name = os.fspath(path)
     is_package = os.path.normpath(name).lower().endswith(".mlpackage")
     return find_weights(name) if os.path.isdir(name) and not is_package else path
@@ -79,9 +80,9 @@ def convert_folder(
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> FolderTransfer:
-    """Writes all weights of the folder `source` to `target`, each under its own name with `extension`, and copies what
-    is not weights byte for byte. Shards stay the shards they are, unless there is a `shard_size`: then weights larger
-    than that are cut anew, and smaller ones are one file.
+    """Write all weights of the folder `source` to `target`, each under its own name with `extension`, and copy other
+    files byte for byte. Shards keep their tensors, unless there is a `shard_size`: then larger weights are sharded
+    anew, and smaller ones become one file.
 
     The new folder is made beside its place and moved there when complete. One that is there must be empty, or
     `replace` be given: then its files are replaced together (`dcz.io.together`). With `strict`, nothing may be left
@@ -128,7 +129,7 @@ def _check_places(source: str, target: str, replace: bool) -> None:
 
 
 class _Run:
-    """The conversion of one folder into another that is empty, and what came of it."""
+    """The conversion of one folder into an empty one, and its result."""
 
     def __init__(
         self,
@@ -177,7 +178,7 @@ class _Run:
         return place
 
     def _as_one(self, model: Model, weights: Weights) -> None:
-        """One file, or as many as the shard size asks for."""
+        """Write one file, or as many shards as the shard size needs."""
         limit = self._shard_size or (SHARD_SIZE if weights.sharded else None)
         path = weights.renamed(weights.path, self._extension).removesuffix(SUFFIX)
         if limit is not None and sum(tensor.nbytes for tensor in model.tensors()) > limit:
@@ -201,12 +202,12 @@ class _Run:
         self.files += [os.path.join(os.path.dirname(path), name) for name in made]
 
     def _index(self, weights: Weights) -> None:
-        """The index of shards that stay what they are: the same, with other names."""
+        """Write the index of kept shards: the same one, with other names."""
         with open(os.path.join(self._source, weights.path), encoding="utf-8") as file:
             document = json.load(file)
         metadata = {key: value for key, value in (document.get("metadata") or {}).items() if key != "file_sizes"}
         names = {os.path.basename(file): weights.renamed(file, self._extension) for file in weights.files}
-        if self._extension == ".dcz":  # so that what was downloaded by half is known before it is read
+        if self._extension == ".dcz":  # so that a partial download is noticed before it is read
             sizes = {os.path.basename(f): os.path.getsize(os.path.join(self._target, f)) for f in names.values()}
             metadata["file_sizes"] = sizes
         document["metadata"] = metadata
@@ -218,7 +219,7 @@ class _Run:
         self.loaded.append(path)
 
     def _mend(self, path: str) -> None:
-        """A configuration that says that weights are sparse, where they are dense now."""
+        """Change a configuration that calls weights sparse, if they are now dense."""
         place = os.path.join(self._target, path)
         if os.path.isfile(place):
             with open(place, "rb") as file:
@@ -229,7 +230,7 @@ class _Run:
                 self.mended.append(path)
 
     def stale(self, target: str) -> list[str]:
-        """Files of before in the published folder: other shards, and an index that would point at them."""
+        """Return outdated files of the published folder: other shards, and an index that would name them."""
         out = []
         for path in self.loaded:
             folder = os.path.join(target, os.path.dirname(path))
@@ -241,7 +242,7 @@ class _Run:
 
 
 class _OfPyTorch:
-    """A PyTorch checkpoint as transformers wants it in safetensors: with metadata that say so."""
+    """A PyTorch checkpoint with the metadata that transformers expects in safetensors."""
 
     def __init__(self, model: Model) -> None:
         self._model = model

@@ -1,4 +1,4 @@
-"""What is in a model's folder: weights to convert, files to copy, and what is left out, each with its reason."""
+"""The contents of a model's folder: weights to convert, files to copy, and files left out, with reasons."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dcz.container.shards import SUFFIX, ShardIndex
 TORCH = (".bin", ".pt", ".pth")
 # Of a training run, not of the model: copied as they are.
 TRAINING = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scheduler.bin", "rng_state.pth")
-# The hub's names for weights, whatever their first bytes are.
+# The hub's names for weights; their first bytes are not looked at.
 _USUAL = ("model", "pytorch_model", "adapter_model", "diffusion_pytorch_model")
-# Weights of other programs, of which a converted folder has no use.
+# Weights of other programs, which a converted folder does not need.
 _OTHER = (
     *(".ckpt", ".gguf", ".h5", ".keras", ".onnx", ".onnx_data", ".onnx.data", ".msgpack", ".npz", ".tflite", ".ot"),
     *(".nemo", ".mlmodel", ".incomplete"),
@@ -24,7 +24,7 @@ _HIDDEN = (".git", ".cache")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights that belong together, as paths below the folder: a file, or an index and its shards."""
+    """Weights of one model, as paths below the folder: a file, or an index and its shards."""
 
     path: str
     extension: str
@@ -36,8 +36,8 @@ class Weights:
         return self.path.endswith(SUFFIX)
 
     def renamed(self, path: str, extension: str) -> str:
-        """What `path`, one of its files or its index, is called with another extension. PyTorch's `pytorch_model` is
-        `model` to the hub in every other format."""
+        """Return the name of `path`, one of its files or its index, with another extension. PyTorch's `pytorch_model`
+        is `model` on the hub in every other format."""
         suffix = SUFFIX if path.endswith(SUFFIX) else ""
         folder, name = os.path.split(path[: len(path) - len(self.extension + suffix)])
         if self.extension in TORCH and (name == "pytorch_model" or name.startswith("pytorch_model-")):
@@ -47,7 +47,7 @@ class Weights:
 
 @dataclass(slots=True)
 class Contents:
-    """A folder's files by what becomes of them, as paths below it."""
+    """A folder's files by their use, as paths below it."""
 
     weights: list[Weights] = field(default_factory=list)
     copied: list[str] = field(default_factory=list)
@@ -55,10 +55,10 @@ class Contents:
 
 
 def contents(folder: str, extension: str) -> Contents:
-    """What a folder has, to be converted to weights of `extension`.
+    """Return the contents of a folder for a conversion to weights of `extension`.
 
-    Weights are its dcz files where it has any and is unpacked; else its dcz and safetensors files, and PyTorch's where
-    a folder below has neither. Links that lead out of the folder are left out, but for weights."""
+    When unpacking, the weights are dcz files, if there are any; else dcz and safetensors files, and PyTorch's in
+    folders without these. Links that lead out of the folder are left out, except of weights."""
     out = Contents()
     files = _files(folder, out.left_out)
     weights = _weights(folder, files, ".dcz")
@@ -92,7 +92,7 @@ def contents(folder: str, extension: str) -> Contents:
 
 
 def _files(folder: str, left_out: dict[str, str]) -> dict[str, bool]:
-    """All files as paths below the folder, and whether they lie in it once links are followed."""
+    """Yield all files as paths below the folder, and whether they lie in it with links followed."""
     homes = [os.path.join(os.path.realpath(folder), "")]
     above, name = os.path.split(os.path.dirname(homes[0][:-1]))
     if name == "snapshots":  # the hub's cache: a snapshot is a folder of links to blobs beside it
@@ -120,7 +120,7 @@ def _below(folder: str, left_out: dict[str, str]) -> Iterator[str]:
 
 
 def _weights(folder: str, files: dict[str, bool], extension: str) -> list[Weights]:
-    """Weights with an extension: indices with their shards first, then the files that no index names."""
+    """Return the weights with an extension: indices with their shards first, then files that no index names."""
     out = []
     shards: set[str] = set()
     for path in files:
@@ -137,7 +137,8 @@ def _weights(folder: str, files: dict[str, bool], extension: str) -> list[Weight
 
 
 def _is_checkpoint(folder: str, path: str, extension: str) -> bool:
-    """Whether a file has weights. Many programs write `.bin` files: PyTorch's begin as an archive or a pickle do."""
+    """Return whether a file has weights. Many programs write `.bin` files; PyTorch's begin like an archive or a
+    pickle."""
     name = os.path.basename(path)
     if extension not in TORCH or name[: -len(extension)] in _USUAL:
         return True

@@ -1,4 +1,4 @@
-"""Which file is read and written by what: by extension, in one literal table."""
+"""The table of file formats: the reader and the writer of each extension."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ WRITABLE = tuple(_WRITERS)
 
 
 def extension_of(path: str | os.PathLike[str], known: tuple[str, ...]) -> str | None:
-    """The longest known extension that a name has."""
+    """Return the longest known extension of a name."""
     name = os.path.basename(os.path.normpath(os.fspath(path))).lower()
     found = [extension for extension in known if name.endswith(extension) and name != extension]
     return max(found, key=len, default=None)
@@ -116,7 +116,7 @@ def _extension(path: str | os.PathLike[str], known: tuple[str, ...], what: str) 
 
 
 def _remote_extension(url: str, what: str) -> str:
-    """Of a URL; only dcz files are read and written where they are."""
+    """Return the extension of a URL; only dcz files are read and written remotely."""
     from dcz.io.remote import extension
 
     found = extension(url)
@@ -131,8 +131,8 @@ def open_model(
     shapes: str | os.PathLike[str] | None = None,
     max_bytes: int | None = None,
 ) -> Model:
-    """Opens a file to read its tensors. `shapes` goes with .net files; `max_bytes` is how much all tensors may take,
-    by default a generous multiple of the file's size."""
+    """Open a file to read its tensors. `shapes` belongs to .net files; `max_bytes` bounds the bytes of all tensors, by
+    default a generous multiple of the file's size."""
     extension = _extension(path, READABLE, "reading")
     if is_url(path):
         return DczModel(path)
@@ -158,10 +158,10 @@ def open_target(
     source: str | os.PathLike[str] | None = None,
     portable: bool = False,
 ) -> Target:
-    """Opens a file to write tensors to.
+    """Open a file to write tensors to.
 
-    `profile`, `portable` and `threads` go with .dcz files; `shard_size` in bytes and `replace`, whether existing
-    files may be replaced, with the index of several. `source` is the file being read: it is never removed."""
+    `profile`, `portable` and `threads` belong to .dcz files, `shard_size` in bytes to the index of shards, and so does
+    `replace`, whether existing files may be replaced. `source` is the file being read: it is never removed."""
     extension = _extension(path, WRITABLE, "writing")
     if extension.endswith(SUFFIX):
 

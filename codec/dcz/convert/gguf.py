@@ -1,9 +1,9 @@
-"""GGUF files: floats as tensors, quantized blocks as the bytes they are.
+"""GGUF files: floats as tensors, quantized blocks as bytes.
 
 A file is a header (key-value pairs, and of each tensor its name, lengths, type and offset) and the tensors' bytes.
-The header is kept word for word as a tensor of bytes, `GGUF.header`, so that unpacking makes the same file again; so
-is what lies between and behind the tensors, as `GGUF.padding`, where it is not what every writer puts there.
-Our own reader and writer: the usual library maps and unpacks everything at once, and no check of its comes first.
+The header is kept byte for byte as the tensor `GGUF.header`, so that unpacking gives the same file again. So are the
+bytes between and behind the tensors, as `GGUF.padding`, unless they are the zeros that writers put there. dcz has its
+own reader and writer: the usual library maps and unpacks everything at once, before any check.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _MAX_HEADER = 256 << 20  # vocabularies are the largest part: ten or twenty mega
 
 
 class GgufModel:
-    """A GGUF file. Its plain values become metadata; `gguf.type` and `gguf.shape`, in weights, those of a quantized
-    tensor."""
+    """A GGUF file. Its plain values become metadata; a quantized tensor has `gguf.type` and `gguf.shape`, in
+    weights."""
 
     aliases: Mapping[str, str] = {}
 
@@ -51,8 +51,8 @@ class GgufModel:
         self.tensor_metadata: Mapping[str, Mapping[str, object]] = self._types()
 
     def _types(self) -> dict[str, dict[str, object]]:
-        """The type and the shape in weights of each tensor that is read as bytes. A million of them would be more than
-        a file may say of its tensors; the header, which is kept as a tensor, has them all."""
+        """Return type and shape, in weights, of each tensor that is read as bytes. A million of them would exceed the
+        limit of metadata; the header, which is kept as a tensor, has them all."""
         header = self._header
         if sum(len(name) + 128 for name in header.shapes) > MAX_TYPES:
             return {}
@@ -61,7 +61,7 @@ class GgufModel:
         }
 
     def _read_padding(self) -> np.ndarray | None:
-        """The bytes between the tensors, and those behind them; None where they are what every writer puts there."""
+        """Return the bytes between and behind the tensors; None where they are the usual zeros."""
         header, size = self._header, self._source.size
         behind = size - header.end
         if behind > MAX_PADDING:
@@ -72,7 +72,7 @@ class GgufModel:
         return None if usual else np.concatenate([np.zeros(0, np.uint8), *parts])
 
     def _read_header(self) -> Header:
-        """The length of the header is not recorded; read more until it parses."""
+        """Read the header. Its length is not recorded: read more until it parses."""
         name, size = self._source.name, self._source.size
         length = min(size, 1 << 20)
         while True:
@@ -108,8 +108,8 @@ class GgufModel:
 
 
 class GgufTarget:
-    """A GGUF file being written: one whose header was packed with its tensors. Names, shapes and types must be
-    those of the header; values may have changed."""
+    """A GGUF file being written, from tensors packed with their header. Names, shapes and types must be those of the
+    header; values may differ."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
@@ -136,7 +136,7 @@ class GgufTarget:
             self._begin(np.ascontiguousarray(array).tobytes())
         if PADDING in self._copies[name]:
             self._padding = np.ascontiguousarray(array).tobytes()
-        if self._header is None:  # of a name that comes before the header's
+        if self._header is None:  # its name comes before the header's
             self._later.append((name, array))
         else:
             self._write(name, array)

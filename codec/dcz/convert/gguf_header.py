@@ -11,7 +11,7 @@ from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import FormatError, LimitError, TruncatedError, UnsupportedError
 
-HEADER = "GGUF.header"  # capitals come first, and the header is needed first
+HEADER = "GGUF.header"  # capitals sort first, and the header is needed first
 PADDING = "GGUF.padding"  # where it is not zeros up to the alignment
 MAX_PADDING = 256 << 20
 MAX_VALUES = 1 << 20  # of the header, as metadata beside it
@@ -33,10 +33,9 @@ _STRING, _ARRAY = 8, 9
 
 
 class Header:
-    """A header: its values that are not lists, and the tensors with their places in the file.
+    """A header: its values that are not lists, and the tensors with their offsets.
 
-    A block of a type that is not known has as many bytes as there are to the next tensor, or to the end of the file;
-    `layout` is told where that is."""
+    A tensor of an unknown type extends to the next tensor, or to the end of the file, which `layout` takes."""
 
     def __init__(self, data: bytes, name: str) -> None:
         self._data, self._name, self._at = data, name, 0
@@ -81,11 +80,11 @@ class Header:
 
     @property
     def last_unknown(self) -> str | None:
-        """The last tensor, if its size is not known from its type."""
+        """Return the last tensor, if its type does not determine its size."""
         return self._order[-1] if self._order and self._order[-1] in self.unknown else None
 
     def layout(self, size: int) -> None:
-        """Places the tensors in a file of `size` bytes: those of unknown types get theirs."""
+        """Place the tensors in a file of `size` bytes: tensors of unknown types get their sizes."""
         ends = [*(self.offsets[name] for name in self._order[1:]), max(size, self.start)]
         for name, end in zip(self._order, ends):
             if name in self.unknown:
@@ -100,7 +99,7 @@ class Header:
         )
 
     def gaps(self) -> list[tuple[int, int]]:
-        """Where between the tensors there are bytes of none, from byte to byte: padding."""
+        """Return the padding between tensors, as byte ranges."""
         out, at = [], self.start
         for name in self._order:
             if self.offsets[name] > at:
@@ -111,7 +110,7 @@ class Header:
         return out
 
     def _keep(self, key: str, value: object) -> None:
-        """As metadata, while there is room: all of the header is kept as bytes anyway."""
+        """Keep a value as metadata, while there is room: the whole header is kept as bytes anyway."""
         self._left -= len(key.encode(errors="replace")) + (len(value.encode()) if isinstance(value, str) else 8)
         if self._left >= 0:
             self.values[key] = value
@@ -134,7 +133,7 @@ class Header:
             raise FormatError(f"{self._name}: {what} is not valid UTF-8") from None
 
     def _value(self, kind: int, key: str, depth: int) -> object:
-        """A value; None of a list, which is only stepped over."""
+        """Read a value; of a list, skip it and return None."""
         if kind in _SCALARS:
             return self._take(_SCALARS[kind])[0]
         if kind == _STRING:
@@ -160,7 +159,7 @@ class Header:
         kind, offset = self._take("IQ")
         if name in self.types or name in (HEADER, PADDING):
             raise FormatError(f"{where}: duplicate name" if name in self.types else f"{where}: dcz keeps this name")
-        shape = check_shape(reversed(lengths), where, 8)  # the first varies fastest
+        shape = check_shape(reversed(lengths), where, 8)  # the first dimension varies fastest
         if offset >= limits.MAX_WORDS:
             raise LimitError(f"{where}: offset {offset} is more than {limits.MAX_WORDS}")
         if kind not in _TYPES or _TYPES[kind][1] > 1:
@@ -179,4 +178,4 @@ class Header:
 
 
 class Short(TruncatedError):
-    """The bytes at hand end within the header."""
+    """The bytes read so far end within the header."""

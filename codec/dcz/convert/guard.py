@@ -1,7 +1,7 @@
-"""One guard in front of every converter: what kind of file this is, and how much it may ask for.
+"""The guard of every converter: it checks a file's kind and bounds what the file may make it allocate.
 
-A file of another format is a stranger's: its name may be that of a pipe, its shapes any numbers, its containers may
-hold each other, and a kilobyte may stand for gigabytes. The guard is made first, from the path, and then asked:
+Files of other formats are not trusted: the path may be a pipe, shapes may be any numbers, containers may hold each
+other, and a kilobyte may expand to gigabytes. A converter makes the guard first, from the path, and then calls:
 
     guard = Guard(path, ".h5", max_bytes=None)      regular, not empty, no web page, no Git LFS pointer
     guard.beside(weights)                           the same for a further file of the model; its bytes count
@@ -34,9 +34,9 @@ from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
 if TYPE_CHECKING:
     from dcz.convert.model import Model, Tensor
 
-# Entries of a file whose containers share nothing are fewer than its bytes; this many more may be shared.
+# A file whose containers share nothing has fewer entries than bytes; this many shared ones are allowed beyond that.
 _SHARED_VISITS = 1 << 16
-# What reading a damaged archive raises, of Python's own errors and its decompressors'.
+# Errors of Python and its decompressors for a damaged archive.
 ARCHIVE_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError),
     *(ValueError, LookupError, TypeError, OverflowError, MemoryError, struct.error),
@@ -47,13 +47,13 @@ _MAX_FILES = 10_000
 
 
 class Guard:
-    """What one file, or a model in several, may be and may cost.
+    """The checks and bounds of one file, or of a model in several.
 
     Args:
         path: the file. Pipes, sockets and devices are refused without being opened.
-        extension: what its name says that it holds, such as ".npz"; None where that is not known.
-        max_bytes: how much may be made of it. By default what `dcz.load_file` allows, and never less than the file
-            has itself. All tensors together may take more than memory has, as they are read one at a time.
+        extension: the extension of its format, such as ".npz"; None where it is not known.
+        max_bytes: how many bytes it may expand to. By default what `dcz.load_file` allows, and no less than the file's
+            size. All tensors together may exceed the memory, as they are read one at a time.
 
     Raises `OSError` for a file that cannot be opened, `FormatError`, `TruncatedError` or `UnsupportedError` for
     what is not weights by its first bytes or not a regular file.
@@ -75,7 +75,7 @@ class Guard:
             self.beside(self.path)
 
     def _package(self) -> None:
-        """A folder that is one model: all its files count."""
+        """Check a folder that is one model: all its files count."""
         files = [os.path.join(root, name) for root, _, names in os.walk(self.path) for name in names]
         if len(files) > _MAX_FILES:
             raise LimitError(f"{self.path}: {len(files)} files are more than {_MAX_FILES}; is it one model?")
@@ -85,7 +85,7 @@ class Guard:
             self.stored += status.st_size
 
     def beside(self, path: str | os.PathLike[str], extension: str | None = None) -> int:
-        """Checks a further file of the model, such as external data; its bytes count as stored. Returns them."""
+        """Check another file of the model, such as external data; count and return its bytes."""
         name = os.fspath(path)
         size = check_file(name, self._extension if name == self.path else extension)
         self.stored += size
@@ -93,26 +93,26 @@ class Guard:
 
     @property
     def allowed(self) -> int:
-        """Bytes that may be in memory of what is stored: as `dcz.load_file` has it."""
+        """Bytes of memory that the stored bytes allow, as in `dcz.load_file`."""
         if self._max_bytes is not None:
             return self._max_bytes
         return _allowed(self.stored)
 
     @property
     def allowed_in_all(self) -> int:
-        """Bytes that all tensors may take, of which one at a time is in memory."""
+        """Bytes that all tensors may take; one at a time is in memory."""
         if self._max_bytes is not None:
             return self._max_bytes
         return _allowed_in_all(self.stored)
 
     def take(self, nbytes: int, what: str) -> None:
-        """Counts bytes that are about to be made and kept, before they are."""
+        """Count bytes before they are allocated and kept."""
         self._taken += nbytes
         _check_bytes(f"{self.path}: {what}", self._taken, self.allowed)
 
     def visit(self, where: str = "") -> None:
-        """Counts one step of a walk. Containers that lie in each other many times make more of them than the file
-        has bytes."""
+        """Count one step of a walk. Containers that hold each other many times would take more steps than the file has
+        bytes."""
         self._visits += 1
         if self._visits > self.stored + _SHARED_VISITS:
             raise LimitError(
@@ -121,13 +121,13 @@ class Guard:
             )
 
     def shape(self, shape: Iterable[object], itemsize: int, where: str) -> tuple[int, ...]:
-        """The lengths of a tensor of `itemsize` bytes each, checked.
+        """Check and return the shape of a tensor of `itemsize` bytes an element.
 
         The product of the lengths that are not zero is bounded, so that no intermediate size overflows."""
         return check_shape(shape, f"{self.path}: {where}", itemsize)
 
     def name(self, name: object, where: str = "a tensor's name") -> str:
-        """A name, checked: text of at most `limits.MAX_NAME_BYTES` bytes in UTF-8."""
+        """Check and return a name: text of at most `limits.MAX_NAME_BYTES` bytes in UTF-8."""
         if not isinstance(name, str):
             raise FormatError(f"{self.path}: {where}: expected text, found {name!r:.80}")
         try:
@@ -139,17 +139,17 @@ class Guard:
         return name
 
     def check(self, model: Model) -> None:
-        """Checks an open model as a whole: its names, its shapes, and the bytes all its tensors take."""
+        """Check an open model as a whole: names, shapes, and the bytes of all tensors."""
         for name in (*(tensor.name for tensor in model.tensors()), *model.aliases):
             self.name(name)
         _check_sizes(self.path, model.tensors(), self.allowed, self.allowed_in_all)
 
 
 def check_file(path: str | os.PathLike[str], extension: str | None = None) -> int:
-    """The size of a regular file, checked by its first bytes: of what `extension` says where it is given.
+    """Return the size of a regular file, after checking its first bytes against `extension`, if it is given.
 
     Raises `UnsupportedError` for pipes, sockets and devices, which may block or never end, and the errors of
-    `dcz.convert.kinds` for what was downloaded instead of weights."""
+    `dcz.convert.kinds` for downloads that are not weights."""
     name = os.fspath(path)
     size, head = first_bytes(name)
     if error := stranger(name, head, size, extension):
@@ -158,7 +158,7 @@ def check_file(path: str | os.PathLike[str], extension: str | None = None) -> in
 
 
 def check_shape(shape: Iterable[object], where: str, itemsize: int = 1) -> tuple[int, ...]:
-    """A shape that a file states. Raises `FormatError` for invalid lengths, `LimitError` for too many or too large.
+    """Check and return a shape. Raises `FormatError` for invalid lengths, `LimitError` for too many or too large ones.
 
     The product of the lengths that are not zero is bounded, so that no intermediate size overflows."""
     lengths = tuple(shape)
@@ -177,8 +177,8 @@ def check_shape(shape: Iterable[object], where: str, itemsize: int = 1) -> tuple
 
 
 def check_sizes(path: str | os.PathLike[str], tensors: Iterable[Tensor], stored: int) -> None:
-    """Raises `LimitError` where a file of `stored` bytes would expand further than `dcz.load_file` allows one: a
-    tensor, which is in memory whole, or all of them, which are not and so may be larger than the memory."""
+    """Raise `LimitError` where a file of `stored` bytes would expand further than `dcz.load_file` allows: a tensor,
+    which is in memory whole, or all tensors, which are not and so may exceed the memory."""
     _check_sizes(os.fspath(path), tensors, _allowed(stored), _allowed_in_all(stored))
 
 
@@ -211,7 +211,7 @@ def _check_bytes(where: str, wanted: int, allowed: int) -> None:
 
 
 def first_bytes(path: str) -> tuple[int, bytes]:
-    """Size and first bytes of a regular file; of nothing else a byte is read, as pipes and devices may block."""
+    """Return size and first bytes of a regular file. Nothing else is read: pipes and devices may block."""
     _check_regular(path, os.stat(path))
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
     fd = os.open(path, flags)
@@ -233,8 +233,8 @@ def _check_regular(path: str, status: os.stat_result) -> None:
 
 
 def check_alone(archive: zipfile.ZipFile, path: str) -> None:
-    """Raises `FormatError` where a file has bytes before or after its archive, such as another archive: of several
-    that were saved to one open file, readers find the last."""
+    """Raise `FormatError` where a file has bytes before or after its archive: of several archives saved to one open
+    file, readers find the last."""
     file = archive.fp
     if file is None:
         return
@@ -248,21 +248,21 @@ def check_alone(archive: zipfile.ZipFile, path: str) -> None:
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The bytes of an archive's member, as many as it states at most, a piece at a time."""
+    """Yield the bytes of an archive's member in pieces, at most as many as it states."""
     with open_member(archive, info) as file:
         while part := file.read(piece_of(info)):
             yield part
 
 
 def piece_of(info: zipfile.ZipInfo) -> int:
-    """How much of a member to read at a time: LZMA's decompressor gives all that is in what it is fed, seven thousand
-    times as much."""
+    """Return how many bytes of a member to read at a time: LZMA's decompressor returns everything in its input, up to
+    seven thousand times as much."""
     return 1 << 12 if info.compress_type == zipfile.ZIP_LZMA else 1 << 20
 
 
 def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
-    """A member of an archive, open for reading. A read takes no more memory than it gives, twentyfold for LZMA: zipfile
-    decompresses all that bzip2 has made of four kilobytes at once, which may be gigabytes."""
+    """Open a member of an archive. A read takes no more memory than it returns, twenty times that for LZMA. zipfile
+    would decompress four kilobytes of bzip2 at once, which may be gigabytes."""
     if info.compress_type != zipfile.ZIP_BZIP2:
         return archive.open(info)
     stored = copy.copy(info)  # the same bytes as they lie there
@@ -272,7 +272,7 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
 
 
 class _Bzip2(io.RawIOBase):
-    """A member that is compressed by bzip2, checked against its length and CRC-32 as zipfile checks others."""
+    """A member compressed by bzip2, checked against its length and CRC-32 as zipfile checks others."""
 
     def __init__(self, stored: IO[bytes], info: zipfile.ZipInfo) -> None:
         self._file, self._name = bz2.BZ2File(stored), info.filename

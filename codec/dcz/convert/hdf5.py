@@ -1,10 +1,9 @@
-"""HDF5 files of weights: one dataset at a time, through h5py.
+"""HDF5 files of weights, read one dataset at a time by h5py.
 
 A tensor's name is its dataset's path. Its attributes become its metadata: their values under `hdf5`, their types and
 order under `hdf5.types`. Those of groups are under the same keys, by the groups' paths, in the file's metadata, and
 groups that datasets do not imply (empty ones, those that keep an order) under `hdf5.groups`: unpacking makes the file
-again. What points out of the file (external links, external storage, virtual datasets)
-is refused: it would read files of the machine.
+again. External links, external storage and virtual datasets are refused: they would read other files of the machine.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Hdf5Model:
         try:
             members = self._open()
             with self._errors(self._path):
-                self._walk(self._root["/"], "", 0)  # of the file itself HDF5 does not tell that it keeps an order
+                self._walk(self._root["/"], "", 0)  # HDF5 does not report the order property of the file itself
             self._guard.check(self)
         except BaseException:
             self._stack.close()
@@ -93,7 +92,7 @@ class Hdf5Model:
             raise FormatError(f"{self._path}: not an HDF5 file, or one that is cut off ({error})") from None
 
     def _check_heaps(self) -> None:
-        """Once, and of files that have strings: it takes reading the file."""
+        """Check the heaps once, and only of files with strings: it reads the file."""
         if not self._checked:
             self._checked = True
             if self._root.id.get_create_plist().get_sizes() != (8, 8):
@@ -130,7 +129,7 @@ class Hdf5Model:
                 self.left_out[name] = "neither a group nor a dataset"
 
     def _keep_group(self, group: h5py.Group, path: str, children: list[str]) -> None:
-        """Remembers a group that the names of datasets do not tell: an empty one, or one that keeps an order."""
+        """Keep a group that the names of datasets do not imply: an empty one, or one with an order."""
         plist = group.id.get_create_plist()
         if plist.get_link_creation_order():
             self._groups.append([path, "ordered", children])

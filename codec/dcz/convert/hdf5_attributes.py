@@ -1,6 +1,6 @@
 """Attributes of HDF5 objects as metadata, and back with the types they had.
 
-A value is kept as metadata would have it; its type and shape beside it: `<f4` and numpy's other names of numbers,
+A value is kept as metadata, its type and shape beside it: `<f4` and numpy's other names of numbers,
 `str:utf-8` for strings of any length, `str:ascii:5:nullpad` for those of five bytes, `empty:` before one without
 values.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from h5py import h5t
 
 
-# Larger ones are bytes in metadata: no one reads them there.
+# Larger values are bytes in metadata: no one reads them there.
 _READABLE = 1024
 _LARGEST = 4 << 20
 _MAX_RANK = 8
@@ -39,7 +39,7 @@ class Unkept(Exception):
 def read(
     item: h5py.HLObject, key: str, where: str, check_heaps: Callable[[], None]
 ) -> tuple[object, str, list[int] | None]:
-    """The value, type and shape (None of a scalar) of an attribute; `check_heaps` is called before strings of any
+    """Return value, type and shape (None for a scalar) of an attribute. `check_heaps` is called before strings of any
     length are read.
 
     Raises `Unkept`, and `UnsupportedError` for references, which would point nowhere in another file."""
@@ -61,7 +61,7 @@ def read(
     array = np.asarray(value)
     if array.ndim <= _MAX_RANK and array.size <= _READABLE and name[1] in "biuf":
         plain = array.tolist()
-        if np.array(plain, array.dtype).tobytes() == array.tobytes():  # not so of some NaNs and of long doubles
+        if np.array(plain, array.dtype).tobytes() == array.tobytes():  # some NaNs and long doubles differ
             return plain, name, shape
     return array.tobytes(), name, shape
 
@@ -115,7 +115,7 @@ def _text(value: object) -> str | bytes:
 
 
 def write(item: h5py.HLObject, key: str, value: object, name: str, shape: list[int] | None, where: str) -> None:
-    """Makes an attribute of this value, type and shape."""
+    """Write an attribute of this value, type and shape."""
     from h5py import h5a, h5s
 
     try:
@@ -155,7 +155,7 @@ def _stored(name: str) -> h5t.TypeID:
 
 
 def _memory(name: str, array: np.ndarray) -> h5t.TypeID:
-    """The type that `array` has in memory; of strings with the stored charset, as nothing converts between two."""
+    """Return the HDF5 type of `array` in memory; strings have the stored charset, as HDF5 does not convert charsets."""
     from h5py import h5t
 
     string = _STRING.fullmatch(name)

@@ -19,7 +19,7 @@ _LARGEST = 1 << 26  # of a collection; the library makes them of 4 KiB, and larg
 
 
 def check_heaps(file: BinaryIO, where: str) -> None:
-    """Raises `FormatError` where a collection's objects do not fill it one after the other."""
+    """Raise `FormatError` where a collection's objects do not fill it without gaps."""
     total = 0
     for start in list(_starts(file)):
         file.seek(start)

@@ -33,7 +33,7 @@ class Hdf5Target:
         self._about: Mapping[str, Mapping[str, object]] = {}
 
     def source(self, model: object) -> None:
-        """Where the tensors come from, which may know their attributes."""
+        """Note the model that the tensors come from: it may know their attributes."""
         self._about = tensor_metadata(model)
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
@@ -64,7 +64,7 @@ class Hdf5Target:
                 raise self._error(f"tensor {name!r:.80}: {min(taken)!r:.80} is a dataset, and cannot be its group, too")
 
     def _attributes(self, metadata: Mapping[str, object], key: str) -> Mapping[str, object]:
-        """What the metadata of the file, of its groups, and those of tensors have under a key, by path."""
+        """Return what the metadata of the file, its groups and its tensors have under a key, by path."""
         own = {name: about[key] for name, about in self._about.items() if key in about}
         return {**self._mapping(metadata, key), **own}
 
@@ -75,7 +75,7 @@ class Hdf5Target:
         return found
 
     def _groups(self, found: object, names: set[str]) -> dict[str, list[str] | None]:
-        """The groups that metadata name, with the order of what is in them or None."""
+        """Return the groups that metadata name, with the order of their members or None."""
         out: dict[str, list[str] | None] = {}
         for each in found if isinstance(found, list) else [found]:
             match each:
@@ -93,7 +93,7 @@ class Hdf5Target:
         return self._h5py.File(self._sink.file, "w", track_order=ordered)
 
     def _make(self, names: set[str], groups: Mapping[str, list[str] | None]) -> None:
-        """Makes all groups and datasets, so that each group has its members in the order it keeps."""
+        """Make all groups and datasets, in the order that their groups keep."""
         assert self._root is not None
         for path in _in_order({*names, *groups} - {"/"}, groups):
             if path in self._aliases:
@@ -170,7 +170,7 @@ def _is_path(name: str) -> bool:
 
 
 def _in_order(paths: set[str], groups: Mapping[str, list[str] | None]) -> list[str]:
-    """All paths, groups before what is in them, and what is in an ordered group in its order."""
+    """Return all paths, groups before their members, and members of an ordered group in its order."""
     children: dict[str, set[str]] = {}
     for path in paths:
         parts = path.split("/")

@@ -1,4 +1,4 @@
-"""Which dtypes the files of other formats hold, and the error for those that one does not."""
+"""The dtypes that other formats hold, and the error for those that one does not."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import UnsupportedError
 
-# What safetensors has a name for, and its library reads.
+# Dtypes that safetensors has a name for, and its library reads.
 SAFETENSORS = frozenset([
     "BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
     "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "C64", "F64", "I64", "U64",
 ])  # fmt: skip
-# What numpy's format can name. Of the types that ml_dtypes adds it keeps the size alone. Two bytes are bfloat16 then,
+# Dtypes that numpy's format can name. It keeps only the size of those that ml_dtypes adds. Two bytes are bfloat16 then,
 # the only one of that size, as `np.save` writes it and `.view(ml_dtypes.bfloat16)` reads it; one byte could be any.
 NUMPY = frozenset({"BF16"}.union(code for code, dtype in DTYPES.items() if dtype.in_numpy))
 # HDF5 has numpy's types. Keras keeps bfloat16 in it as two opaque bytes with an attribute.
@@ -25,8 +25,8 @@ PACKED_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
 
 
 def cannot_hold(path: str | os.PathLike[str], tensor: Tensor, holder: str, why: str = "") -> UnsupportedError:
-    """The error for a tensor of a dtype, or for the reason `why` of a shape, that a file at `path` of `holder` cannot
-    hold. It names a format that can, where there is one.
+    """Return the error for a tensor whose dtype, or shape for the reason `why`, a file of `holder` at `path` cannot
+    hold. It names a format that can, if there is one.
 
     >>> print(cannot_hold("m.npz", Tensor("w", DTYPES["F8_E5M2"], (3,)), "numpy files"))
     m.npz: tensor 'w': numpy files cannot hold F8_E5M2; write safetensors instead (-o NAME.safetensors)
@@ -43,5 +43,5 @@ def cannot_hold(path: str | os.PathLike[str], tensor: Tensor, holder: str, why: 
 
 
 def in_whole_bytes(tensor: Tensor) -> bool:
-    """Whether safetensors can pack the elements, which end with a byte."""
+    """Return whether safetensors can pack the elements: they fill whole bytes."""
     return prod(tensor.shape) * PACKED_BITS.get(tensor.dtype.code, 8) % 8 == 0

@@ -1,5 +1,5 @@
-"""`.keras` archives: weights as HDF5 and, as metadata under `keras`, the other members, so that Keras loads what is
-unpacked."""
+"""`.keras` archives: weights as HDF5, and the other members as metadata under `keras`, so that Keras loads the unpacked
+archive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import h5py
 
 _WEIGHTS = "model.weights.h5"
-_MAX_MEMBERS = 8 << 20  # configuration, vocabularies: what is no weights of a .keras archive, all together
+_MAX_MEMBERS = 8 << 20  # bytes of all members that are not weights: configuration, vocabularies
 
 
 class KerasModel(Hdf5Model):
@@ -48,7 +48,7 @@ class KerasModel(Hdf5Model):
         return {name: _text(data) for name, data in members.items()}
 
     def _place(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: io.BufferedReader) -> BinaryIO:
-        """The weights as a file: that part of the archive itself, or unpacked where they are compressed."""
+        """Return the weights as a file: a range of the archive, or a temporary file if they are compressed."""
         if info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size:
             archive.open(info).close()  # checks the member's own header
             file.seek(info.header_offset + 26)
@@ -67,7 +67,7 @@ class KerasModel(Hdf5Model):
 
 
 class _Part(io.RawIOBase):
-    """Bytes of a larger file as a file."""
+    """A range of a file, as a file."""
 
     def __init__(self, file: io.BufferedReader, start: int, size: int) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0
@@ -98,7 +98,7 @@ def _text(data: bytes) -> str | bytes:
 
 
 class KerasTarget(Hdf5Target):
-    """A `.keras` archive being written: one whose configuration was packed with its weights."""
+    """A `.keras` archive being written, from weights packed with their configuration."""
 
     def _start(self, metadata: Mapping[str, object], ordered: bool) -> h5py.File:
         members = metadata.get("keras")

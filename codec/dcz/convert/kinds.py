@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, where its name says otherwise: pages and pointers saved as weights, compressed
+"""The kind of a file by its first bytes, where its name says otherwise: pages and pointers saved as weights, compressed
 files, other formats.
 
 A download that went wrong is the commonest "corrupt" checkpoint. Each kind has an error that says what to do.
@@ -12,7 +12,7 @@ from typing import Any
 from dcz.errors import DczError, FormatError, TruncatedError, UnsupportedError
 from dcz.format.pointers import POINTERS
 
-HEAD = 512  # bytes that tell
+HEAD = 512  # bytes that identify a kind
 # Compressed files, each by enough bytes that no header length or count of another format looks the same.
 _COMPRESSED: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x1f\x8b\x08[\x00-\x1f].{4}[\x00\x02\x04][\x00-\x0d\xff]", "compressed by gzip", "gunzip"),
@@ -47,7 +47,7 @@ def _first(head: bytes, patterns: list[tuple[re.Pattern[bytes], str, Any]]) -> t
 
 
 def stranger(name: str, head: bytes, size: int, extension: str | None) -> DczError | None:
-    """The error for a file that is not what its extension says, or None; `head` are its first `HEAD` bytes.
+    """Return the error for a file that is not what its extension says, or None; `head` are its first `HEAD` bytes.
 
     Without an extension (None) only files of no known format are recognized.
 

@@ -1,4 +1,4 @@
-"""What the files of other formats look like from here: models that are read, and targets that are written."""
+"""The interface to other formats: models to read, and targets to write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor known by its header: its values are read when asked for."""
+    """A tensor as its header describes it; its values are read later."""
 
     name: str
     dtype: Dtype
@@ -27,7 +27,7 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the array."""
+        """Return the bytes of the array."""
         n = self.dtype.itemsize
         for length in self.shape:
             n *= length
@@ -35,11 +35,11 @@ class Tensor:
 
 
 class Model(Protocol):
-    """An open file: its tensors in order, second names of some, metadata. A context manager.
+    """An open file: its tensors in order, aliases, metadata. A context manager.
 
-    A model whose file has entries that are not weights also has `left_out`, their names and the reasons. One whose file
-    says something of single tensors has `tensor_metadata`, by their names. A dcz file has `extensions`, and
-    `undecodable(name)`, itself where this version cannot decode a tensor, else None."""
+    A model with entries that are not weights also has `left_out`, their names and the reasons; one with metadata of
+    single tensors has `tensor_metadata`, by name. A dcz file has `extensions`, and `undecodable(name)`: the file itself
+    where this version cannot decode a tensor, else None."""
 
     @property
     def metadata(self) -> Mapping[str, object]: ...
@@ -50,7 +50,7 @@ class Model(Protocol):
     def tensors(self) -> list[Tensor]: ...
 
     def read(self, name: str) -> np.ndarray:
-        """The values of one tensor."""
+        """Return the values of one tensor."""
 
     def __enter__(self) -> Model: ...
 
@@ -58,43 +58,43 @@ class Model(Protocol):
 
 
 class Target(Protocol):
-    """A file being written: told first what is coming, then given the tensors in that order.
+    """A file being written: `begin` gets the tensors' headers, `add` then the tensors in that order.
 
-    A target that can keep what is said of single tensors also has `source(model)`, which is called before `begin`. One
-    that can keep tensors of a dcz file as they are stored has `copy(name)`, which is called before `add`: it returns
-    whether it has copied a tensor that cannot be decoded."""
+    A target that can keep metadata of single tensors also has `source(model)`, which is called before `begin`. One that
+    can keep tensors of a dcz file as stored has `copy(name)`, which is called before `add`: it returns whether it has
+    copied a tensor that cannot be decoded."""
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None: ...
 
     def add(self, name: str, array: np.ndarray) -> None: ...
 
     def close(self) -> None:
-        """Publishes the file."""
+        """Publish the file."""
 
     def abandon(self) -> None:
-        """Leaves what was there before."""
+        """Discard the file; an old file stays."""
 
 
 def tensor_metadata(model: object) -> Mapping[str, Mapping[str, object]]:
-    """What the file of a model says of single tensors, by their names; nothing of most."""
+    """Return a model's metadata of single tensors, by name; empty for most formats."""
     found: Mapping[str, Mapping[str, object]] = getattr(model, "tensor_metadata", {})
     return found
 
 
 def extensions(model: object) -> Mapping[str, object]:
-    """What a dcz file says beyond what this version knows; nothing of other files."""
+    """Return the extensions of a dcz file; empty for other formats."""
     found: Mapping[str, object] = getattr(model, "extensions", {})
     return found
 
 
 def undecodable(model: object, name: str) -> Reader | ShardedReader | None:
-    """The open dcz file of a tensor that this version cannot decode, to copy it from; None of all others."""
+    """Return the open dcz file of a tensor that this version cannot decode, to copy it from; None for others."""
     ask = getattr(model, "undecodable", None)
     return None if ask is None else ask(name)
 
 
 def copied(writer: Writer, model: object, name: str) -> bool:
-    """Copies a tensor of the source that cannot be decoded; False where it is to be read and added."""
+    """Copy a tensor of the source that cannot be decoded; return False for one to read and add."""
     reader = undecodable(model, name)
     if reader is not None:
         writer.copy(reader, name)
@@ -102,14 +102,14 @@ def copied(writer: Writer, model: object, name: str) -> bool:
 
 
 def tell_source(target: object, model: object) -> None:
-    """Tells a target where its tensors come from, if it asks."""
+    """Tell a target its source, if it takes one."""
     source = getattr(target, "source", None)
     if source is not None:
         source(model)
 
 
 def check_not_empty(model: Model, path: str | os.PathLike[str]) -> None:
-    """Refuses a file without tensors: it was taken for another kind of file, or keeps its weights elsewhere."""
+    """Refuse a file without tensors: its kind was mistaken, or its weights are elsewhere."""
     if model.tensors():
         return
     left_out = list(getattr(model, "left_out", {}).items())
@@ -118,7 +118,7 @@ def check_not_empty(model: Model, path: str | os.PathLike[str]) -> None:
 
 
 def resolved(tensors: list[Tensor], aliases: Mapping[str, str]) -> Iterator[tuple[Tensor, str]]:
-    """All names a format without aliases must write: each with the name of the tensor it has."""
+    """Return all names that a format without aliases must write, each with its tensor's name."""
     by_name = {tensor.name: tensor for tensor in tensors}
     for tensor in tensors:
         yield tensor, tensor.name

@@ -115,12 +115,12 @@ class NetModel:
 
 
 def _nibbles(data: np.ndarray, count: int) -> np.ndarray:
-    """4-bit numbers, low nibble first."""
+    """Return Return 4-bit numbers, low nibble first."""
     return np.stack([data & 15, data >> 4], axis=1).reshape(-1)[:count]
 
 
 def read_shapes(path: str | os.PathLike[str]) -> list[WeightedLayer]:
-    """Layers from a Caffe prototxt, or from JSON that maps names to shapes in the file's order."""
+    """Read layers from a Caffe prototxt, or from JSON that maps names to shapes in the file's order."""
     name = os.fspath(path)
     if check_file(path) > _MAX_SHAPES_BYTES:
         raise FormatError(f"{name}: too large for a prototxt or a JSON of shapes")

@@ -1,7 +1,7 @@
 """numpy's own files, npz and npy, one array at a time.
 
-Nothing in them is unpickled. A file that goes on after its array is refused: it is what several calls of `np.save` to
-one open file leave, of which `np.load` gives the first array only.
+Nothing is unpickled. A file that goes on after its array is refused: several calls of `np.save` to one open file make
+such a file, of which `np.load` reads the first array alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 
 _SUFFIX = ".npy"
-_MAX_HEADER = 10_000  # numpy's own cap: what is longer, it does not take from strangers
+_MAX_HEADER = 10_000  # numpy's own limit for untrusted files
 _ERRORS = (*ARCHIVE_ERRORS, SyntaxError, tokenize.TokenError)
 _PICKLE = (
     "holds Python objects as a pickle, which could run code and is not read; where you trust it, load it with "
@@ -39,7 +39,7 @@ class _Header(NamedTuple):
 
 
 class NpzModel:
-    """An npz archive of arrays. Members that are none are left out."""
+    """An npz archive of arrays. Other members are left out."""
 
     aliases: Mapping[str, str] = {}
 
@@ -151,7 +151,7 @@ def _said(error: Exception) -> str:
 
 
 def _header(name: str, file: IO[bytes], where: str) -> _Header:
-    """Reads the header of an array, which is bounded before it is parsed."""
+    """Read the header of an array; its length is checked before it is parsed."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise ValueError(f"version {version} of the format is not known; expected 1.0, 2.0 or 3.0")
@@ -174,7 +174,7 @@ def _header(name: str, file: IO[bytes], where: str) -> _Header:
 
 
 def _array(file: IO[bytes], where: str, expected: _Header, piece: int) -> np.ndarray:
-    """Reads an array whose header is known, as many bytes as it has, and that there are no more."""
+    """Read an array whose header is known, and check that its bytes are all there and the last."""
     header = _header(expected.tensor.name, file, where)
     if header != expected:
         raise FormatError(f"{where}: changed while it was read")

@@ -21,7 +21,7 @@ _DRIVE = re.compile("[A-Za-z]:")
 
 
 def _check_held(tensor: Tensor, path: str | os.PathLike[str]) -> None:
-    """Refuses a dtype that numpy's format cannot name."""
+    """Refuse a dtype that numpy's format cannot name."""
     if tensor.dtype.code not in NUMPY:
         raise cannot_hold(path, tensor, "numpy files")
 
@@ -55,7 +55,7 @@ class NpzTarget:
 
     def abandon(self) -> None:
         if self._sink is not None:
-            with contextlib.suppress(OSError, ValueError):  # left open, it would complain of its file later
+            with contextlib.suppress(OSError, ValueError):  # an open archive would raise an error when it is collected
                 self._zip.close()
             self._sink.abandon()
 
@@ -90,7 +90,7 @@ class NpyTarget:
 
 
 def check_member(name: str, path: str | os.PathLike[str], what: str = "tensor") -> None:
-    """Refuses a name that would leave the folder an archive is unpacked in: absolute, of another drive or of above."""
+    """Refuse a name that would leave the folder an archive is unpacked in: absolute, on another drive, or above it."""
     parts = name.replace("\\", "/").split("/")
     if not name or ".." in parts or parts[0] == "" or _DRIVE.match(parts[0]) or "\0" in name:
         raise DczError(

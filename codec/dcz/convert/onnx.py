@@ -17,7 +17,7 @@ _LARGEST_DOCUMENTS = 4 << 20  # as metadata
 
 class OnnxModel:
     """The weights of an ONNX model as `dcz.onnx` finds them: initializers and constants, also of subgraphs and
-    functions; sparse ones are the dense tensors they stand for. `onnx.doc_string` in a tensor's metadata is its own."""
+    functions; sparse ones are read as dense tensors. `onnx.doc_string` in a tensor's metadata is its own."""
 
     aliases: Mapping[str, str] = {}
 
@@ -31,7 +31,7 @@ class OnnxModel:
         model = read_model(path)
         try:
             self._weights = Weights(model, self._path)
-        except ValueError as error:  # names that are not valid UTF-8 are found when they are asked for
+        except ValueError as error:  # invalid UTF-8 in names is found on access
             if isinstance(error, DczError):
                 raise
             raise FormatError(f"{self._path}: not an ONNX model, or one that is cut off ({error})") from None
@@ -42,7 +42,7 @@ class OnnxModel:
         self.tensor_metadata: Mapping[str, Mapping[str, object]] = self._documents()
 
     def _documents(self) -> dict[str, dict[str, object]]:
-        """The doc strings of tensors."""
+        """Return the doc strings of tensors."""
         out: dict[str, dict[str, object]] = {}
         left = _LARGEST_DOCUMENTS
         for name, weight in self._weights.items():

@@ -16,9 +16,9 @@ _MAX_DEPTH = 64
 _MAX_TEXT = 1 << 20  # ResNet-152 takes a tenth
 _MAX_SIZE = 1 << 40  # numbers of a blob, or weights of a layer
 
-Message = dict[str, list[Any]]  # each field's values in order: strings, or messages
+Message = dict[str, list[Any]]  # each field's values in order: strings or messages
 
-# Layers that leave the size of what they are given alone.
+# Layers whose output has the size of their input.
 _SAME = frozenset(
     [
         "relu",
@@ -56,19 +56,19 @@ class WeightedLayer:
 
 
 def weighted_layers(text: str, path: str) -> list[WeightedLayer]:
-    """Convolution and InnerProduct layers in the order of the file."""
+    """Return the Return the Convolution and InnerProduct layers in the order of the file."""
     return _Network(_parse(text, path), path).layers
 
 
 def _parse(text: str, path: str) -> Message:
-    """Protobuf's text format, without knowing the fields."""
+    """Parse protobuf's text format, without knowing the fields."""
     if len(text) > _MAX_TEXT:
         raise LimitError(f"{path}: {len(text)} characters are more than {_MAX_TEXT}; is this a Caffe deploy prototxt?")
     return _message(_Tokens(text, path), path, 0)
 
 
 class _Tokens:
-    """The tokens of a text, read as they are asked for: one wrong in the front is found at once."""
+    """The tokens of a text, made on access: an early error is found at once."""
 
     def __init__(self, text: str, path: str) -> None:
         self._text, self._path, self._at = text, path, 0
@@ -79,11 +79,11 @@ class _Tokens:
 
     @property
     def next(self) -> str | None:
-        """What `pop` gives next."""
+        """Return the token that `pop` returns next."""
         return self._next
 
     def pop(self) -> str:
-        """The next token, which is there."""
+        """Remove and return the next token."""
         token, self._next = self._next, self._read()
         assert token is not None
         return token

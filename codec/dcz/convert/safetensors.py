@@ -1,7 +1,7 @@
 """safetensors files, one tensor at a time in either direction.
 
-Our own reading and writing, since the library's numpy functions lack bfloat16 and fp8, and its writer wants all
-tensors in memory at once. The format: a header length (8 bytes), a JSON header, the tensors' bytes.
+dcz reads and writes them itself: the library's numpy functions lack bfloat16 and fp8, and its writer needs all tensors
+in memory at once. The format: a header length (8 bytes), a JSON header, the tensors' bytes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _MAX_CONTAINERS = 3 * limits.MAX_TENSORS + (1 << 16)  # of a tensor an object an
 
 
 class SafetensorsModel:
-    """A safetensors file. Metadata that name a tensor which is there, under a name which is not, are second names:
-    so the library writes tied weights (`safetensors.torch.save_model`)."""
+    """A safetensors file. A metadata entry whose value names a tensor, and whose key does not, is an alias: so the
+    library writes tied weights (`safetensors.torch.save_model`)."""
 
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         self._guard = guard or Guard(path, ".safetensors")
@@ -109,7 +109,7 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def second_names(metadata: Mapping[str, object], tensors: Container[str]) -> tuple[dict[str, str], dict[str, object]]:
-    """The second names among metadata, and the metadata that are none."""
+    """Return the aliases among metadata, and the other metadata."""
     names = {
         name: owner
         for name, owner in metadata.items()
@@ -150,7 +150,7 @@ def _entry(name: str, value: object) -> tuple[Tensor, int, int]:
 
 
 def _stored(tensor: Tensor) -> int:
-    """Bytes in the file."""
+    """Return the bytes in the file."""
     bits = PACKED_BITS.get(tensor.dtype.code)
     if bits is None:
         return tensor.nbytes
@@ -176,8 +176,8 @@ def _pack(data: np.ndarray, bits: int) -> np.ndarray:
 
 
 class SafetensorsTarget:
-    """A safetensors file being written. Of tied weights there is one, as the library has it; the other names are
-    metadata that say whose."""
+    """A safetensors file being written. Tied weights are written once, as the library does; the other names are
+    metadata entries with the tensor's name."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path

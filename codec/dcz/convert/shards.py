@@ -1,4 +1,4 @@
-"""Models in several files: read by their index, and written in the hub's layout."""
+"""Models in several files, read by their index and written in the hub's layout."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 # The hub's default.
 SHARD_SIZE = 5_000_000_000
-# Where a file's metadata keep those of an index that it was made from.
+# The key under which a file's metadata keep those of its source's index.
 INDEX = "index"
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
 def parse_size(text: str, what: str = "shard size") -> int:
-    """Bytes from a number with a unit, as the hub writes it: 500MB, 5GB, 1GiB. `what` is for the error.
+    """Return bytes from a number with a unit, as the hub writes it: 500MB, 5GB, 1GiB. `what` is for the error.
 
     >>> parse_size("2.5GB")
     2500000000
@@ -46,11 +46,10 @@ def parse_size(text: str, what: str = "shard size") -> int:
 
 
 class ShardedModel:
-    """Files of one format with an index. The index decides which tensors there are and where.
+    """Files of one format with an index, which lists the tensors and their files.
 
-    What its metadata say of the model stays under `index`; second names among them (as the hub writes those of tied
-    weights) and in the shards are second names. Tensors that a shard has and the index does not name, or names in
-    another shard, are `left_out`."""
+    The index's metadata stay under `index`; aliases among them, as the hub writes those of tied weights, and in the
+    shards are aliases. Tensors of a shard that the index does not name, or names in another shard, are `left_out`."""
 
     def __init__(self, path: str | os.PathLike[str], guard: Guard, open_one: Callable[[str, Guard], Model]) -> None:
         self._stack = contextlib.ExitStack()
@@ -113,7 +112,7 @@ class ShardedModel:
         return self._where[name].read(name)
 
     def undecodable(self, name: str) -> Reader | ShardedReader | None:
-        """The open dcz file of a tensor that this version cannot decode."""
+        """Return the open dcz file of a tensor that this version cannot decode."""
         return undecodable(self._where[name], name)
 
     def __enter__(self) -> ShardedModel:
@@ -124,7 +123,8 @@ class ShardedModel:
 
 
 def split(tensors: list[Tensor], shard_size: int) -> list[list[Tensor]]:
-    """The tensors of each file: as many in the given order as fit `shard_size` bytes of arrays, at least one."""
+    """Return the tensors of each file: in the given order, as many as fit `shard_size` bytes of arrays, at least
+    one."""
     out: list[list[Tensor]] = []
     left = -1
     for tensor in tensors:
@@ -137,17 +137,17 @@ def split(tensors: list[Tensor], shard_size: int) -> list[list[Tensor]]:
 
 
 def of_the_same_model(folder: str, stem: str, extension: str) -> list[str]:
-    """Files of a folder that a model of this name has, or had when it was written in one file or another number."""
+    """Return the files of a folder that belong to a model of this name, in one file or any number of shards."""
     pattern = re.compile(rf"{re.escape(stem)}(?:-\d{{5}}-of-\d{{5}})?{re.escape(extension)}")
     return sorted(name for name in os.listdir(folder) if pattern.fullmatch(name))
 
 
 class ShardedTarget:
-    """Several files and their index. They are made in a folder of their own beside the target and published
-    together, the index last.
+    """Several files and their index. They are made in a temporary folder beside the target and published together, the
+    index last.
 
-    With `replace`, files of the same model that are there before go: shards of another number, and the one file it
-    was in, which loaders take before the index. `source` is what is read meanwhile; it stays."""
+    With `replace`, older files of the same model are removed: shards of another number, and a single file, which
+    loaders would prefer to the index. `source` is being read; it stays."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class ShardedTarget:
         self._files: dict[str, list[str]] = {}
 
     def source(self, model: object) -> None:
-        """Where the tensors come from, for each file."""
+        """Note the source of the tensors, for each file."""
         self._model = model
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
@@ -182,7 +182,7 @@ class ShardedTarget:
         folder, name = os.path.split(self._path)
         stem = name[: -len(self._extension + SUFFIX)]
         count = len(self._shards)
-        # The hub's index has the names that are in the files; of others it says in its metadata whose they are.
+        # The hub's index lists the names in the files; aliases are in its metadata.
         named = self._extension != ".safetensors"
         if not named:
             self._others |= aliases
@@ -202,7 +202,7 @@ class ShardedTarget:
         self._next()
 
     def _next(self) -> None:
-        """Finishes the file at hand and begins the one after it."""
+        """Finish the current file and begin the next."""
         if self._target is not None:
             target, self._target = self._target, None
             target.close()
@@ -219,14 +219,14 @@ class ShardedTarget:
         self._remaining -= 1
 
     def copy(self, name: str) -> bool:
-        """Copies a tensor of the source that cannot be decoded; False where it is to be read and added."""
+        """Copy a tensor of the source that cannot be decoded; return False for one to read and add."""
         copy = getattr(self._at_hand(), "copy", None)
         done: bool = copy is not None and copy(name)
         self._remaining -= done
         return done
 
     def _at_hand(self) -> Target:
-        """The file that the next tensor goes to."""
+        """Return the file of the next tensor."""
         if self._remaining == 0:
             self._next()
         assert self._target is not None

@@ -1,8 +1,8 @@
 """PyTorch checkpoints being written: the zip archive of `torch.save`, one storage at a time.
 
-`torch.save` itself wants all tensors in memory at once. The archive has `data.pkl`, which names the storages, and one
-stored member for each, aligned so that `torch.load(mmap=True)` can map it.
-"""
+`torch.save` itself wants all dcz reads and writes them itself: the library's numpy functions lack bfloat16 and fp8, and
+its writer needs all tensors The archive has `data.pkl`, which names the storages, and one stored member for each,
+aligned so that `torch.load(mmap=True)` can map it."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class TorchTarget:
 
     def abandon(self) -> None:
         if self._sink is not None:
-            with contextlib.suppress(OSError, ValueError):  # left open, it would complain of its file later
+            with contextlib.suppress(OSError, ValueError):  # an open archive would raise an error when it is collected
                 self._zip.close()
             self._sink.abandon()
 

@@ -1,4 +1,4 @@
-"""What the kernels do, whoever does it. Two implementations give the same bytes: native and pure."""
+"""The interface of the kernels. Two implementations give the same bytes: compiled and pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RAW, HUFFMAN = 0, 8  # kinds of a code record; 1 to 7 is packed with that many b
 
 
 class Status(IntEnum):
-    """Why a kernel refused. The numbers are those of `kernels.hpp`."""
+    """The reason for a kernel's refusal. The numbers are those of `kernels.hpp`."""
 
     OK = 0
     ARGUMENT = 1
@@ -44,7 +44,7 @@ class Status(IntEnum):
 
 
 class KernelError(Exception):
-    """A kernel's refusal, for the layer above to put into words: `status`, the row or chunk, and the job."""
+    """A kernel's refusal, which the decoder turns into an error: `status`, the row or chunk, and the job."""
 
     def __init__(self, status: Status, row: int = 0, job: int = 0) -> None:
         super().__init__(f"{status.name.lower()} at row {row} of job {job}")
@@ -96,58 +96,59 @@ class Kernels(Protocol):
     def name(self) -> str: ...
 
     def crc32c(self, data: U8, crc: int = 0) -> int:
-        """CRC-32C of bytes, continuing from `crc`."""
+        """Return the CRC-32C of bytes, continuing from `crc`."""
 
     def crc32c_rows(self, data: U8, bounds: I64) -> NDArray[np.uint32]:
-        """CRC-32C of each `data[bounds[r]:bounds[r + 1]]`."""
+        """Return the CRC-32C of each `data[bounds[r]:bounds[r + 1]]`."""
 
     def histograms(self, symbols: U8, bounds: I64) -> NDArray[np.uint32]:
-        """Counts of the symbols of each row, shape (rows, 256)."""
+        """Return the counts of the symbols of each row, shape (rows, 256)."""
 
     def code_lengths(self, histogram: NDArray[np.uint64], limit: int) -> U8:
-        """Optimal code lengths up to `limit`, shape (256,), by package-merge."""
+        """Return optimal code lengths up to `limit`, shape (256,), by package-merge (Larmore and Hirschberg 1990)."""
 
     def check_codes(self, records: U8) -> int:
-        """The number of the first code record that is not a valid code, or how many there are."""
+        """Return the number of the first invalid code record, or of all records if they are valid."""
 
     def lane_sizes(self, symbols: U8, bounds: I64, use: U8, codes: U8) -> I64:
-        """Bytes of each lane of each row under the code it uses, shape (rows, 6)."""
+        """Return the bytes of each lane of each row under the code it uses, shape (rows, 6)."""
 
     def encode(self, symbols: U8, bounds: I64, use: U8, codes: U8, lanes: I64, out: U8, offsets: I64) -> None:
-        """Writes each row, coded, at its offset in `out`."""
+        """Encode each row at its offset in `out`."""
 
     def decode(self, record: U8, data: U8, out: U8) -> None:
-        """Fills `out` with the symbols of one coded row."""
+        """Fill `out` with the symbols of one coded row."""
 
     def scan(self, words: U8, word: int, limit: int) -> Scan | None:
-        """Distinct words, or None where there are more than `limit`."""
+        """Return the distinct words, or None where there are more than `limit`."""
 
     def bitmap(self, words: U8, word: int) -> tuple[U8, int]:
-        """One bit per word, lowest first, set where the word is not zero; and how many are set."""
+        """Return one bit per word, lowest first, set where the word is not zero; and how many are set."""
 
     def nonzeros(self, words: U8, word: int, count: int) -> U8:
-        """The `count` nonzero words in order."""
+        """Return the `count` nonzero words in order."""
 
     def split(self, words: U8, word: int, rotate: bool) -> NDArray[np.uint8]:
-        """Byte planes, shape (word, words), lowest byte first."""
+        """Return byte planes, shape (word, words), lowest byte first."""
 
     def merge(self, planes: NDArray[np.uint8], rotate: bool) -> U8:
-        """Words from byte planes."""
+        """Return words from byte planes."""
 
     def gaps(self, bitmap: U8, weights: int, chunk: int, bits: int, count: int) -> tuple[U8, I64]:
-        """Relative indices of the `count` set bits, chunk by chunk, and how many each chunk has; of 16 bits they take
-        two bytes each, the lower one first."""
+        """Return the relative indices of the `count` set bits, chunk by chunk, and how many each chunk has. Those of 16
+        bits take two bytes each, the lower one first."""
 
     def codebook(self, columns: Columns, book: int, word: int, rotate: bool, count: int, entries: int, data: U8) -> U8:
-        """The words of `count` codebooks from their stored bytes; `book` is where they stand in `columns.books`."""
+        """Return the words of `count` codebooks from their stored bytes; `book` is their offset in `columns.books`."""
 
     def run_jobs(self, jobs: NDArray[np.int64], columns: Columns, words: U8, data: U8, out: list[U8]) -> None:
-        """Decodes each job, a row of JOB_FIELDS, to its array of `out`. Positions are 0 (all), 1 (bitmap) or the
+        """Decode each job, a row of JOB_FIELDS, to its array of `out`. Positions are 0 (all), 1 (bitmap) or the
         bits of a relative index, of which 16 bits are two streams; values are 0 (bytes), 1 (planes) or 2 (codebook);
         `group` words share one codebook of `entries` words; `stream` asks for writes past the cache."""
 
     def compare(self, now: U8, base: U8, word: int, transform: int, magnitude: bool) -> tuple[U8, U8]:
-        """One bit per word, set where it differs from the base's, and what the transform stores of those."""
+        """Return one bit per word, set where it differs from the base's, and what the transform stores of these
+        words."""
 
     def change_jobs(
         self,
@@ -159,9 +160,9 @@ class Kernels(Protocol):
         crcs: I64,
         out: list[U8],
     ) -> None:
-        """Applies what each job stores to the words of the base in its array of `out`: `changes` has a row of
-        CHANGE_FIELDS for each. A chunk is changed as a whole or, if anything about it is refused, not at all; those
-        before it are changed then."""
+        """Apply what each job stores to the words of the base in its array of `out`: `changes` has a row of
+        CHANGE_FIELDS for each. A chunk is changed as a whole or, if anything about it is refused, not at all; the
+        chunks before a refused one are changed."""
 
     def list_job(self, job: I64, columns: Columns, words: U8, data: U8, count: int) -> tuple[I64, U8]:
-        """The places, ascending, and the words of all `count` that one job stores."""
+        """Return the places, ascending, and the words of all `count` that one job stores."""

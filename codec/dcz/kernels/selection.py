@@ -1,4 +1,4 @@
-"""Which kernel set is in use."""
+"""Select the kernel set in use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _forced: Kernels | None = None
 
 @cache
 def available() -> dict[str, Kernels]:
-    """The kernel sets of this install that this machine runs, by name, the fastest last."""
+    """Return the kernel sets of this install that this machine runs, by name, the fastest last."""
     from dcz.kernels.pure import PureKernels
 
     sets: list[Kernels] = [PureKernels(), *_native()]
@@ -55,13 +55,13 @@ def _chosen() -> Kernels:
 
 
 def active() -> Kernels:
-    """The kernel set in use."""
+    """Return the kernel set in use."""
     return _forced or _chosen()
 
 
 @contextmanager
 def use(kernels: Kernels) -> Iterator[None]:
-    """Forces a kernel set for a while, in all threads: for tests and benchmarks."""
+    """Force a kernel set within a context, in all threads: for tests and benchmarks."""
     global _forced
     before, _forced = _forced, kernels
     try:

@@ -1,4 +1,4 @@
-"""Relative indices (SPEC 3.1): the zeros before each nonzero; the top symbol is a filler for so many zeros."""
+"""Relative indices (SPEC 3.1): the zeros before each nonzero. The top symbol is a filler: only zeros."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dcz.kernels.pure.words import blocks
 
 def gaps(bitmap: U8, weights: int, chunk: int, bits: int, count: int) -> tuple[U8, I64]:
     filler = (1 << bits) - 1
-    # Fillers stand for `filler` zeros each: there are at most so many.
+    # A filler stands for `filler` zeros, which bounds their number.
     out = np.empty(count + (weights - count) // filler, "<u2" if bits == 16 else np.uint8)
     entries = np.zeros(-(-weights // chunk), np.int64)
     at, last = 0, -1
