@@ -10,5 +10,6 @@ CAMPAIGNS = {
     "generated": "random files of the specification, by all readers",
     "converters": "hostile files of other formats",
     "branches": "every branch of the checks is taken by tests",
+    "mutants": "mutation testing of the checks",
     "kernels": "libFuzzer over the kernels and the C reader, under the sanitizers",
 }
