@@ -76,9 +76,9 @@ def containers_for(index_bytes: int) -> int:
     return FREE_CONTAINERS + index_bytes // BYTES_PER_CONTAINER
 
 
-def default_max_bytes(file_bytes: int) -> int:
-    """The same for bytes that are in memory at once: no more than the machine has."""
-    allowed = max_expansion(file_bytes)
+def default_max_bytes(file_bytes: int, held: int = 0) -> int:
+    """The same for bytes that are in memory at once, and `held` more: no more than the machine has."""
+    allowed = max_expansion(file_bytes) + held
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

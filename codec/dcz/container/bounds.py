@@ -6,7 +6,7 @@ needs beside them; `limits.WORKING_BYTES` of the latter are free. *Work*: the by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dcz import limits
 from dcz.errors import DczError, LimitError
@@ -14,10 +14,13 @@ from dcz.errors import DczError, LimitError
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The bound for a file of `file_bytes`, where the caller allows `max_bytes`, or None for the default."""
+    """The bound for a file of `file_bytes`, where the caller allows `max_bytes`, or None for the default. `held` are
+    bytes of a base that the caller has in memory, or could have: a result may take twice that beside what the file may
+    expand to."""
 
     file_bytes: int
     max_bytes: int | None = None
+    held: int = 0
 
     def __post_init__(self) -> None:
         if self.max_bytes is not None and (type(self.max_bytes) is not int or self.max_bytes < 0):
@@ -25,18 +28,20 @@ class Bound:
 
     def replaced(self, max_bytes: int | None) -> Bound:
         """Return the bound of one call, which may have its own `max_bytes`."""
-        return self if max_bytes is None else Bound(self.file_bytes, max_bytes)
+        return self if max_bytes is None else replace(self, max_bytes=max_bytes)
 
     @property
     def memory(self) -> int:
         """Return how many bytes a call may hold."""
-        return limits.default_max_bytes(self.file_bytes) if self.max_bytes is None else self.max_bytes
+        if self.max_bytes is not None:
+            return self.max_bytes
+        return limits.default_max_bytes(self.file_bytes, 2 * self.held)
 
     @property
     def work(self) -> int:
         """Return how many bytes a call may decode: no less than a file may expand to by default. A small `max_bytes`
         bounds memory, and must not keep a column of a large matrix from being read."""
-        return max(limits.max_expansion(self.file_bytes), self.max_bytes or 0)
+        return max(limits.max_expansion(self.file_bytes) + 2 * self.held, self.max_bytes or 0)
 
     def check_memory(self, result: int, scratch: int = 0) -> None:
         """Refuse a call that returns `result` bytes and needs `scratch` beside them."""

@@ -62,6 +62,10 @@ class Decoder:
         held = sum(len(words) for t, words in list(self._words.items()) if t not in tensors)
         return held + int(sizes.sum()) + 3 * threads * int(sizes.max(initial=0))
 
+    def held(self, tensors: list[int]) -> int:
+        """Return how many bytes of a base these tensors are made of: none."""
+        return 0
+
     def forget(self, t: int) -> None:
         """Free a tensor's codebooks."""
         self._words.pop(t, None)

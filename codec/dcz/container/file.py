@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, count, islice
 from typing import BinaryIO
 
@@ -141,12 +142,18 @@ class OpenFile:
         first = entry.offset - entry.padding == prelude.SIZE and not self._checked
         return entry.padding + (prelude.SIZE if first else 0)
 
+    def bound_for(self, entries: list[Entry]) -> Bound:
+        """Return the bound of a call that decodes these tensors. If they take a base, it is checked to have them as the
+        file says: what an index claims allows nothing."""
+        held = self.decoder.held([entry.number for entry in entries])
+        return replace(self.bound, held=held) if held else self.bound
+
     def check_bound(
         self, entries: list[Entry], result: int, *, work: int, threads: int = 1, max_bytes: int | None = None
     ) -> None:
         """Refuse a call that returns `result` bytes and decodes `work` bytes of these tensors, if its memory or work
         exceeds the bound."""
-        bound = self.bound.replaced(max_bytes)
+        bound = self.bound_for(entries).replaced(max_bytes)
         bound.check_work(work)
         bound.check_memory(result, self.decoder.codebook_memory([entry.number for entry in entries], threads))
 

@@ -73,11 +73,12 @@ class TensorSlice:
         if strides == _c_strides(out.shape) or out.size == 1:  # one range, as of rows
             out, strides = out.reshape(-1), (1,)
         pieces: dict[int, list[_Piece]] = {}
-        chunk_bytes, most = per_chunk * entry.dtype.itemsize, store.bound.work
+        bound = store.bound_for([entry])
+        chunk_bytes, most = per_chunk * entry.dtype.itemsize, bound.work
         for piece in _pieces(*_ascending(out, start, strides), per_chunk):
             pieces.setdefault(piece.chunk, []).append(piece)
             if len(pieces) * chunk_bytes > most and len(pieces) > 1:  # a single chunk is always small
-                store.bound.check_work(min(entry.nbytes, out.size * chunk_bytes))
+                bound.check_work(min(entry.nbytes, out.size * chunk_bytes))
                 most = entry.nbytes
         elements, item = entry.words // entry.dtype.words, entry.dtype.itemsize
         past_cache = streams(out.nbytes)

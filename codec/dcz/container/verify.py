@@ -100,7 +100,7 @@ def verify_open(store: OpenFile, threads: int, progress: Callable[[int, int], No
     total = sum(entry.nbytes for entry in entries)
     unsupported = []
     with locating(store.source.name):
-        store.bound.check_work(total)
+        store.bound_for(entries).check_work(total)
     for number, entry in enumerate(entries):
         known = store.unsupported(entry.name) is None
         if not known:

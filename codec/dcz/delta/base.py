@@ -34,6 +34,7 @@ class Base:
         self.tensors = tensors
         self._lock = Lock()
         self._kept: tuple[str, U8] | None = None
+        self._known: dict[str, Known] = {}  # of a reader, which does not change
 
     def __contains__(self, name: str) -> bool:
         return name in self.tensors
@@ -42,6 +43,8 @@ class Base:
         """Return dtype and shape of a tensor, without reading it where its mapping knows them.
 
         Raises `BaseError` for an unknown name."""
+        if name in self._known:
+            return self._known[name]
         if name not in self.tensors:
             raise BaseError(f"base: has no tensor {name!r:.200}; is it the base that the file was made from?")
         describe = getattr(self.tensors, "info", None)
@@ -54,7 +57,10 @@ class Base:
         words = dtype.words
         for length in shape:
             words *= length
-        return Known(dtype, shape, words)
+        found = Known(dtype, shape, words)
+        if describe is not None:
+            self._known[name] = found
+        return found
 
     def words(self, name: str, first: int, last: int, word: int) -> U8:
         """Return the bytes of words [first, last) of a tensor whose words have `word` bytes. Do not write to them."""

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
-from dcz.container.bounds import Bound
 from dcz.container.decode import Decoder
 from dcz.container.file import OpenFile
 from dcz.delta.base import Base
@@ -36,6 +35,19 @@ class BasedDecoder(Decoder):
     def link(self, t: int) -> Link:
         """Return the link of tensor `t` to the base."""
         return self._links.numbered(t)
+
+    def held(self, tensors: list[int]) -> int:
+        """Return how many bytes of the base these tensors are made of, each tensor of the base counted once. Raises
+        `BaseError` where the base lacks one, or has another number of words or dtype."""
+        if self._base is None:
+            return 0
+        c, sizes = self.columns, dict[str, int]()
+        for t in tensors:
+            if c.transforms[t] and t not in c.unknown:
+                link = self.link(t)
+                check_base(self._store, self._base, {link.entry.name: link})
+                sizes[link.base_name] = link.entry.nbytes
+        return sum(sizes.values())
 
     def _run(self, jobs: NDArray[np.int64], tensors: list[int], words: U8, data: U8, out: list[U8]) -> None:
         whole = [i for i, t in enumerate(tensors) if not self.columns.transforms[t]]
@@ -110,7 +122,7 @@ class BasedDecoder(Decoder):
         sparse = bool(self.columns.positions[t])
         last = min((first + count) * link.chunk, link.entry.words)
         size = int(self.columns.rows(t)[first : first + count, 0].sum()) if sparse else last - first * link.chunk
-        self._store.bound.check_memory(size * (8 + link.entry.dtype.word))
+        self._store.bound_for([link.entry]).check_memory(size * (8 + link.entry.dtype.word))
         try:
             jobs, columns, data = self._ready(job, t, data)
             places, stored = kernels.active().list_job(jobs[0], columns, words, data, size)
@@ -156,10 +168,6 @@ def attach(store: OpenFile, base: Base | None) -> BasedDecoder:
     """Make an open file decode with a base, which is checked when it is read."""
     if base is not None:
         check_has_base(store)
-        c = store.index.columns
-        # The caller holds the base already, so this much is allowed whatever the file's size.
-        based = int((c.weights * c.word)[c.transforms > 0].sum())
-        store.bound = Bound(store.source.size + based, store.bound.max_bytes)
     store.decoder = decoder = BasedDecoder(store, base)
     store.based = base is not None
     return decoder

@@ -41,7 +41,7 @@ class _Delta:
         return self.links.get(self.store.index.aliases.get(name, name))
 
     def changes(self, link: Link) -> tuple[I64, NDArray[Any]]:
-        self.store.bound.check_memory(link.entry.words)  # one byte each while they are coded again
+        self.store.bound.check_memory(link.entry.words // 4)  # a bit each while they are coded again, and a count
         return changes(self.store, self._decoder, link)
 
     def whole(self, link: Link) -> NDArray[np.uint8]:
@@ -123,6 +123,12 @@ def _check_follows(one: _Delta, link: Link) -> None:
         raise BaseError(
             f"tensor {link.entry.name!r}: is made of {link.base_name!r}, which the result of the first file lacks; are "
             "the files in order?"
+        )
+    mine, other = link.entry, before.entry
+    if (mine.dtype, mine.words) != (other.dtype, other.words):
+        raise BaseError(
+            f"tensor {mine.name!r}: was made from {mine.words} words of {mine.dtype.code}, the first file's result has "
+            f"{other.words} of {other.dtype.code}; are the files in order?"
         )
     if before.content_crc != link.base_crc:
         raise BaseError(
@@ -212,10 +218,8 @@ def _write(writer: Writer, name: str, made: _Made, about: Mapping[str, object] |
     if made.places is None or made.stored is None or not len(made.places):
         found = Difference(COPY, None, 0, np.zeros(0, np.int64), np.zeros(0, np.int64))
     else:
-        bitmap = np.zeros(entry.words, np.bool_)
-        bitmap[made.places] = True
         dtype = stored_dtype(entry.dtype, made.transform)
-        known = Changes(entry.words, np.packbits(bitmap, bitorder="little"), made.stored.view(np.uint8), dtype)
+        known = Changes(entry.words, _bitmap(made.places, entry.words), made.stored.view(np.uint8), dtype)
         known.chunk = _chunk(known.chunk, made.chunk)
         crcs = (
             checksums.coarser(rows, entry.words, made.chunk, entry.dtype.word, known.chunk)
@@ -224,6 +228,16 @@ def _write(writer: Writer, name: str, made: _Made, about: Mapping[str, object] |
         )
         found = Difference(made.transform, encode_changes(known), known.count, *crcs)
     writer.put(name, made.base_name, entry.dtype, entry.shape, entry.words, found, made.content_crc, about)
+
+
+def _bitmap(places: I64, words: int) -> NDArray[np.uint8]:
+    """Return a bit for each word, set at these places, which ascend."""
+    out = np.zeros(-(-words // 8), np.uint8)
+    at = places >> 3
+    first = np.diff(at, prepend=-1).nonzero()[0]
+    bits = np.left_shift(np.uint8(1), (places & 7).astype(np.uint8))
+    out[at[first]] = np.add.reduceat(bits, first, dtype=np.uint8)
+    return out
 
 
 def _chunk(best: int, known: int) -> int:
