@@ -50,8 +50,9 @@ def a_file(layers: int) -> StoredFile:
 def a_plan(layers: int) -> Planned:
     tensors = [
         PlannedTensor(
-            f"model.layers.{layer}.{name}", shape, 0.13, 4, 15, int(np.prod(shape)) // 12, 2 * int(np.prod(shape)),
-            0.08 + layer / 1000, None,
+            f"model.layers.{layer}.{name}", shape, 0.13, 4 if layer % 2 else None, 15,
+            int(np.prod(shape)) // 12, 2 * int(np.prod(shape)), 0.08 + layer / 1000, None,
+            None if layer % 2 else 0.3175,
         )
         if len(shape) > 1
         else PlannedTensor(

@@ -26,7 +26,7 @@ from dcz.cli.options import INITS, PROFILES, values
 from dcz.text import ended, printable
 
 if TYPE_CHECKING:
-    from dcz.planning import Planned
+    from dcz.planning import Planned, PlannedTensor
 
 
 def plan(
@@ -168,13 +168,20 @@ _COLUMNS = (
     columns.name_column(),
     Column("shape", 5, right=False),
     Column("density", 1, "weights that are kept"),
-    Column("bits", 2, "of a cluster index"),
+    Column("rounded to", 2, "2^bits clusters, or steps in units of the tensor's rms"),
     Column("clusters", 6),
     Column("stored"),
     Column("smaller", 4, "dense bytes to stored bytes"),
     Column("rel. error", 3, "|new - old| / |old|"),
     Column("left alone because", 7, least=18, shorten=ended, right=False),
 )
+
+
+def _rounding(t: PlannedTensor) -> str:
+    """What a tensor's weights become."""
+    if t.step is not None:
+        return f"step {t.step:.2g}"
+    return "" if t.n_bits is None else f"{t.n_bits} bits"
 
 
 def table(planned: Planned, most: int | None = None) -> Table:
@@ -191,7 +198,7 @@ def table(planned: Planned, most: int | None = None) -> Table:
             printable(t.name),
             "x".join(map(str, t.shape)) or "scalar",
             "" if t.density is None else f"{100 * t.density:.1f}%",
-            "" if t.n_bits is None else str(t.n_bits),
+            _rounding(t),
             "" if t.clusters is None else str(t.clusters),
             size(t.nbytes),
             f"{t.dense / t.nbytes:.1f} x" if t.nbytes else "",
