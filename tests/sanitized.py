@@ -1,5 +1,5 @@
-"""The kernels under the address and undefined-behaviour sanitizers: their tests, the corpus of the fuzz targets, then the
-campaign of `fuzz.py`.
+"""The kernels under the address and undefined-behaviour sanitizers: their tests, the corpus of the fuzz targets, then
+the campaign of `fuzz.py`.
 
 Builds the package into a folder of its own and runs it with the sanitizers' runtime preloaded (gcc or clang):
 
@@ -17,7 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 # Those that hand kernels whatever there is, good and bad.
-TESTS = ("exact/test_primitives.py", "exact/test_delta_kernels.py", "exact/test_huffman.py", "exact/test_kernel_sets.py", "exact/test_groups.py",
+TESTS = ("exact/test_primitives.py", "exact/test_delta_kernels.py", "exact/test_huffman.py",
+    "exact/test_kernel_sets.py", "exact/test_groups.py",
          "exact/test_round_trip.py", "safe/test_garbled_chunks.py", "safe/test_hostile_layout.py")  # fmt: skip
 
 

@@ -125,7 +125,8 @@ MAKERS = {
     "sparse, iOS 16": (16, sparse16),
     **{f"{bits} bits, iOS 16": (16, lambda bits=bits: lut16(bits)) for bits in (1, 2, 4, 6, 8)},
     **{
-        f"{bits} bits, iOS 18": (18, lambda bits=bits: mb.constexpr_lut_to_dense(indices=indices(bits, 64, 32), lut=table(1, 1, 1 << bits, 1)))
+        f"{bits} bits, iOS 18": (18, lambda bits=bits: mb.constexpr_lut_to_dense(indices=indices(bits, 64, 32),
+            lut=table(1, 1, 1 << bits, 1)))
         for bits in (1, 2, 3, 4, 6, 8)
     },
     "groups of rows": (18, lambda: mb.constexpr_lut_to_dense(indices=indices(4, 64, 32), lut=table(8, 1, 16, 1))),

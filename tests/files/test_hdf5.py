@@ -100,7 +100,8 @@ def test_a_keras_model_runs_on_what_was_packed(tmp_path: Path, keras, kind: str,
     def build(seed: int) -> object:
         keras.utils.set_random_seed(seed)
         return keras.Sequential([
-            keras.layers.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, dtype=policy), keras.layers.BatchNormalization(dtype=policy),
+            keras.layers.Input((8, 8, 1)), keras.layers.Conv2D(4, 3, dtype=policy),
+            keras.layers.BatchNormalization(dtype=policy),
             keras.layers.Flatten(), keras.layers.Dense(5, dtype=policy),
         ])  # fmt: skip
 
@@ -275,9 +276,11 @@ def test_groups_and_attributes_come_back_as_they_were(tmp_path: Path) -> None:
     text, latin = h5py.string_dtype(), h5py.string_dtype("ascii")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name, value in {
-            "i32": np.int32(-5), "u8": np.uint8(3), "f4": np.float32(0.1), "f2": np.float16(2), "f8": 0.1, "bool": np.bool_(True),
+            "i32": np.int32(-5), "u8": np.uint8(3), "f4": np.float32(0.1), "f2": np.float16(2), "f8": 0.1,
+            "bool": np.bool_(True),
             "big": np.arange(6, dtype=">i2").reshape(2, 3), "none": np.zeros((0, 3), "f4"), "long": np.arange(3000),
-            "complex": np.complex64(1 + 2j), "nan": np.array([0x7FC00123], np.uint32).view("f4"), "one": np.array([7], "i8"),
+            "complex": np.complex64(1 + 2j), "nan": np.array([0x7FC00123], np.uint32).view("f4"),
+            "one": np.array([7], "i8"),
             "text": "ü", "empty text": "", "fixed": np.bytes_("abc"), "fixed list": np.array([b"dense", b"x"]),
             "texts": np.array(["a", "bc"], text), "ascii": np.array("abc", latin), "flags": np.array([True, False]),
             "utf-8 of 7": np.array("aü".encode(), h5py.string_dtype("utf-8", 7)), "no text": np.array([], text),
@@ -317,7 +320,8 @@ def test_a_file_that_keeps_its_order(tmp_path: Path) -> None:
 
 
 METADATA = {
-    "values": {"hdf5": 5}, "values of an object": {"hdf5": {"w": 5}}, "types": {"hdf5": {"w": {"a": 1}}, "hdf5.types": 5},
+    "values": {"hdf5": 5}, "values of an object": {"hdf5": {"w": 5}},
+    "types": {"hdf5": {"w": {"a": 1}}, "hdf5.types": 5},
     "types of an object": {"hdf5": {"w": {"a": 1}}, "hdf5.types": {"w": 5}},
     "a type": {"hdf5": {"w": {"a": 1}}, "hdf5.types": {"w": [["a", 5, None]]}},
     "a type that is none": {"hdf5": {"w": {"a": 1}}, "hdf5.types": {"w": [["a", "O", None]]}},
@@ -462,7 +466,8 @@ def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with zipfile.ZipFile(tmp_path / "empty.keras", "w"):
         pass
     for name, message in (
-        ("a.h5", "not an HDF5 file"), ("cut.h5", "not an HDF5 file, or one that is cut off"), ("a.keras", "not a .keras archive with"),
+        ("a.h5", "not an HDF5 file"), ("cut.h5", "not an HDF5 file, or one that is cut off"),
+        ("a.keras", "not a .keras archive with"),
         ("broken.keras", "not an HDF5 file"), ("empty.keras", "not a .keras archive with model.weights.h5"),
     ):  # fmt: skip
         with pytest.raises(FormatError, match=message):

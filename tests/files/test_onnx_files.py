@@ -19,8 +19,10 @@ onnx = pytest.importorskip("onnx", reason="ONNX is not installed (pip install 'd
 T = onnx.TensorProto
 KINDS = {
     "F32": T.FLOAT, "U8": T.UINT8, "I8": T.INT8, "U16": T.UINT16, "I16": T.INT16, "I32": T.INT32, "I64": T.INT64,
-    "BOOL": T.BOOL, "F16": T.FLOAT16, "F64": T.DOUBLE, "U32": T.UINT32, "U64": T.UINT64, "C64": T.COMPLEX64, "C128": T.COMPLEX128, "BF16": T.BFLOAT16,
-    "F8_E4M3": T.FLOAT8E4M3FN, "F8_E5M2": T.FLOAT8E5M2, "F8_E4M3FNUZ": T.FLOAT8E4M3FNUZ, "F8_E5M2FNUZ": T.FLOAT8E5M2FNUZ,
+    "BOOL": T.BOOL, "F16": T.FLOAT16, "F64": T.DOUBLE, "U32": T.UINT32, "U64": T.UINT64, "C64": T.COMPLEX64,
+    "C128": T.COMPLEX128, "BF16": T.BFLOAT16,
+    "F8_E4M3": T.FLOAT8E4M3FN, "F8_E5M2": T.FLOAT8E5M2, "F8_E4M3FNUZ": T.FLOAT8E4M3FNUZ,
+    "F8_E5M2FNUZ": T.FLOAT8E5M2FNUZ,
 }  # fmt: skip
 
 
@@ -136,7 +138,8 @@ def test_weights_of_nodes(tmp_path: Path) -> None:
         constant("float", value_float=1.5), constant("floats", value_floats=[0.5, -2.0]),
         constant("int", value_int=-7), constant("ints", value_ints=[1, 2, 3]),
         constant("text", value_string="words"), constant("", value=raw("", "F32", array)),
-        onnx.helper.make_node("ConstantOfShape", ["s"], ["y"], name="fill", value=raw("", "F32", array.reshape(-1)[:1])),
+        onnx.helper.make_node("ConstantOfShape", ["s"], ["y"], name="fill",
+            value=raw("", "F32", array.reshape(-1)[:1])),
     ]  # fmt: skip
     path = save(tmp_path / "m.onnx", [], tuple(nodes))
     model = onnx.load(path)
@@ -149,7 +152,8 @@ def test_weights_of_nodes(tmp_path: Path) -> None:
     found = read(path)
     expected = {
         "tensor": array, "sparse": dense, "float": np.array(1.5, "<f4"), "floats": np.array([0.5, -2], "<f4"),
-        "int": np.array(-7), "ints": np.array([1, 2, 3]), "Constant_7.value": array, "fill.value": array.reshape(-1)[:1],
+        "int": np.array(-7), "ints": np.array([1, 2, 3]), "Constant_7.value": array,
+        "fill.value": array.reshape(-1)[:1],
         "function.my.Scale.k": array,
     }  # fmt: skip
     assert sorted(found) == sorted(expected)

@@ -62,10 +62,14 @@ def test_sizes_that_flow(before: str, inputs: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        'input: "d" input_dim: 1 input_dim: 3 input_dim: 5 input_dim: 5 ' + layer("InnerProduct", "inner_product_param { num_output: 2 }"),
-        layer("Input", "input_param { shape: { dim: [1, 3, 5, 5] } }", "", "d") + layer("InnerProduct", "inner_product_param { num_output: 2 }"),
-        "input: 'd'; input_shape: < dim: 1, dim: 75 > " + layer("INNER_PRODUCT", "inner_product_param: { num_output: 2; }"),
-        'name: "#no comment" # a comment } \n input: "d" input_shape { dim: 1 dim: 75 }\n' + layer("InnerProduct", "inner_product_param { num_output: 2 }"),
+        'input: "d" input_dim: 1 input_dim: 3 input_dim: 5 input_dim: 5 '
+        + layer("InnerProduct", "inner_product_param { num_output: 2 }"),
+        layer("Input", "input_param { shape: { dim: [1, 3, 5, 5] } }", "", "d")
+        + layer("InnerProduct", "inner_product_param { num_output: 2 }"),
+        "input: 'd'; input_shape: < dim: 1, dim: 75 > "
+        + layer("INNER_PRODUCT", "inner_product_param: { num_output: 2; }"),
+        'name: "#no comment" # a comment } \n input: "d" input_shape { dim: 1 dim: 75 }\n'
+        + layer("InnerProduct", "inner_product_param { num_output: 2 }"),
     ],
 )  # fmt: skip
 def test_ways_to_write_it(text: str) -> None:
@@ -115,7 +119,8 @@ ERRORS = {
         for i in range(200)
     ), "has more than 1099511627776 numbers"),
     "weights too large": (
-        'input: "d" input_shape { dim: 1 dim: 99999999 }' + layer("InnerProduct", "inner_product_param { num_output: 99999999 }"),
+        'input: "d" input_shape { dim: 1 dim: 99999999 }'
+        + layer("InnerProduct", "inner_product_param { num_output: 99999999 }"),
         "layer 'L' has more than 1099511627776 weights",
     ),
     "a megabyte of braces": ("a { " * 270_000, "1080000 characters are more than 1048576"),

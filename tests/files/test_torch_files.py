@@ -105,7 +105,8 @@ def test_containers_become_paths_and_containers_again(tmp_path: Path) -> None:
         "epoch": 3, "name": "run", "done": True, "loss": 0.5, "none": None, "dtype": torch.bfloat16, "seed": 1 << 70,
         "model_state_dict": OrderedDict({"fc.weight": torch.ones(2), "fc.bias": torch.zeros(1)}), "nothing": {},
         "place": torch.device("cpu"), "raw": b"\x00\xff", "pair": (torch.arange(3), 7), "betas": (0.9, 0.999),
-        "optimizer": {"state": {0: {"step": torch.tensor(7), "size": torch.Size([2])}}, "groups": [{"lr": 0.1, "params": [0, 1]}]},
+        "optimizer": {"state": {0: {"step": torch.tensor(7), "size": torch.Size([2])}},
+            "groups": [{"lr": 0.1, "params": [0, 1]}]},
     }  # fmt: skip
     torch.save(checkpoint, tmp_path / "a.pth.tar")
     found, _, metadata = read(tmp_path / "a.pth.tar")
@@ -345,7 +346,8 @@ def test_sparse_tensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "rest"),
     [
-        ("F4", r" of shape \[3\], as it has them in pairs; keep"), ("I4", "; keep the tensor in a dcz file, or convert"),
+        ("F4", r" of shape \[3\], as it has them in pairs; keep"),
+        ("I4", "; keep the tensor in a dcz file, or convert"),
         ("F8_E3M4", "; keep"), ("F6_E2M3", "; keep"),
     ],
 )  # fmt: skip

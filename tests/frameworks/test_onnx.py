@@ -282,7 +282,8 @@ def test_weights_in_nodes_are_kept_like_initializers(tmp_path: Path) -> None:
     before = model.SerializeToString(deterministic=True)
     dcz_onnx.save_model(model, tmp_path / "model.onnx")
     assert sorted(dcz.open(tmp_path / "model.dcz")) == [
-        "If_11.else_branch.k", "If_11.then_branch.k", "also w", "axis", "function.my.Scale.k", "scale", "shape", "w", "yes",
+        "If_11.else_branch.k", "If_11.then_branch.k", "also w", "axis", "function.my.Scale.k", "scale", "shape", "w",
+        "yes",
     ]  # fmt: skip
     loaded = dcz_onnx.load_model(tmp_path / "model.onnx")
     assert loaded.SerializeToString(deterministic=True) == before

@@ -58,9 +58,12 @@ def test_slices(key: object) -> None:
         ([0, 1], "Non empty lists are not implemented"),
         ((slice(2, None), 64), "Error during slicing [2:, 64] with shape [64, 64]: index 64 out of bounds for tensor "
                                "dimension #1 of size 64"),
-        (slice(65), "Error during slicing [:65] with shape [64, 64]: index 64 out of bounds for tensor dimension #0 of size 64"),
-        ((..., slice(0, 70, 2)), "Error during slicing [..., 0:70:2] with shape [64, 64]: index 69 out of bounds for tensor "
-                                 "dimension #1 of size 64"),
+        (slice(65),
+            "Error during slicing [:65] with shape [64, 64]: index 64 out of bounds for "
+            "tensor dimension #0 of size 64"),
+        ((..., slice(0, 70, 2)),
+            "Error during slicing [..., 0:70:2] with shape [64, 64]: index 69 out of bounds for "
+            "tensor dimension #1 of size 64"),
     ],
 )  # fmt: skip
 def test_slices_beyond_the_tensor_are_refused(key: object, message: str) -> None:

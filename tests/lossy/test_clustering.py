@@ -68,7 +68,8 @@ def test_optimal_is_never_above_any_other(data: st.DataObject) -> None:
     values = data.draw(st.lists(st.floats(-100, 100, width=32), min_size=1, max_size=300))
     k = data.draw(st.integers(1, 12))
     w = np.array([values], "f4")
-    found = {init: dcz.cluster({"w": w}, n_clusters=k, init=init, weight_threshold=0, seed=data.draw(st.integers(0, 99)))
+    found = {init: dcz.cluster({"w": w}, n_clusters=k, init=init, weight_threshold=0,
+        seed=data.draw(st.integers(0, 99)))
              for init in INIT_NAMES}  # fmt: skip
     slack = 1e-12 * squares(w, 0 * w)
     best = found["optimal"].clusters["w"].wcss

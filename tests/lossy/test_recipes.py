@@ -144,7 +144,8 @@ ERRORS = {
     "weight threshold": ({"density": 0.1, "weight_threshold": -1}, "weight_threshold: expected an integer"),
     "leave": ({"n_bits": 3, "tensors": {"fc*": {"leave": 3}}}, "leave: expected true or false"),
     "no table": ({"tensors": {"fc*": 3}}, "tensors: expected patterns and their keys"),
-    "no match": ({"n_bits": 3, "tensors": {"fc.wight": {}}}, "'fc.wight' matches none of the 5 tensors; near it: fc.weight"),
+    "no match": ({"n_bits": 3, "tensors": {"fc.wight": {}}},
+        "'fc.wight' matches none of the 5 tensors; near it: fc.weight"),
 }  # fmt: skip
 
 
