@@ -63,6 +63,8 @@ _LAZY = {
     "verify": "dcz.deltas",
 }
 _MODULES = ("lossy", "numcodecs", "numpy", "planning", "zarr")
+# Libraries of those that need one, where the names differ or there are two.
+_NEEDS = {"numcodecs": ("numcodecs",), "zarr": ("zarr", "numcodecs"), "paddle": ("paddle",), "mlx": ("mlx.core",)}
 # Integrations of frameworks, each an extra of its own.
 _INTEGRATIONS = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 
@@ -81,9 +83,17 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
+    """Names that can be had: `help(dcz)` and completion ask for each, and fail at one whose library is missing."""
     from importlib.util import find_spec
 
-    return sorted({*globals(), *__all__, *_MODULES, *filter(find_spec, _INTEGRATIONS)})
+    def there(name: str) -> bool:
+        try:
+            return all(map(find_spec, _NEEDS.get(name, (name,))))
+        except (ImportError, ValueError):  # a library that is not whole
+            return False
+
+    modules = [name for name in _MODULES if name not in _NEEDS or there(name)]
+    return sorted({*globals(), *__all__, *modules, *filter(there, _INTEGRATIONS)})
 
 
 __all__ = [

@@ -191,3 +191,19 @@ def test_modules_are_imported_without_warnings() -> None:
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, env=environment
     )
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_help_and_completion_work_without_extras() -> None:
+    """Both ask for every name that `dir` lists: one that cannot be had would be an ImportError."""
+    program = (
+        "import sys\n"
+        "names = 'torch jax keras tensorflow onnx mlx mlx.core paddle scipy h5py fsspec numcodecs zarr matplotlib'\n"
+        "sys.modules.update(dict.fromkeys(names.split()))\n"
+        "import pydoc, rlcompleter, dcz\n"
+        "text = pydoc.plain(pydoc.render_doc(dcz))\n"
+        "completer = rlcompleter.Completer({'dcz': dcz})\n"
+        "found = [completer.complete('dcz.', i) for i in range(20)]\n"
+        "print('save_file' in text, None not in found, *(name for name in names.split() if name in dir(dcz)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("True True\n", "")

@@ -131,12 +131,12 @@ def test_the_wheel_is_for_every_machine(package: tuple[str, Path]) -> None:
     assert (folder / "dcz" / "py.typed").exists()
 
 
-def test_it_says_so_once(package: tuple[str, Path]) -> None:
+def test_it_says_so_once(package: tuple[str, Path], tmp_path: Path) -> None:
     program = "import dcz; dcz.save({}); dcz.save({}); print(dcz.__file__)"
-    run = python(package[1], program)
+    run = python(package[1], program, XDG_CACHE_HOME=str(tmp_path))
     assert run.returncode == 0 and run.stdout.startswith(str(package[1]))
     assert run.stderr.count("without its C++ kernels and runs in pure Python: correct, but slower") == 1
-    quiet = python(package[1], program, DCZ_KERNELS="pure")
+    quiet = python(package[1], program, DCZ_KERNELS="pure", XDG_CACHE_HOME=str(tmp_path / "new"))
     assert (quiet.returncode, quiet.stderr) == (0, "")
 
 

@@ -11,6 +11,7 @@ import pytest
 import dcz
 from dcz.errors import ChecksumError, DczError, FormatError, TruncatedError, UnsupportedError
 from dcz.format.trailer import Trailer
+from dcz.io import remote
 from support.arrays import large, make_array
 from support.bits import assert_same_bits
 from support.http import Web
@@ -227,6 +228,16 @@ def test_what_the_server_says(web: Web, status: str, kind: type[OSError]) -> Non
     with pytest.raises(kind) as raised:
         load_all(web)
     assert raised.value.filename == web.url("model.dcz") and not isinstance(raised.value, DczError)
+
+
+@pytest.mark.parametrize("error", [OSError(111, "Connect call failed"), ConnectionResetError(), OSError("odd")])
+def test_errors_of_the_system_name_the_address(error: OSError) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(OSError, match="http://host/model.dcz") as raised:
+        remote.guarded("http://host/model.dcz", fail)
+    assert raised.value.filename == "http://host/model.dcz" and raised.value.strerror
 
 
 def test_a_server_that_is_not_there() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -97,7 +98,9 @@ def _run() -> int:
 
         completion_init()
     try:
-        code = app(prog_name="dcz", standalone_mode=False)
+        with warnings.catch_warnings():
+            _calm_warnings(sys.argv)
+            code = app(prog_name="dcz", standalone_mode=False)
         streams.flush()
         if code == 130:  # how typer reports Ctrl-C
             return _fail("interrupted", 130)
@@ -125,6 +128,17 @@ def _run() -> int:
             streams.warn(error.format_message())
             return 2
         return _fail(error.format_message(), getattr(error, "exit_code", 2))
+
+
+def _calm_warnings(arguments: list[str]) -> None:
+    """Warnings as one line on standard error; none where the caller asked for errors or data alone."""
+    if {"-q", "--quiet", "--json"} & set(arguments):
+        warnings.simplefilter("ignore")
+
+    def show(message: Warning | str, *more: object, **options: object) -> None:
+        streams.warn(f"dcz: warning: {message}")
+
+    warnings.showwarning = show
 
 
 def _fail(message: str, code: int | None = None) -> int:

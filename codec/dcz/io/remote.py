@@ -56,7 +56,11 @@ def guarded(url: str, work: Callable[[], T]) -> T:
         raise FileNotFoundError(errno.ENOENT, "No such file", url) from error
     except (TimeoutError, asyncio.TimeoutError) as error:
         raise _os_error(url, error) from error
-    except (OSError, DczError, ImportError, MemoryError):
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise _named(error, url) from error
+    except (DczError, ImportError, MemoryError):
         raise
     except ValueError as error:
         raise (_no_ranges(url) if "range requests" in str(error) else UnsupportedError(f"{url}: {error}")) from None
@@ -64,6 +68,15 @@ def guarded(url: str, work: Callable[[], T]) -> T:
         raise UnsupportedError(f"{url}: this kind of address cannot be used that way; {error}".rstrip("; ")) from None
     except Exception as error:
         raise _os_error(url, error) from error
+
+
+def _named(error: OSError, url: str) -> OSError:
+    """An error of the system that says which address it is about: the same kind where Python knows its number."""
+    own = type(error).__module__ == "builtins"  # else of a client, which says more
+    said = (error.strerror if own else "") or str(error) or type(error).__name__
+    if error.errno is not None:
+        return OSError(error.errno, said, url)
+    return ConnectionError(errno.ECONNABORTED, said, url)
 
 
 def _os_error(url: str, error: BaseException | None) -> OSError:
@@ -74,7 +87,7 @@ def _os_error(url: str, error: BaseException | None) -> OSError:
             what = f"sent too little in {timeout_seconds():g} s and more"
         return TimeoutError(errno.ETIMEDOUT, f"The server {what}; set DCZ_TIMEOUT to the seconds to wait", url)
     if isinstance(error, OSError):
-        return error
+        return error if error.filename is not None else _named(error, url)
     status = getattr(error, "status", None)
     said = f"{status} {getattr(error, 'message', '')}".strip() if status is not None else str(error)
     if status in _DENIED:

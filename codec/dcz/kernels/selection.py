@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 from dcz.errors import UnsupportedError
 from dcz.kernels.interface import Kernels
 
 _forced: Kernels | None = None
+# Seconds between warnings that the kernels are missing.
+_DAY = 86_400
 
 
 @cache
@@ -45,6 +48,8 @@ def _chosen() -> Kernels:
                 "Unset the variable to take the fastest"
             )
         return sets[wanted]
+    if _said_today():
+        return sets["pure"]
     warnings.warn(
         "dcz was installed without its C++ kernels and runs in pure Python: correct, but slower. "
         "Install a C++ compiler and reinstall dcz, or set DCZ_KERNELS=pure to silence this",
@@ -52,6 +57,23 @@ def _chosen() -> Kernels:
         stacklevel=2,
     )
     return sets["pure"]
+
+
+def _said_today() -> bool:
+    """True if this user was told less than a day ago; remembers that it is told now. A folder for such things that
+    cannot be written to is no reason to fail, nor to be silent."""
+    folder = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    mark = os.path.join(folder, "dcz", "pure-python")
+    try:
+        if 0 <= time.time() - os.stat(mark).st_mtime < _DAY:
+            return True
+    except OSError:
+        pass
+    with suppress(OSError):
+        os.makedirs(os.path.dirname(mark), exist_ok=True)
+        with open(mark, "wb"):
+            os.utime(mark)
+    return False
 
 
 def active() -> Kernels:
