@@ -36,8 +36,10 @@ enum {
 
 /* -- Errors */
 
-static dcz_status fail(dcz_error* error, dcz_status status, const char* format, ...) {
-  if (!error) return status;
+#define fail(error, status, ...) (describe_error(error, status, __VA_ARGS__), (status))
+
+static void describe_error(dcz_error* error, dcz_status status, const char* format, ...) {
+  if (!error) return;
   error->status = status;
 #ifdef DCZ_NO_MESSAGES /* for small machines: the status alone, and no vsnprintf */
   (void)format;
@@ -50,7 +52,6 @@ static dcz_status fail(dcz_error* error, dcz_status status, const char* format, 
   for (char* c = error->message; *c; c++)
     if (*c < ' ' || *c > '~') *c = '?';
 #endif
-  return status;
 }
 
 const char* dcz_status_name(dcz_status status) {
@@ -105,93 +106,26 @@ static uint64_t get(const column* c, size_t i) {
   return value;
 }
 
-typedef enum key {
-  DTYPE_NUMBERS,
-  RANKS,
-  DIMS,
-  WORDS,
-  WORD_SIZES,
-  NONZEROS,
-  CONTENT_CRCS,
-  SAME_AS,
-  POSITIONS,
-  VALUES,
-  CHUNKS,
-  ENTRIES,
-  GROUPS,
-  STREAMS,
-  ROWS,
-  BOOK_ROWS,
-  SEGMENTS,
-  COUNTS,
-  NUMBERS,
-  BOOK_CRCS,
-  BOOK_CODES,
-  BOOK_LENGTHS,
-  ROW_NONZEROS,
-  ROW_FILLERS,
-  ROW_CRCS,
-  ROW_CODES,
-  ROW_LENGTHS,
-  TRANSFORMS,
-  ROW_BASE_CRCS,
-  ROW_RESULT_CRCS,
-  COLUMNS,
-  NAMES,
-  TYPES,
-  CODES,
-  BASE_NAMES,
-  ALIASES,
-  METADATA,
-  TENSOR_METADATA,
-  EXTENSIONS
-} key;
+/* The keys of the index in their order (SPEC 7.2). Those that are not columns leave theirs empty. */
+/* clang-format off */
+#define KEYS(X) \
+  X(NAMES, "names") X(TYPES, "dtypes") X(DTYPE_NUMBERS, "dtype_numbers") X(RANKS, "ranks") X(DIMS, "dims") \
+  X(WORDS, "words") X(WORD_SIZES, "word_sizes") X(NONZEROS, "nonzeros") X(CONTENT_CRCS, "content_crcs") \
+  X(SAME_AS, "same_as") X(POSITIONS, "positions") X(VALUES, "values") X(CHUNKS, "chunks") X(ENTRIES, "entries") \
+  X(GROUPS, "groups") X(STREAMS, "streams") X(ROWS, "rows") X(BOOK_ROWS, "book_rows") X(SEGMENTS, "segments") \
+  X(CODES, "codes") X(COUNTS, "counts") X(NUMBERS, "numbers") X(BOOK_CRCS, "book_crcs") X(BOOK_CODES, "book_codes") \
+  X(BOOK_LENGTHS, "book_lengths") X(ROW_NONZEROS, "row_nonzeros") X(ROW_FILLERS, "row_fillers") \
+  X(ROW_CRCS, "row_crcs") X(ROW_CODES, "row_codes") X(ROW_LENGTHS, "row_lengths") X(TRANSFORMS, "transforms") \
+  X(BASE_NAMES, "base_names") X(ROW_BASE_CRCS, "row_base_crcs") X(ROW_RESULT_CRCS, "row_result_crcs") \
+  X(ALIASES, "aliases") X(METADATA, "metadata") X(TENSOR_METADATA, "tensor_metadata") X(EXTENSIONS, "extensions")
+/* clang-format on */
+#define NUMBER(key, name) key,
+#define NAME(key, name) name,
+typedef enum key { KEYS(NUMBER) KEY_COUNT } key;
+static const char* const NAMES_OF_KEYS[] = {KEYS(NAME)};
 
-static const struct {
-  const char* name;
-  key key;
-  int with_base; /* only in a file with a base */
-} KEYS[] = {
-    {"names", NAMES, 0},
-    {"dtypes", TYPES, 0},
-    {"dtype_numbers", DTYPE_NUMBERS, 0},
-    {"ranks", RANKS, 0},
-    {"dims", DIMS, 0},
-    {"words", WORDS, 0},
-    {"word_sizes", WORD_SIZES, 0},
-    {"nonzeros", NONZEROS, 0},
-    {"content_crcs", CONTENT_CRCS, 0},
-    {"same_as", SAME_AS, 0},
-    {"positions", POSITIONS, 0},
-    {"values", VALUES, 0},
-    {"chunks", CHUNKS, 0},
-    {"entries", ENTRIES, 0},
-    {"groups", GROUPS, 0},
-    {"streams", STREAMS, 0},
-    {"rows", ROWS, 0},
-    {"book_rows", BOOK_ROWS, 0},
-    {"segments", SEGMENTS, 0},
-    {"codes", CODES, 0},
-    {"counts", COUNTS, 0},
-    {"numbers", NUMBERS, 0},
-    {"book_crcs", BOOK_CRCS, 0},
-    {"book_codes", BOOK_CODES, 0},
-    {"book_lengths", BOOK_LENGTHS, 0},
-    {"row_nonzeros", ROW_NONZEROS, 0},
-    {"row_fillers", ROW_FILLERS, 0},
-    {"row_crcs", ROW_CRCS, 0},
-    {"row_codes", ROW_CODES, 0},
-    {"row_lengths", ROW_LENGTHS, 0},
-    {"transforms", TRANSFORMS, 1},
-    {"base_names", BASE_NAMES, 1},
-    {"row_base_crcs", ROW_BASE_CRCS, 1},
-    {"row_result_crcs", ROW_RESULT_CRCS, 1},
-    {"aliases", ALIASES, 0},
-    {"metadata", METADATA, 0},
-    {"tensor_metadata", TENSOR_METADATA, 0},
-    {"extensions", EXTENSIONS, 0},
-};
-enum { KEY_COUNT = sizeof KEYS / sizeof *KEYS, BASE_KEYS = 4 };
+static int needs_base(key key) { return key >= TRANSFORMS && key <= ROW_RESULT_CRCS; }
+enum { BASE_KEYS = ROW_RESULT_CRCS - TRANSFORMS + 1 };
 
 /* Where a tensor's numbers are in the columns that have more or fewer than one a tensor. */
 typedef struct places {
@@ -228,7 +162,7 @@ struct dcz_file {
   dcz_options options;
   uint8_t *stored_index, *index; /* what was allocated for them, or NULL */
   size_t stored_size, index_size;
-  column columns[COLUMNS];
+  column columns[KEY_COUNT];
   dcz_text* types;
   code* codes;
   record* records;
@@ -443,7 +377,7 @@ static dcz_status take(cursor* c, item* out, dcz_error* error) {
     if ((size_t)(c->end - c->at) < width) return fail(error, DCZ_FORMAT, "index: the msgpack ends early");
     for (unsigned i = 0; i < width; i++) number = number << 8 | *c->at++;
     size = number;
-    if (out->kind == NEGATIVE) {
+    if (out->kind == NEGATIVE && width) {
       uint64_t sign = (uint64_t)1 << (8 * width - 1);
       if (!(number & sign)) return fail(error, DCZ_FORMAT, "index: an integer is not in its shortest form");
       number |= ~(sign - 1);
@@ -562,7 +496,8 @@ static dcz_status check_frame(const uint8_t* p, uint64_t size, uint64_t plain, d
   static const uint8_t MAGIC[4] = {0x28, 0xB5, 0x2F, 0xFD};
   static const uint8_t CONTENT[4] = {0, 2, 4, 8};
   uint64_t at = 5, content;
-  if (size < 6 || memcmp(p, MAGIC, 4)) return fail(error, DCZ_FORMAT, "what zstd encodes must begin with its magic");
+  if (size < 6 || memcmp(p, MAGIC, 4) != 0)
+    return fail(error, DCZ_FORMAT, "what zstd encodes must begin with its magic");
   unsigned flags = p[4], single = flags >> 5 & 1, width = CONTENT[flags >> 6];
   if (flags & 0x0F) return fail(error, DCZ_FORMAT, "a zstd frame must have no dictionary and no checksum");
   if (single && !width) width = 1;
@@ -578,7 +513,7 @@ static dcz_status check_frame(const uint8_t* p, uint64_t size, uint64_t plain, d
   if (content != plain)
     return fail(error, DCZ_FORMAT, "a zstd frame has %llu bytes instead of %llu", (unsigned long long)content,
                 (unsigned long long)plain);
-  for (int last = 0; !last;) {
+  for (unsigned last = 0; !last;) {
     if (size - at < 3) return fail(error, DCZ_FORMAT, "a zstd frame ends early");
     uint32_t block = (uint32_t)load(p + at, 3), type = block >> 1 & 3, length = type == 1 ? 1 : block >> 3;
     at += 3;
@@ -814,7 +749,9 @@ static dcz_status take_value(dcz_file* f, cursor* c, key key, const char* name, 
   }
 }
 
-static int is_per_tensor(key key) { return key < COUNTS ? key != DIMS : key == TRANSFORMS; }
+static int is_per_tensor(key key) {
+  return (key >= DTYPE_NUMBERS && key <= SEGMENTS && key != DIMS) || key == TRANSFORMS;
+}
 
 /* R-INDEX-6. Only columns that are wide enough are looked at. */
 static dcz_status check_numbers(const dcz_file* f, key k, dcz_error* error) {
@@ -826,7 +763,7 @@ static dcz_status check_numbers(const dcz_file* f, key k, dcz_error* error) {
   if (k == DIMS) most = INT64_MAX - 1;
   for (size_t i = 0; c->width == 8 && i < c->count; i++)
     if (get(c, i) > most)
-      return fail(error, DCZ_FORMAT, "index: a number of column %d is %llu; the most is %llu", (int)k,
+      return fail(error, DCZ_FORMAT, "index: `%s` has %llu; the most is %llu", NAMES_OF_KEYS[k],
                   (unsigned long long)get(c, i), (unsigned long long)most);
   return DCZ_OK;
 }
@@ -837,19 +774,19 @@ static dcz_status parse_index(dcz_file* f, const uint8_t* data, size_t size, dcz
   TRY(take_kind(&c, MAP, &each, "index", error));
   if (each.number != (uint64_t)(f->has_base ? KEY_COUNT : KEY_COUNT - BASE_KEYS))
     return fail(error, DCZ_FORMAT, "index: the map has %llu keys", (unsigned long long)each.number);
-  for (size_t i = 0; i < KEY_COUNT; i++) {
-    const char* name = KEYS[i].name;
-    if (KEYS[i].with_base && !f->has_base) continue;
+  for (key k = 0; k < KEY_COUNT; k++) {
+    const char* name = NAMES_OF_KEYS[k];
+    if (needs_base(k) && !f->has_base) continue;
     TRY(take_kind(&c, STRING, &each, name, error));
     if (compare_bytes(each.data, (size_t)each.number, name, strlen(name)))
       return fail(error, DCZ_FORMAT, "index: `%s` is missing, or another key is in its place", name);
-    TRY(take_value(f, &c, KEYS[i].key, name, error));
-    if (is_per_tensor(KEYS[i].key) && f->columns[KEYS[i].key].count != f->count)
+    TRY(take_value(f, &c, k, name, error));
+    if (is_per_tensor(k) && f->columns[k].count != f->count)
       return fail(error, DCZ_FORMAT, "index: `%s` has %llu entries for %llu tensors", name,
-                  (unsigned long long)f->columns[KEYS[i].key].count, (unsigned long long)f->count);
+                  (unsigned long long)f->columns[k].count, (unsigned long long)f->count);
   }
   if (c.at != c.end) return fail(error, DCZ_FORMAT, "index: bytes follow the map");
-  for (key k = 0; k < COLUMNS; k++) TRY(check_numbers(f, k, error));
+  for (key k = 0; k < KEY_COUNT; k++) TRY(check_numbers(f, k, error));
   if (f->columns[ROW_NONZEROS].count > MAX_ROW_NUMBERS || f->columns[ROW_LENGTHS].count > MAX_ROW_NUMBERS)
     return fail(error, DCZ_LIMIT, "index: there are more than %llu rows", (unsigned long long)MAX_ROW_NUMBERS);
   return DCZ_OK;
@@ -857,9 +794,12 @@ static dcz_status parse_index(dcz_file* f, const uint8_t* data, size_t size, dcz
 
 /* -- SPEC 3 and 7.2: what must be true of a tensor's numbers */
 
+/* What is said of a tensor begins with its name. */
+#define fail_of(r, error, status, format, ...) \
+  fail(error, status, "%.*s: " format, (int)((r)->name.size < 80 ? (r)->name.size : 80), (r)->name.data, __VA_ARGS__)
+
 static dcz_status bad(const record* r, dcz_error* error, const char* what) {
-  int size = r->name.size < 80 ? (int)r->name.size : 80;
-  return fail(error, DCZ_FORMAT, "%.*s: %s", size, r->name.data ? r->name.data : "", what);
+  return fail_of(r, error, DCZ_FORMAT, "%s", what);
 }
 
 static size_t left(const dcz_file* f, key key, size_t at) { return f->columns[key].count - at; }
@@ -995,7 +935,7 @@ static dcz_status check_segment(const dcz_file* f, record* r, places* next, uint
     if (length > most - sum) return bad(r, error, "its codebooks are longer than the file");
     sum += length;
   }
-  for (size_t i = r->at.cell; i < next->cell; i++) {
+  for (size_t i = r->at.cell; r->streams && i < next->cell; i++) {
     uint64_t length = get(&f->columns[ROW_LENGTHS], i);
     size_t stream = r->at.stream + (i - r->at.cell) % r->streams;
     if (get(&f->columns[ROW_CODES], i) >= get(&f->columns[COUNTS], stream))
@@ -1159,12 +1099,12 @@ static dcz_status open_file(dcz_file* f, dcz_error* error) {
   uint8_t head[8], trailer[40];
   uint64_t size = f->source.size;
   TRY(read_at(f, 0, head, size < 8 ? (size_t)size : 8, error));
-  if (memcmp(head, MAGIC, size < 8 ? (size_t)size : 8))
+  if (memcmp(head, MAGIC, size < 8 ? (size_t)size : 8) != 0)
     return fail(error, DCZ_FORMAT, "this is not a dcz file: it begins otherwise");
   if (size < 48)
     return fail(error, DCZ_TRUNCATED, "the file has %llu bytes; the least is 48", (unsigned long long)size);
   TRY(read_at(f, size - 40, trailer, 40, error));
-  if (memcmp(trailer + 36, END, 4))
+  if (memcmp(trailer + 36, END, 4) != 0)
     return fail(error, DCZ_TRUNCATED, "the file does not end with a trailer: it is cut off, or something follows it");
   if (differs(dcz_crc32c(f, 0, trailer, 32), load32(trailer + 32)))
     return fail(error, DCZ_CHECKSUM, "the trailer does not match its CRC-32C");
@@ -1411,8 +1351,7 @@ static dcz_status verify_bytes(work* w, uint64_t at, uint64_t size, uint64_t exp
     at += part, size -= part;
   }
   if (differs(crc, expected)) {
-    int length = w->r->name.size < 80 ? (int)w->r->name.size : 80;
-    return fail(w->error, DCZ_CHECKSUM, "%.*s: %s do not match their CRC-32C", length, w->r->name.data, what);
+    return fail_of(w->r, w->error, DCZ_CHECKSUM, "%s do not match their CRC-32C", what);
   }
   return DCZ_OK;
 }
@@ -1450,7 +1389,7 @@ static dcz_status open_lanes(work* w, row* row) {
   for (unsigned i = 0; i < row->lanes; i++) {
     row->lane_at[i] = at;
     if (i + 1 == row->lanes) break;
-    uint64_t length = load(head + 2 * i, 2);
+    uint64_t length = load(head + (size_t)2 * i, 2);
     if (length > end - at) return bad(w->r, w->error, "the lanes of a Huffman row are longer than the row");
     at += length;
   }
@@ -2086,17 +2025,15 @@ static dcz_status next_chunk(work* w, const target* t) {
 static dcz_status decodable(const dcz_file* f, size_t tensor, const record** out, dcz_error* error) {
   if (tensor >= f->count) return fail(error, DCZ_ARGUMENT, "there is no such tensor");
   const record* r = &f->records[f->records[tensor].same_as];
-  int size = r->name.size < 80 ? (int)r->name.size : 80;
   *out = r;
   if (f->records[tensor].unknown || r->unknown)
-    return fail(error, DCZ_UNSUPPORTED, "%.*s: its %s is not known here", size, r->name.data,
-                r->unknown ? r->unknown : f->records[tensor].unknown);
+    return fail_of(r, error, DCZ_UNSUPPORTED, "its %s is not known here",
+                   r->unknown ? r->unknown : f->records[tensor].unknown);
   return DCZ_OK;
 }
 
 static dcz_status without_base(const record* r, dcz_error* error) {
-  int size = r->name.size < 80 ? (int)r->name.size : 80;
-  if (r->transform) return fail(error, DCZ_BASE, "%.*s: it needs its base: dcz_apply", size, r->name.data);
+  if (r->transform) return fail_of(r, error, DCZ_BASE, "%s", "it needs its base: dcz_apply");
   return DCZ_OK;
 }
 
@@ -2149,8 +2086,7 @@ static dcz_status verify_known(work* w, uint8_t* words, size_t tensor) {
     crc = dcz_crc32c(f, crc, words, n * r->word_size);
   }
   if (!r->transform && differs(crc, get(&f->columns[CONTENT_CRCS], tensor))) {
-    int size = r->name.size < 80 ? (int)r->name.size : 80;
-    return fail(w->error, DCZ_CHECKSUM, "%.*s: its words do not match their CRC-32C", size, r->name.data);
+    return fail_of(r, w->error, DCZ_CHECKSUM, "%s", "its words do not match their CRC-32C");
   }
   if (r->positions == ALL && !r->transform && nonzeros != get(&f->columns[NONZEROS], tensor))
     return bad(r, w->error, "it has not as many nonzeros as the index says");
@@ -2217,11 +2153,9 @@ static dcz_status change_chunk(work* w, buffers* b, uint8_t* words, int back, in
   uint64_t before = get(&f->columns[back ? ROW_RESULT_CRCS : ROW_BASE_CRCS], at);
   uint64_t after = get(&f->columns[back ? ROW_BASE_CRCS : ROW_RESULT_CRCS], at);
   uint64_t number = w->chunk, crc = dcz_crc32c(f, 0, words, size);
-  int name = r->name.size < 80 ? (int)r->name.size : 80;
   target t = {b->stored, b->result, r->transform, back};
   if (differs(crc, before) && differs(crc, after))
-    return fail(w->error, DCZ_BASE, "%.*s: chunk %llu is not that of the base", name, r->name.data,
-                (unsigned long long)number);
+    return fail_of(r, w->error, DCZ_BASE, "chunk %llu is not that of the base", (unsigned long long)number);
   memcpy(b->result, words, size);
   if (differs(crc, before)) { /* it has been changed already */
     TRY(skip_chunk(w));
@@ -2231,8 +2165,8 @@ static dcz_status change_chunk(work* w, buffers* b, uint8_t* words, int back, in
     b->nonzeros += nonzeros_of(r, words, b->result, n);
   }
   if (differs(dcz_crc32c(f, 0, b->result, size), after))
-    return fail(w->error, DCZ_CHECKSUM, "%.*s: chunk %llu of the result does not match its CRC-32C", name, r->name.data,
-                (unsigned long long)number);
+    return fail_of(r, w->error, DCZ_CHECKSUM, "chunk %llu of the result does not match its CRC-32C",
+                   (unsigned long long)number);
   if (!differs(crc, before)) TRY(check_bits(r, b->result, n, w->error));
   if (write) memcpy(words, b->result, size);
   b->content = dcz_crc32c(f, b->content, b->result, size);
@@ -2242,9 +2176,8 @@ static dcz_status change_chunk(work* w, buffers* b, uint8_t* words, int back, in
 /* R-INDEX-14, of the result; R-INDEX-13, of what is stored. */
 static dcz_status check_result(const dcz_file* f, const record* r, const buffers* b, dcz_error* error) {
   size_t tensor = (size_t)(r - f->records);
-  int size = r->name.size < 80 ? (int)r->name.size : 80;
   if (differs(b->content, get(&f->columns[CONTENT_CRCS], tensor)))
-    return fail(error, DCZ_CHECKSUM, "%.*s: the words of the result do not match their CRC-32C", size, r->name.data);
+    return fail_of(r, error, DCZ_CHECKSUM, "%s", "the words of the result do not match their CRC-32C");
   if (r->positions == ALL && !b->skipped && differs(b->nonzeros, get(&f->columns[NONZEROS], tensor)))
     return bad(r, error, "its stored words have not as many nonzeros as the index says");
   return DCZ_OK;

@@ -101,6 +101,17 @@ def test_exported_symbols(installed: Path) -> None:
     assert names == {f"{name}@@DCZ_1" for name in declared}
 
 
+def test_without_messages(model: Path, tmp_path: Path) -> None:
+    """The same statuses; no formats of numbers are linked."""
+    need("nm")
+    (tmp_path / "main.c").write_text(MAIN.replace("|| strcmp", "|| error.message[0] || strcmp"))
+    flags = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-DDCZ_NO_MESSAGES", f"-I{C}")
+    run(compiler(), *flags, "-c", "-o", tmp_path / "dcz.o", C / "dcz.c")
+    assert "printf" not in run("nm", "-u", tmp_path / "dcz.o")
+    run(compiler(), *flags, "-o", tmp_path / "main", tmp_path / "main.c", tmp_path / "dcz.o")
+    run(tmp_path / "main")
+
+
 def test_the_example_in_c(model: Path, tmp_path: Path) -> None:
     program = tmp_path / "sum"
     sources = [EXAMPLES / "sum.c", C / "dcz.c", C / "dcz_zstd.c"]
