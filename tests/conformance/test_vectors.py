@@ -17,6 +17,8 @@ from reference_tensors import Content
 from support.conformance import SPEC
 
 VECTORS = list(vectors())
+# Of `spec/vectors/SHA256SUMS`: how many lines it had when version 1 was frozen, and the SHA-256 of these lines.
+FROZEN = 992, "f2b723c80b455436d876b63abf8c1586dc3ae1527350b3d09df20ebc87aa3946"
 
 
 def test_no_vector_is_missing_or_other() -> None:
@@ -27,6 +29,13 @@ def test_no_vector_is_missing_or_other() -> None:
     assert found == listed
     assert sum(name.endswith(".dcz") and name.startswith("valid/") for name in found) >= 160
     assert sum(name.endswith(".dcz") and name.startswith("invalid/") for name in found) >= 300
+
+
+def test_the_frozen_vectors_are_as_they_were() -> None:
+    """New lines follow those of the freeze; none of these may change (`spec/CHANGES.md`)."""
+    count, digest = FROZEN
+    lines = (FOLDER / "SHA256SUMS").read_text().splitlines()[:count]
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == digest
 
 
 def test_each_vector_names_its_rule_and_is_small() -> None:

@@ -29,6 +29,20 @@ def example() -> bytes:
     return data
 
 
+def test_version_1_is_frozen() -> None:
+    """The specification, its changes and the README say so, in the words of one promise."""
+    root = Path(__file__).parents[2]
+    changes, readme = ((root / name).read_text() for name in ("spec/CHANGES.md", "README.md"))
+    assert f"Version {trailer.FORMAT_VERSION}, frozen" in SPEC and "release candidate" not in SPEC
+    assert "Version 1 is frozen" in changes and "Format version 1 is frozen" in readme
+    for promise in (
+        "reads the files that any release from 1.0 on has written",
+        "depend on its input and options alone",
+    ):
+        for text in (SPEC, changes, readme):
+            assert promise in " ".join(text.split())
+
+
 def test_the_example() -> None:
     array = np.zeros(24, "<f4")
     array[[3, 4, 9, 20]] = [0.5, -1, 0.5, 0.5]
