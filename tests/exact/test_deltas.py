@@ -222,6 +222,18 @@ def test_a_chain_by_its_record() -> None:
         dcz.fold(files[0], files[2], io.BytesIO())
 
 
+def test_a_chain_by_its_record_where_a_tied_name_becomes_a_tensor() -> None:
+    """The first name goes, the second stays: the record knows it too."""
+    array = np.arange(3000.0)
+    models = [{"w": array}, {"new": array + 1}, {"tied": array + 1}]
+    models[1]["tied"] = models[1]["new"]
+    model = copied(models[0])
+    state = dcz.apply_delta(model, delta(models[1], models[0]))
+    assert model["tied"] is model["new"]
+    dcz.apply_delta(model, delta(models[2], models[1]), verify="recorded", state=state)
+    assert same(model, models[2])
+
+
 def test_replacing_needs_no_base_and_can_be_done_twice() -> None:
     base = {"w": make_array(1, "F32", (3000,), 1.0, 900, "float")}
     new = {"w": base["w"].copy()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,6 +110,14 @@ class _Application:
     def take_back(self, cause: BaseException) -> None:
         self._journal.take_back(cause)
 
+    def crcs(self) -> Iterator[tuple[str, int]]:
+        """Yield the names of the result, second ones included, with the CRC-32C of their words."""
+        for name, link in self.wanted.items():
+            yield name, link.content_crc
+        for name, target in self.store.index.aliases.items():
+            if target in self.wanted:
+                yield name, self.wanted[target].content_crc
+
     def words(self) -> int:
         """Return the number of words that are stored as changes."""
         return sum(int(self.store.index.columns.nonzeros[target.link.number]) for target in self.targets.changed)
@@ -146,7 +154,7 @@ def apply_delta(
         for file in reversed(files):
             file.take_back(error)
         raise
-    crcs = {name: link.content_crc for file in files for name, link in file.wanted.items()}
+    crcs = {name: crc for file in files for name, crc in file.crcs()}
     return Applied(sum(len(file.targets.changed) for file in files), sum(file.words() for file in files), crcs)
 
 
