@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 
 import dcz
+from dcz import limits
+from dcz.container.file import OpenFile
 from dcz.delta import checksums
 from dcz.delta.base import Base
-from dcz.errors import BaseError, DczError, FormatError, TruncatedError, UnsupportedError
+from dcz.delta.links import Links
+from dcz.dtypes import DTYPES
+from dcz.errors import BaseError, DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.format import index
 from support.pairs import copied, delta, same
 
 OLD = {"a": np.arange(4000, dtype="f4"), "b": np.arange(30, dtype="i2")}
@@ -103,3 +109,42 @@ def test_a_base_that_is_already_the_result_or_neither() -> None:
     other["b"][3] += 1
     with pytest.raises(BaseError, match="tensor 'b': the base's words have the CRC-32C"):
         dcz.apply_delta(other, data)
+
+
+def test_links_of_a_file_and_a_tensor_that_needs_no_base() -> None:
+    data = delta({**NEW, "c": np.ones(3)}, OLD)
+    found = Links(OpenFile(data))
+    assert list(found) == ["a", "b", "c"] and len(found) == 3
+    assert [found[name].based for name in found] == [True, True, False]
+    assert same(dcz.load_file(data, base=OLD), {**NEW, "c": np.ones(3)})
+
+
+def test_json_that_is_no_dcz_file() -> None:
+    with pytest.raises(FormatError, match="a JSON file, perhaps the index of a sharded model"):
+        dcz.load(b'{"weight_map": {}}')
+
+
+def test_an_index_that_would_expand_too_far_is_stored_as_it_is() -> None:
+    about = {"x": "a" * 700_000}
+    assert len(dcz.save({}, metadata=about)) > 700_000 > 2_000 > len(dcz.save({}, metadata={"x": "a" * 70_000}))
+    portable = io.BytesIO()
+    with dcz.Writer(portable, portable=True, metadata={"x": "a" * 2_000}):
+        pass
+    for data in (dcz.save({}, metadata=about), portable.getvalue()):
+        assert dcz.open(data).metadata["x"].startswith("aaa")
+
+
+def test_metadata_of_a_large_index_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = dcz.save({"w": OLD["b"]}, metadata={"x": "a" * 2_000})
+    monkeypatch.setattr(limits, "MAX_METADATA_BYTES", 1_900)
+    with pytest.raises(LimitError, match="metadata: 20.. bytes; the limit is 1900"):
+        dcz.open(data)
+    monkeypatch.setattr(limits, "MAX_METADATA_BYTES", 2_100)
+    assert len(dcz.open(data).metadata["x"]) == 2_000
+
+
+def test_what_a_writer_is_given() -> None:
+    with pytest.raises(DczError, match="is not valid Unicode"):
+        dcz.save({"\ud800": OLD["b"]})
+    with pytest.raises(LimitError, match="65 dimensions; the limit is 64"):
+        index.check_shape((1,) * 65, DTYPES["F32"], "w")

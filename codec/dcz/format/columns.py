@@ -133,10 +133,6 @@ class Columns(Tensors):
         at = self.directory.base_at[t]
         return column[at : at + (self.chunks[t] if self.transforms[t] else 0)]
 
-    def mappable(self, t: int) -> bool:
-        """Return whether a segment is the tensor's bytes unchanged."""
-        return bool(self.values[t] == VALUES["bytes"]) and all(self.codes_.plain[n] == "raw" for n in self.numbers(t))
-
     def stream_codes(self, t: int) -> list[list[Code]]:
         """Return the codes of each stream of a tensor that is not `unknown`."""
         out, at = [], int(self.number_at[t])

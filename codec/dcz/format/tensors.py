@@ -91,7 +91,7 @@ class Refusals:
         for wrong, _, _ in rules[1:]:
             broken = broken | wrong
         if np.count_nonzero(broken & among):
-            for wrong, reason, found in rules:
+            for wrong, reason, found in rules:  # pragma: no branch: one of them raises
                 self(wrong & among, reason, found)
 
 
