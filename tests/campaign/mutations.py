@@ -194,18 +194,16 @@ def loaded(kernel_set: kernels.Kernels, data: bytes, base: Base | None) -> Outco
 
 def referred(data: bytes, base: Base | None) -> Outcome:
     """The same of the reference decoder, bits alone."""
-    contents = None
+    contents, codes = None, {"float32": "F32", "uint8": "U8"}
     if base is not None:
-        contents = {n: reference.Content(a.dtype.name, list(a.shape), a.tobytes()) for n, a in base.items()}
-        codes = {"float32": "F32", "uint8": "U8"}
-        contents = {n: each._replace(code=codes[each.code]) for n, each in contents.items()}
+        contents = {n: reference.Content(codes[a.dtype.name], list(a.shape), a.tobytes()) for n, a in base.items()}
     try:
         found, _ = reference.read(data, contents)
     except reference.Refused as error:
         return error.kind, str(error)
-    if any(isinstance(each, str) for each in found.values()):
+    if any(each is None for each in found.values()):
         return "unsupported", ""
-    return "ok", {name: bytes(each.words) for name, each in found.items()}
+    return "ok", {name: bytes(each.data) for name, each in found.items()}
 
 
 def _sets() -> dict[str, kernels.Kernels]:

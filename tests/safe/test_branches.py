@@ -13,7 +13,7 @@ from dcz import limits
 from dcz.container.file import OpenFile
 from dcz.delta import checksums
 from dcz.delta.base import Base
-from dcz.delta.links import Links
+from dcz.delta.links import Links, check_base
 from dcz.dtypes import DTYPES
 from dcz.errors import BaseError, DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.format import index
@@ -88,6 +88,9 @@ def test_what_a_mapping_that_cannot_change_refuses() -> None:
         apply(copied(OLD), delta({**NEW, "c": np.ones(3)}, OLD))
     with pytest.raises(DczError, match="tensor 'b': the result lacks it, and it cannot be removed here"):
         apply(copied(OLD), delta({"a": NEW["a"]}, OLD))
+    tensors = copied(OLD)
+    dcz.apply_delta(MappingProxyType(tensors), delta(NEW, OLD))
+    assert same(tensors, NEW)
     twins = {"a": OLD["a"], "b": OLD["a"] + 1}
     renamed = delta({"a": twins["b"], "b": twins["a"]}, twins, renames={"a": "b", "b": "a"})
     with pytest.raises(DczError, match="is made of the base's '.', which cannot be done in place here"):
@@ -116,6 +119,9 @@ def test_links_of_a_file_and_a_tensor_that_needs_no_base() -> None:
     found = Links(OpenFile(data))
     assert list(found) == ["a", "b", "c"] and len(found) == 3
     assert [found[name].based for name in found] == [True, True, False]
+    check_base(OpenFile(data), Base(OLD), found)
+    with pytest.raises(BaseError, match="has no tensor 'b'"):
+        check_base(OpenFile(data), Base({"a": OLD["a"]}), found)
     assert same(dcz.load_file(data, base=OLD), {**NEW, "c": np.ones(3)})
 
 
