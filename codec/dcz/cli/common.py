@@ -12,7 +12,8 @@ import typer
 
 from dcz.cli import streams
 from dcz.errors import DczError
-from dcz.io.sources import is_url, open_source
+from dcz.io.opening import open_source
+from dcz.io.sources import is_url
 from dcz.text import json_text, printable
 
 # Entries that `print_left_out` prints one by one.

@@ -1,7 +1,8 @@
 """The file: prelude, segments, index, trailer; written in one pass, read at random (SPEC 6 and 7)."""
 
+from dcz.container.info import TensorInfo
 from dcz.container.opening import open_file
-from dcz.container.reader import Reader, TensorInfo
+from dcz.container.reader import Reader
 from dcz.container.sharded import ShardedReader
 from dcz.container.verify import verify
 from dcz.container.writer import Writer

@@ -21,7 +21,8 @@ from dcz.format.index import Entry
 from dcz.format.integers import I64
 from dcz.format.trailer import SIZE as TRAILER_SIZE
 from dcz.format.trailer import Trailer
-from dcz.io.sources import Source, open_source, read
+from dcz.io.opening import open_source
+from dcz.io.sources import Source, read
 from dcz.kernels.interface import U8
 
 # Bytes of the first read, which covers trailer and index of most files.

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from dcz.container.info import Described
 from dcz.container.summary import stored_file
 from dcz.text import compared, printable
-
-if TYPE_CHECKING:
-    from dcz.container.reader import Reader
-    from dcz.container.sharded import ShardedReader
 
 # Rows that are shown: a thousand would bury the notebook.
 _MOST = 60
@@ -32,7 +28,7 @@ def table(caption: str, head: Iterable[str], rows: Sequence[tuple[object, ...]])
     return f"<table><caption>{caption}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-def reader_table(file: Reader | ShardedReader) -> str:
+def reader_table(file: Described) -> str:
     """Return the table of an open file's tensors."""
     found = stored_file(file)
     rows = [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from numpy.typing import DTypeLike, NDArray
 
 from dcz.container.file import OpenFile
+from dcz.container.info import TensorInfo
 from dcz.container.loading import load
 from dcz.container.memory import allocate, target
 from dcz.container.segments import StoredSegment, stored_segment
@@ -21,52 +21,10 @@ from dcz.container.threads import thread_count
 from dcz.errors import locating
 from dcz.extras import require
 from dcz.io.sources import origin
-from dcz.tensor import Layout
 from dcz.text import printable
-from dcz.vocabulary import layout_title
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """A tensor's description in the index: `dtype` is its code (SPEC 6), `words` the numbers it is
-    made of (two to a complex element), `nonzeros` those whose bits are not all zero, `stored` the bytes of
-    its segment, `nbytes` those of the decoded array, `layout` how it is stored, `metadata` what the file says about it.
-
-    `same_as` names the tensor whose segment holds the words of this one, which then has none of its own. `unsupported`
-    says why this version cannot decode the tensor; then the layout is None. Both are None for most tensors.
-    `content_crc32c` is the CRC-32C of the decoded words."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    words: int
-    nonzeros: int
-    stored: int
-    nbytes: int
-    layout: Layout | None
-    metadata: Mapping[str, object]
-    same_as: str | None
-    unsupported: str | None
-    content_crc32c: int
-
-    def __repr__(self) -> str:
-        shape = "x".join(map(str, self.shape)) or "scalar"
-        density = f", {100 * self.nonzeros / self.words:.1f}% nonzero" if self.words else ""
-        return (
-            f"<dcz.TensorInfo {printable(self.name, 60)}: {self.dtype} {shape}{density}, {self._stored_as()}, "
-            f"{self.stored} bytes of {self.nbytes}>"
-        )
-
-    def _stored_as(self) -> str:
-        if self.same_as is not None:
-            return f"same as {printable(self.same_as, 40)}"
-        if self.layout is None:
-            return "unsupported"
-        codes = [code.kind for stream in self.layout.streams for code in stream.codes]
-        return layout_title(self.layout.positions, self.layout.values, codes)
 
 
 class Reader(Mapping[str, NDArray[Any]]):
@@ -260,7 +218,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         return f"<dcz.Reader {printable(self._store.source.name, 120)}: {len(self)} tensors, {self.size} bytes>"
 
     def _repr_html_(self) -> str:
-        from dcz.container.html import reader_table
+        from dcz.container.html import reader_table  # notebooks alone need it
 
         return reader_table(self)
 

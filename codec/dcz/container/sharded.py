@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import DTypeLike, NDArray
 
 from dcz.container.bounds import Bound
-from dcz.container.reader import Reader, TensorInfo
+from dcz.container.info import TensorInfo
+from dcz.container.reader import Reader
 from dcz.container.segments import StoredSegment
 from dcz.container.shards import ShardIndex
 from dcz.container.slices import TensorSlice
@@ -227,7 +228,7 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         return f"<dcz.ShardedReader {printable(self.source, 120)}: {len(self)} tensors in {len(self.shards)} files>"
 
     def _repr_html_(self) -> str:
-        from dcz.container.html import reader_table
+        from dcz.container.html import reader_table  # notebooks alone need it
 
         return reader_table(self)
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from dcz import limits
 from dcz.errors import FormatError, LimitError, TruncatedError
-from dcz.io.sources import open_source, read
+from dcz.io.opening import open_source
+from dcz.io.sources import read
 
 SUFFIX = ".index.json"
 

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from dcz.container.reader import Reader, TensorInfo
-from dcz.container.sharded import ShardedReader
+from dcz.container.info import Described, TensorInfo
 from dcz.tensor import fixed_width as widths
 from dcz.tensor.layout import Layout, position_streams
 from dcz.text import printable
@@ -94,7 +93,7 @@ class StoredFile:
         return self.dense / self.size
 
 
-def stored_file(reader: Reader | ShardedReader) -> StoredFile:
+def stored_file(reader: Described) -> StoredFile:
     """Return the contents of an open file."""
     infos = [(name, reader.info(name)) for name in reader]
     tensors = tuple(replace(stored_tensor(info, name), metadata=dict(info.metadata)) for name, info in infos)

@@ -14,10 +14,10 @@ from dcz.container.memory import allocate
 from dcz.container.tasks import read_plan, run_all
 from dcz.container.threads import each, thread_count
 from dcz.delta.decode import attach
-from dcz.delta.journal import Journal, Piece
+from dcz.delta.journal import Journal
 from dcz.delta.links import Link, check_chunks, check_copy, check_has_base, links
 from dcz.delta.segments import Segments
-from dcz.delta.targets import Target, check_none_gone, find_targets
+from dcz.delta.targets import Piece, Target, check_none_gone, find_targets
 from dcz.errors import BaseError, DczError
 
 VERIFY = ("full", "base", "recorded")

@@ -17,7 +17,7 @@ from dcz.errors import ChecksumError, DczError
 from dcz.kernels.interface import I64, JOB_FIELDS, U8, Columns, KernelError, Status
 
 if TYPE_CHECKING:
-    from dcz.delta.journal import Piece
+    from dcz.delta.targets import Piece
 
 _FIELD = {name: i for i, name in enumerate(JOB_FIELDS)}
 _NO_PAIRS = np.zeros(0, np.int64)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcz import kernels
+from dcz.delta.targets import Piece
 from dcz.delta.transforms import REPLACE
 from dcz.errors import DczError
 from dcz.kernels.interface import I64, U8
@@ -16,18 +17,8 @@ from dcz.kernels.interface import I64, U8
 if TYPE_CHECKING:
     from dcz.delta.decode import BasedDecoder
     from dcz.delta.segments import Segments
-    from dcz.delta.targets import Target
 
 BASE, RESULT, NEITHER = range(3)
-
-
-class Piece(NamedTuple):
-    """Chunks [first, last) of a tensor changed in place, and their bytes."""
-
-    target: Target
-    first: int
-    last: int
-    out: U8
 
 
 class Journal:

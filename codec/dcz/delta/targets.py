@@ -24,6 +24,15 @@ class Target(NamedTuple):
     flat: U8
 
 
+class Piece(NamedTuple):
+    """Chunks [first, last) of a tensor changed in place, and their bytes."""
+
+    target: Target
+    first: int
+    last: int
+    out: U8
+
+
 @dataclass(frozen=True, slots=True)
 class Targets:
     """Tensors `changed` in place, tensors `copied` from the base, and the arrays of the result's names, of both kinds

@@ -243,25 +243,6 @@ def origin(file: object) -> object:
     )
 
 
-def open_source(file: object, *, sequential: bool = False) -> Source:
-    """Return the source for a user's argument: a path, a URL, bytes, or a binary file object. `sequential` announces
-    that all of it will be read front to back, perhaps in small pieces."""
-    if is_url(file):
-        from dcz.io.remote import Readahead, open_url
-
-        source = open_url(file)
-        return Readahead(source) if sequential and source.remote else source
-    if isinstance(file, (str, os.PathLike)):
-        return FileSource(file)
-    if isinstance(file, (bytes, bytearray, memoryview)):
-        return BytesSource(file)
-    if hasattr(file, "read") and hasattr(file, "seek"):
-        if isinstance(file, io.TextIOBase):
-            raise DczError("file: opened as text; open it in binary mode ('rb')")
-        return ObjectSource(file)  # type: ignore[arg-type]
-    raise DczError(f"file: expected a path, bytes or a seekable binary file object, found {type(file).__name__}")
-
-
 def readable(data: bytes | U8) -> bytes | memoryview:
     """Return bytes, or an array of bytes as a memoryview: `write` is typed to take both."""
     return data if isinstance(data, bytes) else data.data

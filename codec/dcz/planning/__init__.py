@@ -1,10 +1,9 @@
 """Density and bit-width of each tensor: measured by the codec, chosen for a size or an accuracy."""
 
-from dcz.planning.figure import check_plot
 from dcz.planning.outcome import Planned, PlannedTensor
 from dcz.planning.planner import plan
 from dcz.planning.points import DENSITIES, N_BITS, STEPS, Tries, check_grid
-from dcz.planning.sweep import Reading, Sensitivity, sensitivity
+from dcz.planning.sweep import Reading, Sensitivity, check_plot, sensitivity
 from dcz.planning.targets import check_base, check_target
 
 __all__ = [

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from dcz.errors import DczError
+from dcz.errors import DczError, UnsupportedError
+from dcz.extras import require
 from dcz.lossy.compression import compress
 from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 from dcz.planning.planner import Evaluate, Progress
@@ -18,6 +19,8 @@ from dcz.planning.points import check_grid, stored_bytes
 DENSITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.02)
 N_BITS = (1, 2, 3, 4, 5, 6, 7, 8)
 SWEEPS = ("n_bits", "density")
+_SUFFIXES = (".png", ".svg", ".pdf")
+_TITLES = {"n_bits": "bits per cluster index", "density": "density"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,7 @@ class Sensitivity:
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draws the curves to a .png, .svg or .pdf file; needs matplotlib (`pip install 'dcz[plot]'`)."""
-        from dcz.planning.figure import draw
-
-        draw(self, path)
+        _draw(self, path)
 
 
 def sensitivity(
@@ -112,3 +113,35 @@ def sensitivity(
             if progress is not None:
                 progress(len(readings), len(chosen) * len(tried))
     return Sensitivity(tuple(readings), None if evaluate is None else float(evaluate(dict(tensors))))
+
+
+def check_plot(path: str | os.PathLike[str]) -> None:
+    """Refuses a file that cannot be drawn, before there is anything to draw."""
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    if suffix not in _SUFFIXES:
+        raise UnsupportedError(f"{os.fspath(path)}: a plot is a {', '.join(_SUFFIXES)} file")
+    require("matplotlib", "plot", path)
+
+
+def _draw(found: Sensitivity, path: str | os.PathLike[str]) -> None:
+    """One panel a sweep, one line a tensor: the score where there is one, else the relative error."""
+    check_plot(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    scored = found.baseline is not None
+    for axes, (sweep, title) in zip(figure.subplots(1, 2, sharey=True), _TITLES.items()):
+        for name in found.names:
+            readings = found.of(name, sweep)
+            y = [r.score if scored else r.rel_error for r in readings]
+            axes.plot([r.value for r in readings], y, marker="o", markersize=3, linewidth=1.2, label=name)
+        if scored:
+            axes.axhline(found.baseline, color="0.6", linewidth=0.8, linestyle="--")
+        if sweep == "density":
+            axes.set_xscale("log")
+        axes.set_xlabel(title)
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("score" if scored else "relative error of the tensor")
+    if len(found.names) > 1:
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    figure.savefig(path, dpi=120)
