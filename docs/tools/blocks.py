@@ -5,7 +5,8 @@ python docs/tools/blocks.py --write [PAGE...]    # run, and put what is printed 
 
 - `python` blocks of a page share their names; `sh` blocks run in bash, on a terminal of 80 columns.
 - A `text` block right behind one of these is what it prints. A line `...` in it stands for any lines.
-- A block whose language is followed by title="NAME" is written to the file NAME.
+- `text title="For example"` is written likewise, but not compared: where numbers differ from machine to machine.
+- Any other block whose language is followed by title="NAME" is written to the file NAME.
 - `<!-- run` ... `-->` hides Python that prepares a page. `<!-- needs: MODULE -->` at the top: skipped without it;
   `header:zstd.h` stands for a C compiler that finds the header.
 - The folder has links to the repository's own, so that commands from its root work.
@@ -32,6 +33,7 @@ from pathlib import Path
 TOOLS = Path(__file__).parent
 ROOT = TOOLS.parents[1]
 COLUMNS = 80
+EXAMPLE = "For example"
 SKIPPED = 77  # exit code: the page needs what is not installed
 _FENCE = re.compile(
     r"^(?:<!-- not run: (?P<why>.+?) -->\n)?"
@@ -171,8 +173,10 @@ def run(page: Path, write: bool) -> list[str]:
     for block in found:
         where = f"{page}:{block.line}"
         wrong += [f"{where}: no extra {extra!r}" for extra in _extras(block.code) if extra not in _known_extras()]
-        if block.language == "text" and printed is not None and not text[end : block.start].strip("`tex\n"):
-            if not same(printed, block.code):
+        if block.language == "text" and printed is not None and not _between(text[end : block.start]):
+            if block.title == EXAMPLE or (write and block.code.strip() == "..."):
+                changes.append((block.start, block.end, printed.strip("\n") + "\n"))
+            elif not same(printed, block.code):
                 wrong.append(f"{where}: the page shows\n{block.code}\nbut this is printed:\n{printed}")
                 changes.append((block.start, block.end, printed.strip("\n") + "\n"))
             printed = None
@@ -197,7 +201,15 @@ def run(page: Path, write: bool) -> list[str]:
         for start, stop, new in reversed(changes):
             text = text[:start] + new + text[stop:]
         page.write_text(text)
+    for picture in re.findall(r"\]\(images/([\w-]+\.svg)\)", text) if write else ():
+        if Path(picture).exists():  # the page has drawn it
+            shutil.copy(picture, page.parent / "images" / picture)
     return wrong
+
+
+def _between(text: str) -> str:
+    """What stands between a block and what it prints, but for the fence."""
+    return re.sub(r"^```text( title=\"[^\"]*\")?$", "", text, flags=re.MULTILINE).strip()
 
 
 def _prepare() -> None:
