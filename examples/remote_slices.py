@@ -1,4 +1,4 @@
-"""Read parts of a tensor from a web server. A server with ranges for one file is made here; put your address in its place.
+"""Read parts of a tensor from a web server. The server is made here; put your address in its place.
 
 pip install '.[remote]' && python remote_slices.py
 """

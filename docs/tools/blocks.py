@@ -136,7 +136,9 @@ def _python(code: str, names: dict[str, object], page: Path, line: int) -> str:
 
 def _extras(code: str) -> list[str]:
     """Extras that a `pip install` names."""
-    return [extra for group in re.findall(r"\[([\w, -]+)\]", code) for extra in group.split(",") if "pip install" in code]
+    return [
+        extra for group in re.findall(r"\[([\w, -]+)\]", code) for extra in group.split(",") if "pip install" in code
+    ]
 
 
 def _known_extras() -> set[str]:
@@ -192,7 +194,9 @@ def run(page: Path, write: bool) -> list[str]:
                 else:
                     printed = _python(block.code, names, page, block.line)
             except BaseException as error:
-                wrong.append(f"{where}: {block.code}\n{traceback.format_exc() if block.language == 'python' else error}")
+                wrong.append(
+                    f"{where}: {block.code}\n{traceback.format_exc() if block.language == 'python' else error}"
+                )
                 break
             end = block.fence_end
         else:

@@ -1,4 +1,4 @@
-"""Draws the pictures of the pages: of real files, and of committed measurements.
+"""Draws the pictures of the pages: of real files.
 
 python docs/tools/pictures.py            # what is out of date; exit code 1 if anything is
 python docs/tools/pictures.py --write    # draws it again
@@ -8,23 +8,16 @@ python docs/tools/pictures.py --write    # draws it again
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import tables
 from models import compressed
-from svg import BAD, COLOURS, Picture
+from svg import COLOURS, Picture
 
 import dcz
 
-# Those of the plot: what people use, without the mixtures of streams and coders that only the suite has.
-PEERS = (
-    "dcz", "safetensors", "zstd -3", "zstd -19", "xz -6", "ZipNN", "pcodec", "NNCodec (DeepCABAC)", "scipy CSR (npz)",
-    "OpenZL tokenize+entropy", "compressed-tensors (sparse bitmask)", "blosc2 (shuffle, zstd 5)",
-)  # fmt: skip
 IMAGES = Path(__file__).parents[1] / "images"
 
 
@@ -159,78 +152,11 @@ def file() -> str:
     return picture.svg("A file: magic, a segment for each tensor, index, trailer")
 
 
-def size_speed() -> str:
-    """Size against loading speed, of two inputs."""
-    found = tables.measurements()
-    picture = Picture(980, 470)
-    for at, (name, title) in enumerate(
-        (("squeezenet", "SqueezeNet, pruned and clustered (real)"), ("alexnet", "AlexNet's shapes (synthetic)"))
-    ):
-        points = [
-            (100 * int(row["bytes"]) / int(row["dense_bytes"]), float(row["decode_fresh_GBps"]), peer)
-            for (which, peer), row in found.items()
-            if which == name and peer in PEERS
-        ]
-        _panel(picture, 70 + 480 * at, title, points)
-    picture.text(20, 462, f"{tables.made_on()}, fresh memory; file as % of dense weights", small=True)
-    return picture.svg("Size of the file against loading speed, dcz beside its peers")
-
-
-def _panel(picture: Picture, left: float, title: str, points: list[tuple[float, float, str]]) -> None:
-    top, wide, high = 50.0, 400.0, 340.0
-    xs, ys = (2.0, 130.0), (0.02, 20.0)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = math.log(x / xs[0]) / math.log(xs[1] / xs[0])
-        up = math.log(y / ys[0]) / math.log(ys[1] / ys[0])
-        return left + wide * across, top + high * (1 - up)
-
-    picture.text(left, 30, title, bold=True)
-    for x in (2, 5, 10, 20, 50, 100):
-        at = place(x, ys[0])
-        picture.line(at[0], top, at[0], top + high)
-        picture.text(at[0], top + high + 18, f"{x} %", anchor="middle", small=True)
-    for y in (0.03, 0.1, 0.3, 1, 3, 10):
-        at = place(xs[0], y)
-        picture.line(left, at[1], left + wide, at[1])
-        picture.text(left - 6, at[1] + 4, f"{y:g}", anchor="end", small=True)
-    picture.text(left - 6, top - 8, "GB/s", anchor="end", small=True)
-    taken: list[tuple[float, float, float, float]] = []
-    places = [place(x, y) for x, y, _ in points]
-    taken += [(x - 5, y - 5, x + 5, y + 5) for x, y in places]
-    order = sorted(range(len(points)), key=lambda k: (points[k][2] != "dcz", points[k][0]))
-    for k in order:
-        (x, y), name = places[k], points[k][2].replace(" (DeepCABAC)", "").replace(" (sparse bitmask)", "").replace(" (shuffle, zstd 5)", "")
-        own = name == "dcz"
-        picture.dot(x, y, 7 if own else 4, BAD if own else COLOURS[0])
-        length = (7.5 if own else 6.1) * len(name)
-        for dx, dy in _around(length):
-            box = (x + dx, y + dy - 10, x + dx + length, y + dy + 3)
-            inside = left <= box[0] and box[2] <= left + wide + 14 and top - 6 <= box[1] and box[3] <= top + high
-            if inside and not any(_meets(box, other) for other in taken):
-                break
-        taken.append(box)
-        if abs(dy - 4) > 14:
-            picture.line(x, y, box[0] if dx > 0 else box[2], y + dy - 4)
-        picture.text(x + dx, y + dy, name, small=not own, bold=own)
-
-
-def _around(length: float) -> list[tuple[float, float]]:
-    """Where a label may be, from its point: the nearest first."""
-    shifts = [4.0, *(4 + sign * 7 * step for step in range(1, 18) for sign in (-1, 1))]
-    return [place for dy in shifts for place in ((9.0, dy), (-9.0 - length, dy))]
-
-
-def _meets(one: tuple[float, float, float, float], two: tuple[float, float, float, float]) -> bool:
-    return one[0] < two[2] and two[0] < one[2] and one[1] < two[3] and two[1] < one[3]
-
-
 PICTURES: dict[str, Callable[[], str]] = {
     "positions": positions,
     "chunk": chunk,
     "huffman-row": huffman_row,
     "file": file,
-    "size-speed": size_speed,
 }
 
 

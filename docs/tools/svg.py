@@ -1,4 +1,4 @@
-"""SVG for light and dark screens, of boxes, words, dots and lines."""
+"""SVG for light and dark screens, of boxes and words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from html import escape
 
 # Classes of the style below.
 COLOURS = ("a", "b", "c", "d")
-BAD = "e"
 _STYLE = """
 svg { font: 15px system-ui, sans-serif; }
 .ground { fill: #fff; }
@@ -14,19 +13,15 @@ text { fill: #1b1f24; }
 .small { font-size: 12px; fill: #57606a; }
 .bold { font-weight: 600; }
 .mono { font-family: ui-monospace, monospace; }
-.line { stroke: #d8dee4; }
 .none { fill: #f3f4f6; }
-.a { fill: #9bd3d0; } .b { fill: #fbc9a4; } .c { fill: #cfd8f6; } .d { fill: #e3d3f0; } .e { fill: #d9480f; }
+.a { fill: #9bd3d0; } .b { fill: #fbc9a4; } .c { fill: #cfd8f6; } .d { fill: #e3d3f0; }
 .box { stroke: #57606a; stroke-width: 0.8; }
-circle.a { fill: #0b7285; }
 @media (prefers-color-scheme: dark) {
 .ground { fill: #14181d; }
 text { fill: #e6edf3; }
 .small { fill: #9aa7b4; }
-.line { stroke: #2d343c; }
 .none { fill: #20262d; }
-.a { fill: #1d5e5b; } .b { fill: #7a4320; } .c { fill: #34437a; } .d { fill: #553a6b; } .e { fill: #ff8352; }
-circle.a { fill: #56c2bd; }
+.a { fill: #1d5e5b; } .b { fill: #7a4320; } .c { fill: #34437a; } .d { fill: #553a6b; }
 }
 """
 
@@ -38,7 +33,9 @@ class Picture:
         self._width, self._height, self._parts = width, height, [f"<style>{_STYLE}</style>"]
         self._parts.append(f'<rect class="ground" width="{width}" height="{height}" rx="8"/>')
 
-    def box(self, x: float, y: float, wide: float, high: float, text: str, colour: str | None, *, mono: bool = False):  # noqa: ANN201
+    def box(
+        self, x: float, y: float, wide: float, high: float, text: str, colour: str | None, *, mono: bool = False
+    ) -> None:
         """A box with a word in its middle."""
         kind = colour or "none"
         self._parts.append(f'<rect class="box {kind}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"/>')
@@ -54,14 +51,6 @@ class Picture:
         kind = f' class="{" ".join(chosen)}"' if chosen else ""
         where = "" if anchor == "start" else f' text-anchor="{anchor}"'
         self._parts.append(f'<text{kind} x="{x:.1f}" y="{y:.1f}"{where}>{escape(text)}</text>')
-
-    def line(self, x: float, y: float, to_x: float, to_y: float) -> None:
-        """A thin line."""
-        self._parts.append(f'<line class="line" x1="{x:.1f}" y1="{y:.1f}" x2="{to_x:.1f}" y2="{to_y:.1f}"/>')
-
-    def dot(self, x: float, y: float, radius: float, colour: str) -> None:
-        """A dot."""
-        self._parts.append(f'<circle class="{colour}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>')
 
     def svg(self, title: str) -> str:
         """The file's text."""
