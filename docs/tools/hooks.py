@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = {
     "spec/SPEC.md": "reference/format.md",
     "spec/README.md": "reference/conformance.md",
+    "spec/CHANGES.md": "reference/format-changes.md",
+    "spec/ATTACKS.md": "reference/attacks.md",
     "codec/c/README.md": "reference/c.md",
     "codec/js/README.md": "reference/javascript.md",
     "benchmarks/README.md": "explanation/benchmarks.md",
