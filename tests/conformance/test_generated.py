@@ -29,6 +29,21 @@ def test_readers_agree(first: int, readers: dict[str, Reader], tmp_path: Path) -
             assert difference(case, readers, tmp_path) == "", f"{case[0]} file of seed {seed}"
 
 
+def test_differences_are_found(tmp_path: Path) -> None:
+    """Of two readers; but for a damaged frame, which one of them may notice."""
+    lines = [{"name": "w", "dtype": "U8", "shape": [1], "content_crc32c": "00000000"}]
+    other = [{**lines[0], "content_crc32c": "00000001"}]
+    frame = [{"error": "format", "message": "chunk 0: the zstd frame does not decompress"}]
+    case = ("repaired", b"", b"", None)
+    for found, agree in (
+        ((lines, lines), True), ((lines, other), False), ((lines, [{"error": "format", "message": "no"}]), False),
+        ((lines, frame), True), ((frame, lines, other), False), ((frame, frame), True),
+        (([{"error": "checksum", "message": ""}], [{"error": "format", "message": ""}]), False),
+    ):  # fmt: skip
+        by_name = {str(i): lambda file, base, each=each: each for i, each in enumerate(found)}
+        assert (difference(case, by_name, tmp_path) == "") is agree, found
+
+
 def test_a_seed_makes_the_same_file_again() -> None:
     assert Made(5).data == Made(5).data != Made(6).data
 
