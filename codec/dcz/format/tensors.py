@@ -176,9 +176,9 @@ def _transforms(plain: Mapping[str, object], integers: Integers, names: list[str
         return np.zeros(t, np.int64), []
     transforms = integers.take("transforms", t, 0, _ANY)
     found = plain["base_names"]
-    if type(found) is not list or len(found) != t or any(type(name) is not str for name in found):
+    if type(found) is not list or len(found) != t or not {*map(type, found)} <= {str}:
         raise FormatError(f"index: base_names: expected a list of {t} strings")
-    for at, name in enumerate(found):
+    for at, name in enumerate(found) if any(found) else ():
         if name and (transforms[at] == 0 or name == names[at]):
             raise FormatError(f"tensor {names[at]!r}: base name: {name!r:.80} is not needed; expected an empty string")
         if len(name) > limits.MAX_NAME_BYTES or len(name.encode()) > limits.MAX_NAME_BYTES:
