@@ -122,11 +122,12 @@ COMMANDS = {
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("verb", COMMANDS)
 def test_a_terminal(model: Path, verb: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line of a table fits, and names stay names."""
+    """What a person sees, which a person has read; every line fits, but for a command, and names stay names."""
     monkeypatch.chdir(model)
-    lines = on_terminal(*COMMANDS[verb], columns=width).splitlines()
-    tables = [line for line in lines if not line.startswith(("a.dcz", "the same", "auto takes"))]
-    assert max(map(len, tables)) <= width
+    shown = on_terminal(*COMMANDS[verb], columns=width)
+    assert shown == (GOLDEN / f"terminal-{verb}-{width}.txt").read_text(encoding="utf-8")
+    lines = shown.splitlines()
+    assert max(len(line) for line in lines if ": dcz " not in line) <= width
     rows = [line for line in lines if line.startswith(("model.l", "m.l"))]
     assert len(rows) >= (24 if verb == "diff" else 20)
     assert len({row.split()[0] for row in rows}) == (24 if verb == "diff" else 20)
@@ -140,6 +141,32 @@ def test_all_and_wide(model: Path, verb: str, monkeypatch: pytest.MonkeyPatch) -
     lines = on_terminal(*COMMANDS[verb], "--all", "--wide", columns=40).splitlines()
     assert not any("--all" in line or "--wide" in line for line in lines)
     assert {line.split()[0] for line in lines if line.startswith("model.layers")} == set(dcz.load_file("a.dcz"))
+
+
+def test_columns_are_chosen(model: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(model)
+    lines = on_terminal("inspect", "a.dcz", "--columns", "stored, Layout", columns=40).splitlines()
+    assert lines[0].split() == ["tensor", "stored", "layout"] and "model.layers.0.self_attn.q_proj.weight" in lines[2]
+    run = dcz_("inspect", "a.dcz", "--columns", "size")
+    assert run.code == 2 and "--columns: 'size' is unknown; expected some of tensor, shape, dtype" in run.err
+
+
+def test_metadata_are_shown(tmp_path: Path, dcz_: Callable) -> None:
+    few, many = {"author": "me", "step": 3}, {f"key {i}": i for i in range(9)}
+    dcz.save_file({"w": np.zeros(9)}, tmp_path / "few.dcz", metadata=few)
+    dcz.save_file({"w": np.zeros(9)}, tmp_path / "many.dcz", metadata=many)
+    assert "metadata author: 'me'\nmetadata step: 3\n" in dcz_("inspect", tmp_path / "few.dcz").out
+    cut = dcz_("inspect", tmp_path / "many.dcz").out
+    assert cut.count("metadata key ") == 5 and "and 4 more entries of metadata; --verbose shows them" in cut
+    assert dcz_("inspect", tmp_path / "many.dcz", "--verbose").out.count("metadata key ") == 9
+
+
+def test_the_format_s_own_words_are_for_verbose(model: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(model)
+    assert "relative8 x codebook (huffman" in dcz_("inspect", "a.dcz", "--verbose").out
+    for command in (*COMMANDS.values(), ("compare", "a.dcz", "--show", "all"), ("compare", "a.dcz", "--json")):
+        out = dcz_(*command).out
+        assert " x codebook" not in out and "relative8" not in out, command
 
 
 def test_what_is_piped_is_whole(model: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

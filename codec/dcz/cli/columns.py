@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import typer
 
 from dcz.cli import streams
 from dcz.text import columns, shortened, shortened_name
@@ -60,6 +62,21 @@ class Table:
     def add(self, *cells: str) -> None:
         """Adds a row."""
         self.rows.append(cells)
+
+    def only(self, names: str) -> Table:
+        """The table with its first column and those whose titles are listed, with commas between them."""
+        titles = {column.title.lower(): at for at, column in enumerate(self.columns)}
+        kept = [0]
+        for name in (part.strip().lower() for part in names.split(",")):
+            if name not in titles:
+                known = ", ".join(titles)
+                raise typer.BadParameter(f"--columns: {name!r:.80} is unknown; expected some of {known}")
+            kept += [titles[name]] if titles[name] not in kept else []
+        return replace(
+            self,
+            columns=[self.columns[at] for at in kept],
+            rows=[tuple(row[at] for at in kept) for row in self.rows],
+        )
 
     def render(self, width: int | None) -> str:
         """The table in at most `width` columns, or as wide as it is with None."""
@@ -154,9 +171,11 @@ def coloured() -> bool:
     return streams.is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def show(table: Table, wide: bool = False) -> None:
-    """Prints a table: fitted to a terminal unless `wide`, whole elsewhere."""
-    streams.say(table.render(None if wide else terminal_width()))
+def show(table: Table, wide: bool = False, names: str | None = None) -> None:
+    """Prints a table: fitted to a terminal unless `wide` or columns are chosen by their `names`, whole elsewhere."""
+    if names is not None:
+        table = table.only(names)
+    streams.say(table.render(None if wide or names is not None else terminal_width()))
 
 
 def most_rows(everything: bool) -> int | None:

@@ -23,6 +23,10 @@ Threads = Annotated[
     Optional[int], typer.Option("--threads", min=1, help="Threads to use; by default all cores.", show_default=False)
 ]
 Wide = Annotated[bool, typer.Option("--wide", help="Show all columns, however narrow the terminal is.")]
+Columns = Annotated[
+    Optional[str],
+    typer.Option("--columns", help="Show these columns alone, as in 'layout,stored'.", show_default=False),
+]
 All = Annotated[bool, typer.Option("--all", help="List all tensors; on a terminal the largest 20 otherwise.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]

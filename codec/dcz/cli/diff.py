@@ -12,7 +12,7 @@ import typer
 
 from dcz.cli import columns, folders, streams
 from dcz.cli.columns import Column, Table
-from dcz.cli.common import Json, MaxBytes, Wide, allowance, check_input, print_json, progress
+from dcz.cli.common import Columns, Json, MaxBytes, Wide, allowance, check_input, print_json, progress
 from dcz.text import printable
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def diff(
         bool, typer.Option("--all", help="List all tensors, those that are the same too; on a terminal 20 otherwise.")
     ] = False,
     wide: Wide = False,
+    only: Columns = None,
     shapes: Annotated[
         Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
     ] = None,
@@ -72,7 +73,7 @@ def diff(
     elif not quiet:
         listed = found if everything else different
         if listed:
-            columns.show(table(listed, columns.most_rows(everything)), wide)
+            columns.show(table(listed, columns.most_rows(everything)), wide, only)
         for line in _beside_lines(metadata, notes, everything):
             streams.say_printable(line)
         streams.say_printable(summary(found, metadata))

@@ -10,7 +10,7 @@ import typer
 
 from dcz.cli import columns, streams
 from dcz.cli.columns import Column, Table
-from dcz.cli.common import All, Json, Quiet, Wide, check_input, check_output, print_json, progress, size
+from dcz.cli.common import All, Columns, Json, Quiet, Wide, check_input, check_output, print_json, progress, size
 from dcz.text import compared, printable, shortened_name
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ def inspect(
         typer.Option(help="The base of a file of differences: says what a whole file would take.", show_default=False),
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also show the metadata of the file and of its tensors.")
+        bool, typer.Option("--verbose", "-v", help="Also show all metadata, and layouts as the format names them.")
     ] = False,
     everything: All = False,
     wide: Wide = False,
+    only: Columns = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the page if it exists.")] = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -67,11 +68,13 @@ def inspect(
         return
     if quiet:
         return
-    columns.show(table(found, columns.most_rows(everything)), wide)
+    columns.show(table(found, columns.most_rows(everything), verbose), wide, only)
     streams.say_printable(summary(file, found))
-    if verbose:
-        for line in metadata_lines(found):
-            streams.say_printable(line)
+    lines = list(metadata_lines(found))
+    for line in lines if verbose else lines[:_METADATA]:
+        streams.say_printable(line)
+    if len(lines) > _METADATA and not verbose:
+        streams.say_printable(f"and {len(lines) - _METADATA} more entries of metadata; --verbose shows them")
 
 
 def _page(reader: Reader | ShardedReader, path: str, quiet: bool) -> None:
@@ -118,20 +121,24 @@ _COLUMNS = (
     Column("layout", 1, right=False),
     Column("stored"),
     Column("bits/weight", 4),
-    Column("positions", 10, "share of the stored bytes"),
-    Column("values", 11, "the same"),
-    Column("codebook", 12, "the same"),
+    Column("positions", 10, "share of the stored bytes, as are values and codebook"),
+    Column("values", 11),
+    Column("codebook", 12),
     Column("uncoded", 9, "bytes with codes of fixed width"),
     Column("saved", 8, "less than uncoded"),
 )
 
 
+_STORED_AS = Column("in the file", 13, "the layout in the words of the format's specification", right=False)
+# Entries of the metadata that are shown, without --verbose.
+_METADATA = 5
 # Columns that the name of another tensor takes, in place of a layout.
 _ALIAS = 23
 
 
-def table(found: StoredFile, most: int | None = None) -> Table:
-    """One line a tensor: all of them as the file has them, or the `most` largest and a line for the rest."""
+def table(found: StoredFile, most: int | None = None, verbose: bool = False) -> Table:
+    """One line a tensor: all of them as the file has them, or the `most` largest and a line for the rest. A `verbose`
+    one also has layouts in the words of the format's specification."""
     tensors, footer = list(found.tensors), ""
     if most is not None and len(tensors) > most:
         tensors.sort(key=lambda t: (t.alias_of is not None, -t.stored, t.name))
@@ -139,9 +146,9 @@ def table(found: StoredFile, most: int | None = None) -> Table:
         stored = sum(t.stored for t in rest if t.alias_of is None)
         footer = f"and {len(rest)} smaller tensors, {size(stored)} of {size(found.stored)}; --all lists them"
         tensors = tensors[:most]
-    out = Table(_COLUMNS, footer=footer)
+    out = Table((*_COLUMNS, *([_STORED_AS] if verbose else [])), footer=footer)
     for t in tensors:
-        out.add(*_cells(t))
+        out.add(*_cells(t), *([t.stored_as] if verbose else []))
     return out
 
 

@@ -11,6 +11,7 @@ from dcz.cli import columns, streams
 from dcz.cli.columns import Column, Table
 from dcz.cli.common import (
     All,
+    Columns,
     Force,
     Json,
     Quiet,
@@ -64,6 +65,7 @@ def plan(
     ] = False,
     everything: All = False,
     wide: Wide = False,
+    only: Columns = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -129,11 +131,14 @@ def plan(
     if json:
         print_json(document(src, planned))
     elif not quiet:
-        columns.show(table(planned, columns.most_rows(everything)), wide)
+        columns.show(table(planned, columns.most_rows(everything)), wide, only)
         streams.say_printable(
             f"{src}: {size(planned.dense)} of arrays to a file of {size(planned.file_bytes)} "
             f"({planned.file_bytes} bytes), {planned.ratio:.2f} times smaller; "
             f"largest relative error {planned.rel_error:.4f}"
+        )
+        streams.say_printable(
+            "the error of weights says little about accuracy: measure it, or plan on it with evaluate= of dcz.plan"
         )
         if output is not None:
             streams.say_printable(f"{output}: written; dcz pack {src} model.dcz --recipe {output}")

@@ -6,8 +6,10 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from types import FrameType
 
 from dcz.text import printable_lines
@@ -66,8 +68,19 @@ def say(text: str) -> None:
 
 
 def say_printable(text: str) -> None:
-    """Prints lines that may hold names of files and tensors."""
-    say(printable_lines(text))
+    """Prints lines that may hold names of files and tensors. On a terminal they are wrapped at spaces, but for a
+    command, which is to be copied."""
+    shown = printable_lines(text)
+    if is_terminal():
+        width = max(shutil.get_terminal_size().columns, 20)
+        shown = "\n".join(part for line in shown.split("\n") for part in _wrapped(line, width))
+    say(shown)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    if len(line) <= width or ": dcz " in line:
+        return [line]
+    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 def warn(text: str) -> None:

@@ -10,6 +10,7 @@ from dcz.cli.common import size
 from dcz.report import advice
 from dcz.report.storage import LAYOUTS, Stage, StorageReport, TensorStorage
 from dcz.text import compared, ended, printable
+from dcz.vocabulary import line
 
 # Parts of a bar: colour as ANSI numbers it, and the letter it has without colour.
 _PARTS = {"positions": (36, "p"), "indices": (32, "i"), "codebooks": (33, "c"), "dense": (35, "d")}
@@ -45,7 +46,7 @@ def tensors(report: StorageReport, most: int | None = None) -> Table:
             Column("nonzero", 6),
             Column("CSR+H", 4, "8-bit gaps, Huffman-coded"),
             Column("bitmap+H", 5, "a bit a weight, Huffman-coded"),
-            Column("entropy", 7, "what counting symbols can reach, without codebooks"),
+            Column("entropy", 7, line("entropy")),
             Column("auto", 0, "what dcz pack stores"),
             Column("taken", 2, right=False),
             Column("why", 8, least=16, shorten=ended, right=False),
