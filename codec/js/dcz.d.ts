@@ -25,9 +25,9 @@ export interface Options {
 }
 
 export type TensorData =
-  | Int8Array<ArrayBuffer> | Uint8Array<ArrayBuffer> | Int16Array<ArrayBuffer> | Uint16Array<ArrayBuffer>
-  | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | BigUint64Array<ArrayBuffer>
-  | Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>;
+  | Int8Array | Uint8Array | Int16Array | Uint16Array
+  | Int32Array | Uint32Array | BigInt64Array | BigUint64Array
+  | Float32Array | Float64Array;
 
 /** What a tensor decodes to. C64 and C128 are pairs of floats. F16 is a Float16Array where there is one, else
  * Uint16Array, like BF16; types of 8 bits and fewer that are not integers are Uint8Array: `toFloats` of floats.mjs gives
@@ -101,9 +101,9 @@ export class Dcz {
   /** Decodes a tensor. Each chunk's CRC-32C is verified before. */
   tensor(name: string, options?: { signal?: AbortSignal }): Promise<Tensor>;
   /** The words of a tensor, little-endian, in C order. */
-  bytes(name: string, options?: { signal?: AbortSignal }): Promise<Uint8Array<ArrayBuffer>>;
+  bytes(name: string, options?: { signal?: AbortSignal }): Promise<Uint8Array>;
   /** The words of `count` chunks from chunk `first` on. */
-  chunks(name: string, first: number, count: number): Promise<Uint8Array<ArrayBuffer>>;
+  chunks(name: string, first: number, count: number): Promise<Uint8Array>;
   /** Decodes a tensor, or all, and checks everything that can be checked without the base. */
   verify(name?: string): Promise<void>;
   /** CRC-32C. */
