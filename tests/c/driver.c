@@ -4,8 +4,9 @@
  *
  *     driver memory | read | window     from memory, by a callback, holding as few bytes as possible
  *     driver failing                    with each allocation and each read failing in turn; then as `read`
- *     driver peak                       as `window`; prints the most bytes that were allocated by dcz_open and beside
- * it */
+ *     driver applying                   differences to zeros, applied and taken back with each call failing in turn:
+ * the next call finishes the work driver peak                       as `window`; prints the most bytes that were
+ * allocated by dcz_open and beside it */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,48 @@ static dcz_status run(state* s, const char* mode, line* out, dcz_error* error) {
   return status;
 }
 
+/* Does a tensor's words from `from` become `to` after each call that fails, by one more that does not? */
+static int finishes(const dcz_file* file, state* s, size_t tensor, const uint8_t* from, const uint8_t* to,
+                    uint8_t* words, size_t size, dcz_direction direction) {
+  size_t held = s->held;
+  for (long i = 0;; i++) {
+    dcz_error error = {DCZ_OK, ""};
+    memcpy(words, from, size);
+    s->calls = 0, s->fail_at = i;
+    dcz_status status = dcz_apply(file, tensor, words, size, direction, &error);
+    s->fail_at = -1;
+    if (s->held != held) return 0;
+    if (!status) return i > 2 && !memcmp(words, to, size);
+    if (status != s->expected || !error.message[0]) return 0;
+    if (dcz_apply(file, tensor, words, size, direction, &error) || memcmp(words, to, size)) return 0;
+  }
+}
+
+static dcz_status applying(state* s, line* out, dcz_error* error) {
+  dcz_options options = {{allocate, release, s}, dcz_zstd, NULL, 0, 0, 0};
+  dcz_source source = {read_at, s, s->size};
+  dcz_file* file;
+  dcz_status status = dcz_open(&file, &source, &options, error);
+  if (status) return status;
+  out->size = 0;
+  append(out, "ok", 0);
+  for (size_t i = 0; i < dcz_count(file) && !status; i++) {
+    dcz_tensor t;
+    if (dcz_describe(file, i, &t, error) || !t.transform || !t.chunks) continue;
+    size_t size = (size_t)t.size;
+    uint8_t *zeros = calloc(1, size), *result = calloc(1, size), *words = malloc(size);
+    status = dcz_apply(file, i, result, size, DCZ_FORWARD, error);
+    if (!status && !finishes(file, s, i, zeros, result, words, size, DCZ_FORWARD)) abort();
+    if (!status && t.transform != 4 && !finishes(file, s, i, result, zeros, words, size, DCZ_BACK)) abort();
+    if (!status) describe(out, &t, dcz_crc32c(file, 0, result, size));
+    free(zeros);
+    free(result);
+    free(words);
+  }
+  dcz_close(file);
+  return status;
+}
+
 int main(int arguments, char** words) {
   uint8_t head[4];
   const char* mode = arguments > 1 ? words[1] : "memory";
@@ -130,7 +173,7 @@ int main(int arguments, char** words) {
     dcz_error error = {DCZ_OK, ""};
     if (fread(data, 1, size, stdin) != size) return 2;
     state s = {data, size, 0, -1, DCZ_OK, 0, 0};
-    dcz_status status = run(&s, mode, &out, &error);
+    dcz_status status = strcmp(mode, "applying") ? run(&s, mode, &out, &error) : applying(&s, &out, &error);
     if (s.held) return 3; /* something was not released */
     long calls = s.calls;
     for (long i = 0; i < calls && !strcmp(mode, "failing"); i++) {

@@ -182,6 +182,19 @@ def test_each_failing_call(driver: Driver) -> None:
     assert sorted(line.split(" ")) == expected(forge(zoo()))
 
 
+@pytest.mark.parametrize("transform", ["step", "xor", "replace"])
+def test_each_failing_call_of_a_change(driver: Driver, transform: str) -> None:
+    """The words are the base's and the result's by chunks then, and calling again makes them the result's."""
+    base = {"w": np.zeros(140_000, "<f4"), "b": np.zeros(9_000, "<u2")}
+    new = {"w": make_array(1, "F32", (140_000,), 0.3, 30, "float"), "b": make_array(2, "U16", (9_000,), 0.9, 90)}
+    data = delta(new, base, transform=transform)
+    line = driver.run("applying", [data])[0]
+    with dcz.open(data, base=base) as reader:
+        assert len(reader.info("w").layout.crc32c) >= 2
+    wanted = [f"{n.encode().hex()}/{c}/{len(new[n])}/{crc(new[n].tobytes())}" for n, c in (("b", "U16"), ("w", "F32"))]
+    assert line.split(" ") == ["ok", *wanted]
+
+
 def test_a_chunk_takes_little_memory(driver: Driver) -> None:
     """Beside the index and its output: a table and a window, whatever is in the chunk but zstd and large codebooks."""
     tensors = {
