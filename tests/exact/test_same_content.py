@@ -98,3 +98,13 @@ def test_empty_tensors_are_not_the_same() -> None:
     data = dcz.save({"a": np.zeros((0, 3)), "b": np.zeros((5, 0))})
     assert dcz.open(data).info("b").same_as is None
     assert dcz.load(data)["b"].shape == (5, 0)
+
+
+@pytest.mark.parametrize("shape", [(3,), (100,), (40, 50)])
+def test_tensors_without_bytes_around_one_that_begins_where_they_do(shape: tuple[int, ...]) -> None:
+    """Zeros take no bytes; a later tensor of the same zeros begins where the first does."""
+    model = {"a": np.zeros(shape, "f4"), "b": np.arange(5, dtype="f4"), "c": np.zeros(shape, "f4"), "d": np.ones(9)}
+    data = dcz.save(model)
+    for names in (list(model), ["c", "b"], ["a", "b", "c"]):
+        found = dcz.load(data, names=names)
+        assert {name: array.tobytes() for name, array in found.items()} == {n: model[n].tobytes() for n in names}

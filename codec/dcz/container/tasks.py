@@ -63,7 +63,8 @@ def read_plan(store: OpenFile, entries: list[Entry], out: list[U8]) -> list[Read
             tasks.append(ReadTask(start, size, entries_, 0, 0, outs, stream))
             group.clear()
 
-    for entry, flat in sorted(zip(entries, out), key=lambda item: item[0].offset):
+    # Those without bytes come before the one that begins where they do, so that a group ends where its last one does.
+    for entry, flat in sorted(zip(entries, out), key=lambda item: (item[0].offset, item[0].size)):
         if entry.words == 0:
             continue
         if entry.size > store.task_bytes:
