@@ -18,7 +18,8 @@ import numpy as np
 import dcz
 from dcz import kernels
 from dcz.container.file import OpenFile
-from dcz.kernels.interface import JOB_FIELDS, XOR, KernelError, Kernels
+from dcz.kernels.interface import I64, JOB_FIELDS, MAX_ROW, ROW_HEAD, XOR, KernelError, Kernels
+from dcz.kernels.pure.jobs import CODEBOOK
 
 _NOTHING = np.zeros(0, np.uint8)
 _PAIRS = np.arange(64)
@@ -147,23 +148,34 @@ class Case:
     def _fix_checksums(self) -> None:
         """Makes the checksums right wherever rows and bytes still make sense."""
         job = dict(zip(JOB_FIELDS, self.jobs[0].tolist()))
-        width = 3 + 2 * (job["planes"] + (job["positions"] != 0) + (job["positions"] == 16))
+        width = ROW_HEAD + 2 * (job["planes"] + (job["positions"] != 0) + (job["positions"] == 16))
         rows, books = self.columns.rows.copy(), self.columns.books.copy()
         crc = kernels.active().crc32c
         at = 0
-        if job["values"] == 0 and job["word"] in (2, 4, 8) and 0 <= job["book"] <= len(books) - 1 - 2 * job["word"]:
-            lengths = books[job["book"] + 2 : job["book"] + 1 + 2 * job["word"] : 2]
-            at = int(np.clip(lengths, 0, len(self.data)).sum())
-            books[job["book"]] = crc(np.ascontiguousarray(self.data[:at]))
+        numbers = self._book(job, books)
+        if numbers is not None:
+            at = int(np.clip(numbers[2::2], 0, len(self.data)).sum())
+            numbers[0] = crc(np.ascontiguousarray(self.data[:at]))
         for k in range(min(max(job["count"], 0), 64)):
             start = job["rows"] + k * width
             row = rows[start : start + width] if start >= 0 else rows[:0]
-            if len(row) < width or width < 5:
+            if len(row) < width or width < ROW_HEAD + 2:
                 break
-            size = int(np.clip(row[4::2], 0, len(self.data)).sum())
+            size = int(np.clip(row[ROW_HEAD + 1 :: 2], 0, len(self.data)).sum())
             row[2] = crc(np.ascontiguousarray(self.data[at : at + size]))
             at += size
         self.columns = replace(self.columns, rows=rows, books=books)
+
+    @staticmethod
+    def _book(job: dict[str, int], books: I64) -> I64 | None:
+        """The part of the books' column that is the job's codebook: a CRC-32C, then a code and a length for each row of
+        each byte plane. None where it has no such part."""
+        if job["values"] != CODEBOOK or job["word"] not in (2, 4, 8) or job["group"] < 1 or job["book"] < 0:
+            return None
+        words = max(-(-job["weights"] // job["group"]), 1) * job["entries"]
+        length = 1 + 2 * job["word"] * -(-words // MAX_ROW)
+        part = books[job["book"] : job["book"] + length]
+        return part if 0 < length == len(part) else None
 
 
 def campaign(cases: int, seed: int, kernel: Kernels) -> dict[str, int]:
