@@ -66,6 +66,7 @@ def replay(folder: Path) -> None:
         inputs = sorted((ROOT / "tests" / "data" / "corpus" / program.name.removeprefix("fuzz_")).glob("*"))
         if not inputs:
             sys.exit(f"{program.name}: has no corpus")
+        program.chmod(0o755)  # a wheel may not keep that it is a program
         print(program.name, end=": ", flush=True)
         subprocess.run([program, *inputs], check=True)
 
