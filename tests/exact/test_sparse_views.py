@@ -161,7 +161,7 @@ def test_damage_is_found() -> None:
 
 def test_memory_is_bounded_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = dcz.open(dcz.save({"w": np.ones((1000, 1000), np.float32)}))
-    monkeypatch.setattr("dcz.limits.default_max_bytes", lambda size: 100_000)
+    monkeypatch.setattr("dcz.limits.default_max_bytes", lambda size, held=0: 100_000)
     for get in (reader.get_csr, reader.get_clusters):
         with pytest.raises(LimitError, match="the limit is 100000"):
             get("w")
