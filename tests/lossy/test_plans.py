@@ -211,3 +211,13 @@ def test_a_plan_is_never_worse_than_one_step_for_all() -> None:
             same = dcz.compress(tensors, {"step_absolute": step * 0.4})
             planned = dcz.plan(tensors, target_bytes=int(len(dcz.save(same)) * 1.02), evaluate=score)
             assert planned.score is not None and planned.score >= score(same) * 1.05  # both are negative
+
+
+def test_the_smallest_plan_keeps_something_of_each_tensor() -> None:
+    """Beyond what a grid can do, the largest weights are kept; nothing becomes all zeros unless a score allows it."""
+    tensors = {"a": TENSORS["normal"], "b": TENSORS["peaked"]}
+    planned = dcz.plan(tensors, target_ratio=60)
+    small = dcz.compress(tensors, planned.recipe)
+    assert planned.ratio >= 60 and all(small[name].any() for name in tensors)
+    with pytest.raises(DczError, match="the smallest plan takes"):
+        dcz.plan(tensors, target_ratio=1000)

@@ -12,7 +12,7 @@ from dcz.lossy.flat import dot, flat, pieces
 from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 from dcz.planning import search
 from dcz.planning.outcome import Planned, dense_bytes, outcome
-from dcz.planning.points import Point, Tries, curve, stored_bytes
+from dcz.planning.points import GONE, Point, Tries, curve, stored_bytes
 from dcz.planning.search import Choice, Cost
 from dcz.planning.targets import check_base, check_target
 from dcz.tensor.choose import check_profile
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 # How often bytes that the estimate missed are taken off the target.
 _CORRECTIONS = 12
 # How often steps are made finer, and the fraction of the bytes for which it is not worth it.
-_FINER = 3
+_FINER = 4
 _SPARE = 0.002
 # Points of a tensor at which its loss of score is measured.
 _READINGS = 4
@@ -99,7 +99,8 @@ def plan(
     planner = _Planner(tensors, base, profile, keep_nonfinite, evaluate)
     chosen = planner.tie(chosen)
     for number, name in enumerate(chosen):
-        planner.curves[name] = curve(name, np.asarray(tensors[name]), tries, base, profile)
+        points = curve(name, np.asarray(tensors[name]), tries, base, profile)
+        planner.curves[name] = [point for point in points if evaluate is not None or point.rel_error < GONE]
         if progress is not None:
             progress(number + 1, len(chosen))
     if given == "max_rel_error":
@@ -220,16 +221,18 @@ class _Planner:
     def _finer(self, choice: Choice, planned: Planned, wanted: int) -> Planned:
         """The plan with all steps smaller by one factor, which spends the bytes that the tries leave between them."""
         gridded = sum(self._tensors[name].size for name, point in choice.items() if point.step)
-        factor = 1.0
+        bits, most = 0.0, np.inf  # how much finer is known to fit, and how much is not
         for _ in range(_FINER):
             spare = wanted - planned.file_bytes
             if not gridded or spare < wanted * _SPARE:
                 break
-            factor *= 2 ** (-8 * spare / gridded)
-            found = self.finish({name: point.scaled(factor) for name, point in choice.items()})
+            more = bits + 8 * spare / gridded
+            more = more if more < most else (bits + most) / 2
+            found = self.finish({name: point.scaled(2**-more) for name, point in choice.items()})
             if found.file_bytes > wanted or (planned.score or 0.0) > (found.score or 0.0):
-                break
-            planned = found
+                most = more
+            else:
+                bits, planned = more, found
         return planned
 
     def finish(self, choice: Choice) -> Planned:

@@ -18,6 +18,11 @@ DENSITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.02)
 N_BITS = (2, 3, 4, 5, 6, 7, 8)
 # Of a grid, in units of the root mean square: a third of a bit apart.
 STEPS = tuple(round(0.02 * 2 ** (number / 3), 4) for number in range(26))
+# Beside steps: where a grid would make zeros of all weights, a few large ones that are kept say more.
+_HARSH = (0.25, 0.13, 0.06, 0.03, 0.02)
+_HARSH_BITS = (2,)
+# The relative error at which nothing is left of a tensor, which only a score can allow.
+GONE = 0.99
 
 # Weights that are measured of a larger tensor: runs of them, evenly spread.
 SAMPLE = 1 << 18
@@ -80,7 +85,7 @@ class Tries:
                 check_number(step, "steps", 0, 1e6, open_left=True)
             if not given:
                 raise DczError("steps: give at least one")
-            return Tries(given, (), ())
+            return Tries(given, *((), ()) if steps is not None else (_HARSH, _HARSH_BITS))
         some = () if steps is None else Tries.of(steps).steps
         checked = check_grid(DENSITIES if densities is None else densities, N_BITS if n_bits is None else n_bits)
         return Tries(some, *checked)

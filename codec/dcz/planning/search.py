@@ -50,10 +50,10 @@ def within(
     choices: Sequence[Choice], curves: Mapping[str, Sequence[Point]], costs: Mapping[str, Cost], nbytes: int
 ) -> Choice | None:
     """The first choice of the path that takes at most so many bytes, with what is left of them spent where it
-    lowers the cost most; None where none does."""
+    lowers the cost most, unless it has steps of a grid, which can be made finer all together; None where none does."""
     found = next((choice for choice in choices if total(choice) <= nbytes), None)
-    if found is None:
-        return None
+    if found is None or any(point.step for point in found.values()):
+        return found
     found = dict(found)
     while True:
         spare = nbytes - total(found)
