@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import dcz
+from dcz.convert import open_model, open_target, transfer
 from support.c_programs import ROOT, C, compiler
 
 EXAMPLES = ROOT / "examples" / "c"
@@ -120,12 +121,37 @@ def test_the_example_in_c(model: Path, tmp_path: Path) -> None:
     assert subprocess.run([program, model, "x"], capture_output=True).returncode == 1
 
 
-def test_the_example_in_rust(model: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def in_rust(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example in Rust, as a program."""
     need("rustc", "ar")
+    folder = tmp_path_factory.mktemp("rust")
     for name in ("dcz", "dcz_zstd"):
-        run(compiler(), "-std=c11", "-O1", "-fPIC", "-c", "-o", tmp_path / f"{name}.o", C / f"{name}.c")
-    run("ar", "rcs", tmp_path / "libdcz.a", tmp_path / "dcz.o", tmp_path / "dcz_zstd.o")
-    program = tmp_path / "sum"
-    run("rustc", "-O", "-L", tmp_path, "-l", "static=dcz", "-l", "zstd", "-o", program, EXAMPLES / "sum.rs")
-    assert float(run(program, model, "w")) == VALUES.sum()
-    assert subprocess.run([program, model, "x"], capture_output=True).returncode == 1
+        run(compiler(), "-std=c11", "-O1", "-fPIC", "-c", "-o", folder / f"{name}.o", C / f"{name}.c")
+    run("ar", "rcs", folder / "libdcz.a", folder / "dcz.o", folder / "dcz_zstd.o")
+    program = folder / "sum"
+    run("rustc", "-O", "-L", folder, "-l", "static=dcz", "-l", "zstd", "-o", program, EXAMPLES / "sum.rs")
+    return program
+
+
+def test_the_example_in_rust(model: Path, in_rust: Path) -> None:
+    assert float(run(in_rust, model, "w")) == VALUES.sum()
+    assert subprocess.run([in_rust, model, "x"], capture_output=True).returncode == 1
+
+
+def test_the_struct_of_the_example_in_rust_is_as_long_as_that_in_c(tmp_path: Path) -> None:
+    """dcz_describe writes all of it, so that a shorter one is a stack overrun that may go unseen."""
+    (size,) = re.findall(r"size_of::<Tensor>\(\) == (\d+)\)", (EXAMPLES / "sum.rs").read_text())
+    (tmp_path / "size.c").write_text(f'#include <dcz.h>\n_Static_assert(sizeof(dcz_tensor) == {size}, "");\n')
+    run(compiler(), "-std=c11", f"-I{C}", "-c", "-o", tmp_path / "size.o", tmp_path / "size.c")
+
+
+@pytest.mark.skipif("DCZ_DATA" not in os.environ, reason="DCZ_DATA names no folder with the published SqueezeNet")
+def test_the_published_squeezenet_in_rust(in_rust: Path, tmp_path: Path) -> None:
+    source, target = Path(os.environ["DCZ_DATA"]) / "compressed_SqueezeNet.net", tmp_path / "squeezenet.dcz"
+    with open_model(source, shapes=source.with_name("SqueezeNet_deploy.prototxt")) as model:
+        transfer(model, open_target(target))
+    tensors = dcz.load_file(target)
+    assert len(tensors) == 52
+    for name, array in tensors.items():
+        assert float(run(in_rust, target, name)) == np.cumsum(array.ravel().astype(np.float64))[-1], name
