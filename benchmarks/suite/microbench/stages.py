@@ -19,7 +19,7 @@ _KERNELS = "the class of the kernels in use"
 STAGES = (
     ("open, read and parse the index", "dcz.container.file", "OpenFile.__init__"),
     ("allocate", "dcz.container.loading", "_arrays"),
-    ("plan the tasks, decode codebooks", "dcz.container.loading", "plan"),
+    ("plan the tasks, decode codebooks", "dcz.container.loading", "read_plan"),
     ("read the file", "dcz.io.sources", "FileSource.read_into"),
     ("checksums, Huffman and expansion (kernels)", _KERNELS, "run_jobs"),
     ("inflate zstd", "dcz.container.decode", "Decoder._inflate"),
