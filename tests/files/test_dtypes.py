@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dcz
-from dcz.convert import open_model, open_target, transfer
+from dcz.convert import open_model
 from dcz.dtypes import DTYPES
 from dcz.errors import UnsupportedError
 from support.bits import assert_same_bits
+from support.converting import convert
 
 # What each format holds of what dcz does, by its own documents.
 _NUMPY = {"BOOL", "U8", "I8", "I16", "U16", "F16", "I32", "U32", "F32", "C64", "F64", "I64", "U64", "C128", "BF16"}
@@ -50,12 +51,6 @@ def words(code: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     if code == "BOOL":
         raw &= 1
     return raw.reshape(-1).view(dtype.numpy()).reshape(shape)
-
-
-def convert(source: Path, target: Path) -> Path:
-    with open_model(source) as model:
-        transfer(model, open_target(target))
-    return target
 
 
 def check(folder: Path, extension: str, code: str, shape: tuple[int, ...], seed: int) -> None:

@@ -11,10 +11,11 @@ import pytest
 
 import dcz
 from dcz.convert import gguf_header as own
-from dcz.convert import open_model, open_target, transfer
+from dcz.convert import open_model
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from support.arrays import make_array
 from support.bits import assert_same_bits
+from support.converting import convert
 
 FLOATS = {
     f"blk.{code}": make_array(2, code, (4, 64), 0.5, 50) for code in ("F32", "F16", "F64", "I8", "I16", "I32", "I64")
@@ -36,12 +37,6 @@ def build(entries: list[bytes], body: bytes = b"", pairs: tuple[bytes, ...] = ()
 
 def number(key: str, kind: int, layout: str, value: object) -> bytes:
     return text(key) + struct.pack(f"<I{layout}", kind, value)
-
-
-def convert(source: Path, target: Path) -> Path:
-    with open_model(source) as model:
-        transfer(model, open_target(target))
-    return target
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from dcz.convert.holding import SAFETENSORS
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from support.arrays import CODES, make_array
 from support.bits import assert_same_bits
+from support.converting import convert
 from support.memory import at_most
 
 # What numpy's own files can name.
@@ -37,12 +38,6 @@ def read(path: Path) -> dict[str, np.ndarray]:
             name: (array.shape, array.dtype.newbyteorder("<")) for name, array in found.items()
         }
         return found
-
-
-def convert(source: Path, target: Path) -> Path:
-    with open_model(source) as model:
-        transfer(model, open_target(target))
-    return target
 
 
 def npy(array: np.ndarray, version: tuple[int, int] | None = None) -> bytes:

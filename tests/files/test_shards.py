@@ -15,6 +15,7 @@ from dcz.convert import open_model, open_target, parse_size, transfer
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError
 from support.arrays import make_array
 from support.bits import assert_same_bits
+from support.converting import convert
 
 TENSORS = {
     f"layer.{i}.{code}": make_array(i, code, (40, 10 + i), 0.3, 20) for i in range(4) for code in ("F32", "F16", "U8")
@@ -34,12 +35,6 @@ def hub(folder: Path, tensors: dict[str, np.ndarray] = TENSORS, parts: int = 3) 
     path = folder / "model.safetensors.index.json"
     path.write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}))
     return path
-
-
-def convert(source: Path, target: Path, **options: object) -> Path:
-    with open_model(source) as model:
-        transfer(model, open_target(target, **options))
-    return target
 
 
 def assert_holds(found: dict[str, np.ndarray], tensors: dict[str, np.ndarray] = TENSORS) -> None:

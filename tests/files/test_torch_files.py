@@ -17,6 +17,7 @@ from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from support.arrays import CODES, make_array
 from support.bits import assert_same_bits
+from support.converting import convert
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install 'dcz[torch]')")
 
@@ -35,12 +36,6 @@ def as_torch(array: np.ndarray) -> torch.Tensor:
         return torch.empty(array.shape, dtype=getattr(torch, array.dtype.name))
     flat = torch.from_numpy(np.frombuffer(array.tobytes(), np.uint8).copy())
     return flat.view(getattr(torch, array.dtype.name)).reshape(array.shape)
-
-
-def convert(source: Path, target: Path) -> Path:
-    with open_model(source) as model:
-        transfer(model, open_target(target))
-    return target
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, object]]:

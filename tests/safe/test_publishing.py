@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import subprocess
@@ -18,6 +17,8 @@ from dcz.errors import DczError
 from dcz.io import sinks
 
 GOOD = {"a": np.arange(100), "b": np.ones(3)}
+
+
 BAD = {**GOOD, "z": np.array(["text"])}
 
 
@@ -194,85 +195,6 @@ def test_two_writers_of_one_path(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["model.dcz"]
 
 
-PROGRAM = """
-import os, signal, sys, numpy, dcz
-path, how = sys.argv[1:]
-writer = dcz.Writer(path)
-writer.add("a", numpy.arange(100_000))
-if how == "kill":
-    os.kill(os.getpid(), signal.SIGKILL)
-if how == "term":
-    from dcz.io.temporary import remove_temporary_files
-    signal.signal(signal.SIGTERM, lambda *_: (remove_temporary_files(), os._exit(143)))
-    os.kill(os.getpid(), signal.SIGTERM)
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
-
-def run_writer(path: Path, how: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(path), how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
-def test_a_killed_process_leaves_nothing_for_long(tmp_path: Path) -> None:
-    path, other = tmp_path / "model.dcz", tmp_path / "other.dcz"
-    for target in (path, other):
-        with run_writer(target, "kill") as process:
-            process.communicate()
-    assert len(os.listdir(tmp_path)) == 2
-    dcz.save_file(GOOD, path)
-    left = sorted(os.listdir(tmp_path))
-    assert len(left) == 2 and left[1] == "model.dcz" and "other" in left[0]  # another target's is not ours to judge
-    dcz.save_file(GOOD, other)
-    assert sorted(os.listdir(tmp_path)) == ["model.dcz", "other.dcz"]
-
-
-def test_the_temporary_file_of_a_living_process_stays(tmp_path: Path) -> None:
-    path = tmp_path / "model.dcz"
-    with run_writer(path, "wait") as process:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        dcz.save_file(GOOD, path)
-        assert len(os.listdir(tmp_path)) == 2
-        process.communicate("")
-    assert os.listdir(tmp_path) == ["model.dcz"]  # it ended without closing its writer
-
-
-def test_a_number_that_another_process_has_now(tmp_path: Path) -> None:
-    """The process of the name lives, and began at another time."""
-    path = tmp_path / "model.dcz"
-    writer = dcz.Writer(path)
-    (name,) = os.listdir(tmp_path)
-    parts = name.split(".")
-    parts[-3] = str(int(parts[-3]) + 1)
-    (tmp_path / ".".join(parts)).write_bytes(b"left by an earlier process of this number")
-    dcz.save_file(GOOD, path)
-    assert sorted(os.listdir(tmp_path)) == [name, "model.dcz"]
-    writer.abandon()
-
-
-def test_termination_removes_the_temporary_file(tmp_path: Path) -> None:
-    with run_writer(tmp_path / "model.dcz", "term") as process:
-        process.communicate()
-    assert process.returncode == 143 and os.listdir(tmp_path) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_leaves_the_file_of_its_parent(tmp_path: Path) -> None:
-    program = (
-        "import os, sys, numpy, dcz\n"
-        "writer = dcz.Writer(sys.argv[1])\n"
-        "writer.add('a', numpy.arange(100))\n"
-        "child = os.fork()\n"
-        "if child == 0:\n    del writer\n    sys.exit()\n"
-        "os.waitpid(child, 0)\n"
-        "writer.close()\n"
-    )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "m.dcz")], check=True)
-    assert list(dcz.load_file(tmp_path / "m.dcz")) == ["a"]
-
-
 def test_a_private_file_is_private_while_it_is_written(old: Path) -> None:
     os.chmod(old, 0o600)
     writer = dcz.Writer(old)
@@ -412,122 +334,3 @@ def test_an_interrupt_does_not_wait_for_what_has_not_begun(old: Path) -> None:
     writer.abandon()
     assert len(done) < 500
     assert_untouched(old)
-
-
-SHARDED = {name: np.arange(n, n + 40) for n, name in enumerate("abc")}
-OTHER = {name: array + 1 for name, array in SHARDED.items()}
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> str:
-    """The index of a model in three files."""
-    return dcz.save_sharded(SHARDED, tmp_path, shard_size=400)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@pytest.mark.parametrize("links", [True, False])
-@pytest.mark.parametrize("number", range(12))
-def test_files_of_one_model_are_replaced_together(
-    shards: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, links: bool
-) -> None:
-    """The n-th move fails: all files are as before."""
-    before, move, calls = contents(tmp_path), os.replace, 0
-
-    def replace(*paths: str) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == number + 1:
-            raise OSError(5, "Input/output error")
-        move(*paths)
-
-    def no_links(*arguments: object, **options: object) -> None:
-        raise OSError(95, "Operation not supported")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", replace)
-        if not links:
-            patch.setattr(os, "link", no_links)
-        try:
-            dcz.save_sharded(OTHER, tmp_path, shard_size=400)
-        except OSError as error:
-            assert error.errno == 5 and contents(tmp_path) == before
-            return
-    assert calls <= number and len(before) == 4 == len(os.listdir(tmp_path))
-    assert {name: array.tolist() for name, array in dcz.load_file(shards).items()} == {
-        name: array.tolist() for name, array in OTHER.items()
-    }
-
-
-def test_a_move_that_fails_leaves_no_new_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    move = os.replace
-
-    def replace(source: str, to: str) -> None:
-        if to.endswith(".json"):
-            raise OSError(5, "Input/output error")
-        move(source, to)
-
-    monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(OSError, match="Input/output error"):
-        dcz.save_sharded(OTHER, tmp_path, shard_size=400)
-    assert os.listdir(tmp_path) == []
-
-
-KILLED = """
-import os, signal, sys, numpy, dcz
-move, left = os.replace, int(sys.argv[2])
-def replace(*paths):
-    global left
-    left -= 1
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-    move(*paths)
-os.replace = replace
-dcz.save_sharded({name: numpy.arange(n + 1, n + 41) for n, name in enumerate("abc")}, sys.argv[1], shard_size=400)
-"""
-
-
-@pytest.mark.parametrize("number", [1, 5, 6, 8])
-def test_a_killed_process_never_mixes_two_models(shards: str, tmp_path: Path, number: int) -> None:
-    """Whatever was moved: the index is that of the old files, or there is none; and the next call leaves no litter."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path), str(number)])
-    assert done.returncode == -9
-    if os.path.exists(shards):
-        assert dcz.load_file(shards)["a"].tolist() == SHARDED["a"].tolist()
-    with pytest.raises(FileNotFoundError) if not os.path.exists(shards) else contextlib.nullcontext():
-        dcz.load_file(shards)
-    assert len(os.listdir(tmp_path)) > 4 - (number > 1)
-    dcz.save_sharded(OTHER, tmp_path, shard_size=400)
-    assert len(os.listdir(tmp_path)) == 4
-    assert dcz.load_file(shards)["a"].tolist() == OTHER["a"].tolist()
-
-
-@pytest.mark.parametrize("save", ["file", "shards"])
-def test_a_temporary_file_that_cannot_be_removed_yet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: str
-) -> None:
-    """The error is that of the save, and the next save removes both its own and what was left."""
-
-    def act() -> None:
-        if save == "file":
-            dcz.save_file(GOOD, tmp_path / "model.dcz")
-        else:
-            dcz.save_sharded(GOOD, tmp_path)
-
-    def fail(*arguments: object, **options: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    def fail_to_remove(*arguments: object, **options: object) -> None:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", fail)
-        patch.setattr(os, "unlink", fail_to_remove)
-        patch.setattr("shutil.rmtree", fail_to_remove)
-        with pytest.raises(OSError, match="No space left on device"):
-            act()
-    assert len(os.listdir(tmp_path)) == 1
-    act()
-    assert len(os.listdir(tmp_path)) == (1 if save == "file" else 2)
