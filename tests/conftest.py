@@ -1,4 +1,4 @@
-"""Hypothesis profiles, and the kernel sets that tests run on.
+"""Hypothesis profiles, the kernel sets that tests run on, and a browser.
 
 `DCZ_TEST_PROFILE` chooses the profile: `dev` (the default: few examples), `ci`, or `nightly` (the long
 campaign, with new examples every time; `DCZ_TEST_EXAMPLES` says how many a test).
@@ -7,7 +7,9 @@ campaign, with new examples every time; `DCZ_TEST_EXAMPLES` says how many a test
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -49,3 +51,12 @@ def native_set(request: pytest.FixtureRequest) -> Kernels:
 def pure() -> Kernels:
     """The kernel set in Python."""
     return kernels.available()["pure"]
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Chromium, for one test; `support.browser` has what goes with it."""
+    from support.browser import chromium
+
+    with chromium() as found:
+        yield found

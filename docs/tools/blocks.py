@@ -32,6 +32,10 @@ from pathlib import Path
 
 TOOLS = Path(__file__).parent
 ROOT = TOOLS.parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support.terminal import run_on_terminal
+
 COLUMNS = 80
 EXAMPLE = "For example"
 SKIPPED = 77  # exit code: the page needs what is not installed
@@ -90,40 +94,10 @@ def _there(name: str) -> bool:
 
 def _shell(code: str) -> str:
     """What bash prints on a terminal; what it says to standard error is shown if it fails."""
-    import pty
-
-    parent, child = pty.openpty()
-    _resize(child)
-    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
-    environment |= {"TERM": "xterm-256color", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", code],
-            stdin=subprocess.DEVNULL, stdout=child, stderr=errors, env=environment,
-        )  # fmt: skip
-        os.close(child)
-        shown = b""
-        while True:
-            try:
-                part = os.read(parent, 1 << 16)
-            except OSError:  # the last process that had the terminal is gone
-                break
-            if not part:
-                break
-            shown += part
-        os.close(parent)
-        if process.wait():
-            errors.seek(0)
-            raise RuntimeError(f"exit code {process.returncode}\n{shown.decode()}\n{errors.read().decode()}")
-    return shown.decode().replace("\r\n", "\n")
-
-
-def _resize(descriptor: int) -> None:
-    import fcntl
-    import struct
-    import termios
-
-    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
+    exit_code, shown, errors = run_on_terminal(["bash", "-euo", "pipefail", "-c", code], COLUMNS)
+    if exit_code:
+        raise RuntimeError(f"exit code {exit_code}\n{shown}\n{errors}")
+    return shown
 
 
 def _python(code: str, names: dict[str, object], page: Path, line: int) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from models import compressed
+from stale import settle
 from svg import COLOURS, Picture
 
 import dcz
@@ -160,17 +161,6 @@ PICTURES: dict[str, Callable[[], str]] = {
 }
 
 
-def main(write: bool) -> int:
-    stale = 0
-    for name, draw in PICTURES.items():
-        path, drawn = IMAGES / f"{name}.svg", draw()
-        if not path.exists() or path.read_text() != drawn:
-            stale += 1
-            print(f"{path.name}: {'written' if write else 'out of date'}")
-            if write:
-                path.write_text(drawn)
-    return int(stale > 0 and not write)
-
-
 if __name__ == "__main__":
-    sys.exit(main("--write" in sys.argv[1:]))
+    drawn = {IMAGES / f"{name}.svg": draw() for name, draw in PICTURES.items()}
+    sys.exit(settle(drawn, IMAGES, "--write" in sys.argv[1:]))

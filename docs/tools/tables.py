@@ -16,6 +16,8 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+from stale import settle
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = {
@@ -199,17 +201,5 @@ def updated(text: str) -> str:
     return re.sub(r"(<!-- begin: ([\w-]+) -->)\n.*?(<!-- end: \2 -->)", put, text, flags=re.DOTALL)
 
 
-def main(write: bool) -> int:
-    stale = 0
-    for page in pages():
-        text = page.read_text()
-        if (new := updated(text)) != text:
-            stale += 1
-            print(f"{page.relative_to(ROOT)}: {'written' if write else 'out of date'}")
-            if write:
-                page.write_text(new)
-    return int(stale > 0 and not write)
-
-
 if __name__ == "__main__":
-    sys.exit(main("--write" in sys.argv[1:]))
+    sys.exit(settle({page: updated(page.read_text()) for page in pages()}, ROOT, "--write" in sys.argv[1:]))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shutil
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,51 +15,15 @@ import dcz
 from benchmarks.paper import strokes
 from dcz.convert import open_model, open_target, transfer
 from support.arrays import CODES, make_array
-from support.js_programs import JS, need
-
-webdriver = pytest.importorskip("selenium.webdriver", reason="driving a browser needs selenium")
+from support.browser import show, wait, webdriver
+from support.js_programs import JS
 
 SIZES = [(1280, False), (390, True)]
 HOSTILE = "</script><img src=x onerror=alert(1)>&\u202e\n"
 
 
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    """Chromium without a window, which keeps what it says and what it asks of the network."""
-    need("chromium", "chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-def wait(browser: Any, script: str) -> Any:
-    """What a script returns once it returns something."""
-    for _ in range(300):
-        found = browser.execute_script(f"return {script}")
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"nothing after 15 seconds: {script}; {browser.get_log('browser')}; {text(browser, 'error')}")
-
-
 def text(browser: Any, name: str) -> str:
     return browser.execute_script(f"return document.getElementById('{name}')?.textContent ?? ''")
-
-
-def load(browser: Any, page: Path, width: int = 1280, dark: bool = False) -> None:
-    features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(page.as_uri())
-    wait(browser, "document.documentElement.dataset.ready")
 
 
 def choose(browser: Any, path: Path) -> None:
@@ -108,7 +69,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("width", "dark"), SIZES)
 def test_the_viewer_shows_every_tensor(browser: Any, built: Path, model: Path, width: int, dark: bool) -> None:
-    load(browser, built / "viewer.html", width, dark)
+    show(browser, built / "viewer.html", width, dark)
     choose(browser, model)
     with dcz.open(model) as reader:
         names = [name for name in reader if name not in reader.aliases]
@@ -133,7 +94,7 @@ def test_the_viewer_shows_every_tensor(browser: Any, built: Path, model: Path, w
 
 
 def test_the_viewer_sorts_filters_and_looks_by_keyboard(browser: Any, built: Path, model: Path) -> None:
-    load(browser, built / "viewer.html")
+    show(browser, built / "viewer.html")
     choose(browser, model)
     browser.execute_script("document.querySelectorAll('#rows thead button')[5].click()")
     sizes = [int(row[5].replace(",", "")) for row in rows(browser)]
@@ -156,7 +117,7 @@ def test_the_viewer_sorts_filters_and_looks_by_keyboard(browser: Any, built: Pat
 
 
 def test_the_viewer_says_what_is_wrong(browser: Any, built: Path, model: Path, tmp_path: Path) -> None:
-    load(browser, built / "viewer.html")
+    show(browser, built / "viewer.html")
     for name, data, kind in (
         ("text", b"hello" * 20, "FormatError"),
         ("cut", model.read_bytes()[:-50], "TruncatedError"),
@@ -185,7 +146,7 @@ def test_the_viewer_on_the_published_squeezenet(
     source, path = Path(os.environ["DCZ_DATA"]), tmp_path / "squeezenet.dcz"
     with open_model(source / "compressed_SqueezeNet.net", shapes=source / "SqueezeNet_deploy.prototxt") as net:
         transfer(net, open_target(path))
-    load(browser, built / "viewer.html", width, dark)
+    show(browser, built / "viewer.html", width, dark)
     choose(browser, path)
     assert len(rows(browser)) == 52
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
@@ -197,7 +158,7 @@ def test_the_viewer_on_the_published_squeezenet(
 @pytest.mark.parametrize(("width", "dark"), SIZES)
 def test_the_page_reads_digits(browser: Any, built: Path, width: int, dark: bool) -> None:
     """Those that keys write, and a line that a pointer draws."""
-    load(browser, built / "digits.html", width, dark)
+    show(browser, built / "digits.html", width, dark)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     browser.execute_script("Math.random = () => 0.5")
     answer = "return document.documentElement.dataset.answer"

@@ -16,9 +16,6 @@ import pytest
 import dcz
 from support.arrays import make_array
 from support.forging import crc
-from support.js_programs import need
-
-webdriver = pytest.importorskip("selenium.webdriver", reason="driving a browser needs selenium")
 
 PAGE = b"<!doctype html><title>test</title>"
 SCRIPT = """
@@ -93,18 +90,12 @@ def site(built: Path, tensors: dict[str, Any]) -> Iterator[tuple[str, list[str]]
 
 @pytest.mark.parametrize("zstd", ["url", "function"])
 @pytest.mark.parametrize("worker", [True, False])
-def test_a_site(site: tuple[str, list[str]], tensors: dict[str, Any], zstd: str, worker: bool) -> None:
-    need("chromium", "chromedriver")
+def test_a_site(browser: Any, site: tuple[str, list[str]], tensors: dict[str, Any], zstd: str, worker: bool) -> None:
     address, asked = site
-    options = webdriver.ChromeOptions()
-    options.binary_location = need("chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
     asked.clear()
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(need("chromedriver"))) as browser:
-        browser.set_script_timeout(60)
-        browser.get(address)
-        found = browser.execute_async_script(SCRIPT, {"zstd": zstd, "worker": worker})
+    browser.set_script_timeout(60)
+    browser.get(address)
+    found = browser.execute_async_script(SCRIPT, {"zstd": zstd, "worker": worker})
     assert isinstance(found, dict), found
     kinds = {"large": "Float32Array", "pages": "Float32Array", "small": "BigInt64Array"}
     assert {name: found[name] for name in tensors} == {n: [kinds[n], crc(a.tobytes())] for n, a in tensors.items()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +14,9 @@ import pytest
 import dcz
 from dcz.report import page
 from support.arrays import make_array
+from support.browser import show, wait
 
 pytest.importorskip("vl_convert", reason="pages need the plot extra")
-webdriver = pytest.importorskip("selenium.webdriver", reason="driving a browser needs selenium")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-in_browser = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on this machine (Debian: chromium-driver)"
-)
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\u202e\n"
 TENSORS = {
@@ -38,45 +34,12 @@ TENSORS = {
 }
 
 
-@pytest.fixture
-def browser() -> Iterator[object]:
-    """Chromium without a window, which keeps what it says and what it asks of the network."""
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-def shown(browser: object, path: Path, width: int = 1280, dark: bool = False) -> int:
+def shown(browser: Any, path: Path, width: int = 1280, dark: bool = False) -> int:
     """Opens the page and scrolls through it; returns the milliseconds until it could be used."""
-    features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(path.as_uri())
-    ready = wait(browser, "return document.documentElement.dataset.ready")
+    metrics = show(browser, path, width, dark)
     height = browser.execute_script("return document.documentElement.scrollHeight")
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "height": height})
-    return int(ready)
-
-
-def wait(browser: object, script: str) -> object:
-    """What a script returns once it returns something."""
-    for _ in range(200):
-        found = browser.execute_script(script)
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"nothing after ten seconds: {script}; {browser.get_log('browser')}")
+    return int(browser.execute_script("return document.documentElement.dataset.ready"))
 
 
 def names(browser: object) -> list[str]:
@@ -90,13 +53,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@in_browser
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 def test_it_draws_without_errors_and_without_the_network(
     browser: object, written: Path, width: int, dark: bool
 ) -> None:
     shown(browser, written, width, dark)
-    wait(browser, "return document.querySelectorAll('.chart svg').length >= 6")
+    wait(browser, "document.querySelectorAll('.chart svg').length >= 6")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.execute_script("return document.documentElement.dataset.theme") == ("dark" if dark else "light")
     assert browser.execute_script("return document.images.length") == 0  # a name is a name, not a tag
@@ -108,7 +70,6 @@ def test_it_draws_without_errors_and_without_the_network(
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == [] and written.as_uri() in asked
 
 
-@in_browser
 def test_the_table_sorts_and_filters_and_tensors_can_be_picked(browser: object, written: Path) -> None:
     shown(browser, written)
     taken = {t.name: t.auto.size.total for t in dcz.compare(TENSORS).tensors}
@@ -131,8 +92,8 @@ def test_the_table_sorts_and_filters_and_tensors_can_be_picked(browser: object, 
         and f"dcz stores it as {tensor.auto_layout} in " in text
     )
     assert tensor.reason in text
-    wait(browser, "return document.querySelector('#c-values svg') && document.querySelector('#c-lengths svg')")
-    wait(browser, "return document.querySelector('#c-clusters svg') && document.querySelector('#picture canvas')")
+    wait(browser, "document.querySelector('#c-values svg') && document.querySelector('#c-lengths svg')")
+    wait(browser, "document.querySelector('#c-clusters svg') && document.querySelector('#picture canvas')")
     browser.find_element("css selector", "#theme").click()
     assert browser.execute_script("return document.documentElement.dataset.theme") == "dark"
     for i in range(len(TENSORS)):  # every kind of tensor, from the list
@@ -144,7 +105,6 @@ def test_the_table_sorts_and_filters_and_tensors_can_be_picked(browser: object, 
     assert {entry["message"] for entry in browser.get_log("browser")} == set()
 
 
-@in_browser
 def test_a_packed_file_shows_its_chunks_and_checksums(browser: object, tmp_path: Path) -> None:
     data = tmp_path / "m.dcz"
     dcz.save_file(TENSORS, data)
@@ -164,10 +124,9 @@ def test_a_packed_file_shows_its_chunks_and_checksums(browser: object, tmp_path:
     assert browser.get_log("browser") == []
 
 
-@in_browser
 def test_a_bar_that_would_dwarf_the_others_is_broken_off_with_its_number(browser: object, written: Path) -> None:
     shown(browser, written)
-    wait(browser, "return document.querySelector('#c-layouts svg')")
+    wait(browser, "document.querySelector('#c-layouts svg')")
     texts = "return [...document.querySelectorAll('#c-layouts svg text')].map((t) => t.textContent)"
     report = dcz.compare(TENSORS)
     assert f"{report.total('csr32').total / 1000:.0f} kB" in browser.execute_script(texts)
@@ -181,7 +140,6 @@ def test_a_bar_that_would_dwarf_the_others_is_broken_off_with_its_number(browser
     assert "A bar with a gap is longer" in browser.find_element("css selector", "#layouts-note").text
 
 
-@in_browser
 def test_a_phone_shows_bytes_and_layouts_beside_names(browser: object, written: Path) -> None:
     shown(browser, written, 390)
     row = (
@@ -194,7 +152,6 @@ def test_a_phone_shows_bytes_and_layouts_beside_names(browser: object, written: 
     assert browser.execute_script(fits)
 
 
-@in_browser
 def test_a_dense_model_says_so_and_links_lead_to_terms(browser: object, tmp_path: Path) -> None:
     weights = np.random.Generator(np.random.PCG64(1)).standard_normal((200, 200)).astype("<f4")
     page.write(dcz.compare({"layers.0.w": weights, "layers.1.w": weights[::-1]}), str(tmp_path / "dense.html"))
@@ -231,7 +188,6 @@ def test_a_thousand_tensors_take_less_than_five_megabytes(large: Path) -> None:
     assert large.stat().st_size < 5_000_000
 
 
-@in_browser
 def test_a_thousand_tensors_are_there_within_a_second(browser: object, large: Path) -> None:
     ready: Callable[[], int] = lambda: shown(browser, large)
     assert min(ready() for _ in range(3)) < 1000  # the machine may be busy: the best of three
