@@ -88,6 +88,12 @@ def test_the_bits_are_what_the_file_takes() -> None:
         assert 8 * stored <= found.clusters["w"].bits * W.size * 1.015
 
 
+@pytest.mark.parametrize("keys", [{"step": 0.3}, {"n_bits": 8, "entropy": 0.01}])
+def test_weights_whose_squares_are_beyond_float64(keys: dict[str, object]) -> None:
+    with pytest.raises(DczError, match="tensor 'w': the step for weights from .* is beyond float64"):
+        dcz.cluster({"w": W.astype("f8") * 1e200}, **keys)  # type: ignore[arg-type]
+
+
 def test_recipes_say_it() -> None:
     recipe = {"method": "grid", "step": 0.3, "tensors": {"head": {"n_bits": 3}, "tail": {"step_absolute": 0.01}}}
     found = dcz.compress({"body": W, "head": W[:64].copy(), "tail": W[64:].copy()}, recipe)

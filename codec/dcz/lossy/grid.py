@@ -55,6 +55,8 @@ def grid(samples: Samples, step: float, name: str) -> Partition:
 
     Raises `DczError` that names the tensor where the levels are more than a codebook holds."""
     low, high = float(samples.points[0]), float(samples.points[-1])
+    if not math.isfinite(step):
+        raise DczError(f"tensor {name!r}: the step for weights from {low:.6g} to {high:.6g} is beyond float64")
     if not step > 0 or max(abs(low), abs(high)) / step >= _MOST or high / step - low / step >= _MOST - 2:
         raise DczError(
             f"tensor {name!r}: weights from {low:.6g} to {high:.6g} are more than {_MOST} levels of step {step:.6g}; "

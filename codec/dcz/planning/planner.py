@@ -1,4 +1,4 @@
-"""Density and bit-width of each tensor, chosen for a size, for an error, or for an accuracy."""
+"""Step, or density and bit-width, of each tensor, chosen for a size, for an error, or for an accuracy."""
 
 from __future__ import annotations
 
@@ -55,9 +55,10 @@ def plan(
     """Chooses a step, or a density and a bit-width, for each tensor by measurement, and gives the recipe.
 
     Every eligible tensor is rounded to the grid of each step, or pruned and clustered as asked, and sized by the codec
-    (large ones on a sample). For a size, the plan minimises the sum over tensors of the squared relative error, or,
-    with `evaluate`, of the loss of score that each tensor causes alone: by the slopes of the convex hulls, what costs
-    the least per byte first (Shoham and Gersho 1988). The file is then made to see, and the plan corrected by its size.
+    (large ones on a sample). For a size, the plan minimises the sum over tensors of the squared relative error: by the
+    slopes of the convex hulls, what costs the least per byte first (Shoham and Gersho 1988). With `evaluate` it also
+    tries the sum of squared errors, and of the score that each tensor loses alone, measured at four points, and keeps
+    the plan that scores best. The file is then made, and the plan corrected by its size.
 
     Args:
         tensors: names to numpy arrays; they stay as they are.
@@ -67,8 +68,9 @@ def plan(
             this fraction of that of the squared weights.
         max_drop: the smallest file whose score is at most this below that of the tensors given; needs `evaluate`.
         evaluate: takes tensors, gives a score, larger is better: an accuracy. What it raises passes through.
-        steps: of a grid, in units of each tensor's root mean square: what is tried unless densities or bit-widths are.
-        densities, n_bits: tried instead, every density with every number of bits of k-means. 1.0 stands for no pruning.
+        steps: of a grid, in units of each tensor's root mean square. Without `steps`, `densities` and `n_bits`, 26 of
+            them are tried, and a few densities for where a grid would leave nothing.
+        densities, n_bits: every density is tried with every number of bits of k-means. 1.0 stands for no pruning.
         recipe: keys for all tensors, as `init`, `entropy` and `weight_threshold`; the first two go with k-means, which
             is tried then.
         names: names or patterns of the tensors to plan for; others are left alone.
@@ -202,7 +204,7 @@ class _Planner:
         )
         budget = wanted - fixed
         smallest: Planned | None = None
-        for _ in range(_CORRECTIONS):
+        for turn in range(_CORRECTIONS):
             choice = search.within(choices, self.curves, costs, budget)
             planned = self.finish(choices[-1] if choice is None else choice)
             if planned.file_bytes <= wanted:
@@ -211,11 +213,11 @@ class _Planner:
             if choice is None:
                 break
             # The index and what a sample missed: so much less, and a little more each time.
-            budget = min(budget, search.total(choice)) - (planned.file_bytes - wanted) - _ * wanted // 500
+            budget = min(budget, search.total(choice)) - (planned.file_bytes - wanted) - turn * wanted // 500
         assert smallest is not None
         raise DczError(
             f"target: a file of {wanted} bytes cannot be made; the smallest plan takes {smallest.file_bytes} bytes, "
-            f"a ratio of {smallest.ratio:.1f}; try smaller densities or n_bits"
+            f"a ratio of {smallest.ratio:.1f}; try larger steps, smaller densities or fewer n_bits"
         )
 
     def _finer(self, choice: Choice, planned: Planned, wanted: int) -> Planned:

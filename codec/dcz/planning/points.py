@@ -1,4 +1,4 @@
-"""Size and error of a tensor at each density and bit-width, measured with the codec."""
+"""Size and error of a tensor at each step, or density and bit-width, measured with the codec."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Tries:
         *,
         kmeans: bool = False,
     ) -> Tries:
-        """The values given, checked. Steps alone unless densities or bit-widths are given or k-means is wanted."""
+        """The values given, checked. Without any: steps and a few harsh densities, or k-means if it is wanted."""
         if densities is None and n_bits is None and (steps is not None or not kmeans):
             given = tuple(STEPS if steps is None else steps)
             for step in given:
