@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from dcz.cli import delta, folders, streams
+from dcz.cli import delta, folders, pairs, streams
 from dcz.cli.common import (
     Force,
     Json,
@@ -37,6 +39,7 @@ from dcz.io.sources import is_url
 from dcz.text import compared, printable
 
 if TYPE_CHECKING:
+    from dcz.io.sinks import PathSink
     from dcz.lossy import TensorReport
 
 
@@ -50,7 +53,9 @@ def pack(
     dst: Annotated[
         str,
         typer.Argument(
-            metavar="DST", help="The .dcz file to write; .dcz.index.json for several; a folder where SRC is one."
+            metavar="DST",
+            help="The .dcz file to write; .dcz.index.json for several; a folder where SRC is one; .onnx where SRC is, "
+            "for the graph alone, with the weights in the .dcz file beside it.",
         ),
     ],
     profile: Annotated[
@@ -116,12 +121,19 @@ def pack(
     else:
         check_input(src)
         source = src
-    if not to_file:
+    graph: AbstractContextManager[PathSink | None] = contextlib.nullcontext()
+    model_file = None
+    if pairs.is_model(dst):
+        options = {"--base": base, "--shapes": shapes, "--shard-size": shard_size}
+        model_file, dst = dst, pairs.weights_beside(src, dst, force, options)
+        graph = pairs.graph_of(src, model_file, dst)
+    elif not to_file:
         raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC DST")
     check_output(dst, force)
     if portable and base is not None:
         raise typer.BadParameter("--portable: does not go with --base")
     with (
+        graph as thin,
         delta.target(
             dst,
             base,
@@ -142,6 +154,8 @@ def pack(
         else:
             treated = CompressedModel(model, treatment, keep_nonfinite=keep_nonfinite)
             moved, reports = transfer(treated, target, path=dst, progress=report, strict=strict), treated.reports
+        if thin is not None:
+            thin.publish()
     print_left_out(moved.left_out)
     before, after = file_bytes(source), file_bytes(dst)
     if json:
@@ -149,6 +163,7 @@ def pack(
             "source": source, "file": dst, "tensors": moved.tensors, "aliases": moved.aliases,
             "dense_bytes": moved.nbytes, "source_bytes": before, "file_bytes": after,
             "ratio": moved.nbytes / after,
+            **({} if model_file is None else {"graph": model_file}),
             **({"left_out": dict(moved.left_out)} if moved.left_out else {}),
             **({"reports": {name: asdict(each) for name, each in reports.items()}} if recipe is not None else {}),
         })  # fmt: skip
@@ -157,6 +172,8 @@ def pack(
             f"{dst}: {moved.tensors} tensors, {size(after)} ({after} bytes), {compared(after, moved.nbytes)} their "
             f"{size(moved.nbytes)}; {os.path.basename(source)} has {size(before)}"
         )
+        if model_file is not None:
+            streams.say_printable(f"{model_file}: its graph, {size(file_bytes(model_file))}")
         if base is None and not is_url(dst):
             explain_size(dst, src, moved.nbytes, after)
         if recipe is not None:

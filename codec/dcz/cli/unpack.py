@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from dcz.cli import folders, streams
+from dcz.cli import folders, pairs, streams
 from dcz.cli.common import (
     Force,
     Json,
@@ -40,7 +40,7 @@ def unpack(
         Optional[str],
         typer.Argument(
             metavar="DST",
-            help="The file to write: .safetensors, .npz, ...; a folder where SRC is one.",
+            help="The file to write: .safetensors, .npz, ...; a folder where SRC is one; .onnx for a packed model.",
             show_default=False,
         ),
     ] = None,
@@ -75,6 +75,9 @@ def unpack(
         source = folders.weights(src)
     else:
         check_input(src)
+    if pairs.is_model(output):
+        pairs.unpack(source, output, threads, allowance(max_bytes), force, quiet, json)
+        return
     check_output(output, force)
     target = open_target(output, threads=threads, shard_size=limit, replace=force, source=source)
     with (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.errors import DczError, FormatError
 from dcz.extras import require
+from dcz.io.sinks import PathSink
 
 _LARGEST_DOCUMENTS = 4 << 20  # as metadata
 
@@ -26,7 +27,7 @@ class OnnxModel:
         guard = guard or Guard(path, ".onnx")
         require("onnx", "onnx", path)
         from dcz.onnx.initializers import Weights
-        from dcz.onnx.models import read_model
+        from dcz.onnx.models import read_model, weights_of
 
         model = read_model(path)
         try:
@@ -35,6 +36,9 @@ class OnnxModel:
             if isinstance(error, DczError):
                 raise
             raise FormatError(f"{self._path}: not an ONNX model, or one that is cut off ({error})") from None
+        named = weights_of(model)
+        if named is not None and not all(weight.has_data() for weight in self._weights.values()):
+            raise DczError(f"{self._path}: a graph whose weights are in {named!r:.80}; pass the path of that file")
         self.left_out = self._weights.left_out
         for file in self._weights.files(self._path):
             guard.beside(file)
@@ -71,3 +75,35 @@ class OnnxModel:
 
     def __exit__(self, *error: object) -> None:
         self._weights.clear()
+
+
+def thin_graph(source: str, path: str, weights: str) -> PathSink:
+    """Return the file `path`, not yet published: the model of `source` without the weights, which are in `weights`."""
+    require("onnx", "onnx", source)
+    from dcz.onnx.initializers import Weights
+    from dcz.onnx.models import graph_sink, read_model
+
+    model = read_model(source)
+    return graph_sink(model, Weights(model, source), source, path, weights)
+
+
+def whole_model(
+    source: str,
+    path: str,
+    *,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[int, int]:
+    """Write the whole model of a graph and its weights; return the number of weights and their bytes."""
+    require("onnx", "onnx", source)
+    from dcz.onnx.initializers import Weights
+    from dcz.onnx.models import abandoning, load_model, serialized
+
+    model = load_model(source, threads=threads, max_bytes=max_bytes, progress=progress)
+    weights = Weights(model)
+    sink = PathSink(path)
+    with abandoning(sink):
+        sink.write(serialized(model, source))
+        sink.publish()
+    return len(weights), sum(weight.nbytes for weight in weights.values())

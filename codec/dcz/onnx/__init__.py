@@ -9,6 +9,7 @@ from dcz.extras import require
 require("onnx", "onnx", "dcz.onnx")
 
 from dcz.onnx.models import load_model, save_model
+from dcz.onnx.sessions import session
 from dcz.onnx.tensors import load, load_file, save, save_file
 
-__all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model"]
+__all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model", "session"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -13,7 +16,7 @@ from onnx import ModelProto
 from dcz.adapters import Progress, save_tensors
 from dcz.api import load_file
 from dcz.container.reader import Reader
-from dcz.errors import DczError, FormatError
+from dcz.errors import DczError, FormatError, LimitError
 from dcz.io.sinks import PathSink
 from dcz.onnx.external import inside
 from dcz.onnx.initializers import Weights
@@ -21,6 +24,7 @@ from dcz.onnx.tensors import adapter
 
 # Where a model says which file its weights are in.
 _PROPERTY = "dcz.weights"
+_LARGEST_MODEL = (1 << 31) - 1  # a protobuf message
 
 
 def save_model(
@@ -76,16 +80,38 @@ def save_model(
     save_tensors(
         adapter(folder), tensors, weights, metadata=metadata, profile=profile, threads=threads, progress=progress
     )
+    sink = graph_sink(thin, tensors, folder, file, weights)
+    with abandoning(sink):
+        sink.publish()
+
+
+def graph_sink(model: ModelProto, tensors: Weights, folder: str | None, file: str, weights: str) -> PathSink:
+    """Takes the weights out of a model, whose data `weights` has, and writes it: all that is left is to publish it."""
     for weight in tensors.values():
         weight.clear(folder)
-    kept = [entry for entry in thin.metadata_props if entry.key != _PROPERTY]
-    del thin.metadata_props[:]
-    thin.metadata_props.extend(kept)
-    thin.metadata_props.add(key=_PROPERTY, value=os.path.basename(weights))
+    _name_weights(model, weights)
     sink = PathSink(file)
+    with abandoning(sink):
+        sink.write(serialized(model, file))
+    return sink
+
+
+def serialized(model: ModelProto, file: str) -> bytes:
+    """The model as bytes; `file` is where its graph comes from."""
+    size = model.ByteSize()
+    if size > _LARGEST_MODEL:
+        raise LimitError(
+            f"{file}: the graph takes {size} bytes with the weights that have to be in it; the limit is "
+            f"{_LARGEST_MODEL}: dcz.onnx.session runs larger ones whose weights are in the main graph"
+        )
+    return model.SerializeToString(deterministic=True)
+
+
+@contextlib.contextmanager
+def abandoning(sink: PathSink) -> Iterator[None]:
+    """Removes what was written where something fails."""
     try:
-        sink.write(thin.SerializeToString(deterministic=True))
-        sink.publish()
+        yield
     except BaseException:
         sink.abandon()
         raise
@@ -102,19 +128,47 @@ def load_model(
     """The model that `save_model` was given: `onnxruntime.InferenceSession(model.SerializeToString())` runs it.
 
     Args:
-        file: the path of the .onnx file.
+        file: the path of the .onnx file, or of the .dcz file where the .onnx file beside it has the same name.
         weights: the path of the .dcz file; by default the one in the same folder that the model names.
 
     Raises:
+        FileNotFoundError: one of the two files is missing.
         DczError: no weights named, or weights that are not this model's: names, types or shapes do not agree.
     """
+    pair = open_pair(file, weights)
+    arrays: dict[str, NDArray[Any]] = load_file(
+        pair.weights, names=pair.names, threads=threads, max_bytes=max_bytes, progress=progress
+    )
+    for name in pair.names:
+        pair.tensors[name].write(arrays.pop(name))
+    return pair.model
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A model in two files: its graph, the weights that the graph lacks by name, and the file that has them."""
+
+    file: str
+    model: ModelProto
+    tensors: Weights
+    weights: str
+    names: list[str]
+
+
+def open_pair(file: str | os.PathLike[str], weights: str | os.PathLike[str] | None) -> Pair:
+    """Opens both files of a model, of which `file` is one, and checks that they belong together; see `load_model`."""
+    if weights is None and os.fspath(file).lower().endswith(".dcz"):
+        file, weights = os.path.splitext(os.fspath(file))[0] + ".onnx", file
+        _check_there(file, f"the graph of {os.path.basename(os.fspath(weights))}; pass its path and weights=")
+    file = os.fspath(file)
     model = read_model(file)
+    named = weights_of(model)
     if weights is None:
-        named = [entry.value for entry in model.metadata_props if entry.key == _PROPERTY]
-        if not named:
-            raise DczError(f"{os.fspath(file)}: does not say which file has its weights; pass weights=")
-        weights = inside(os.path.dirname(os.path.abspath(os.fspath(file))), named[0], f"{os.fspath(file)}: weights")
-    tensors = Weights(model, os.fspath(file))
+        if named is None:
+            raise DczError(f"{file}: does not say which file has its weights; pass weights=")
+        weights = inside(os.path.dirname(os.path.abspath(file)), named, f"{file}: weights")
+        _check_there(weights, f"the weights of {os.path.basename(file)}, without which it is no model")
+    tensors = Weights(model, file)
     with Reader(weights) as reader:
         missing = [name for name, weight in tensors.items() if name not in reader and not weight.has_data()]
         strange = [name for name in reader if name not in tensors]
@@ -125,19 +179,28 @@ def load_model(
         ]
         if missing or strange:
             listed = ", ".join(map(repr, [*missing, *strange][:8]))
-            raise DczError(
-                f"{os.fspath(weights)}: these are not the weights of {os.fspath(file)}: they differ in {listed}"
-            )
+            raise DczError(f"{os.fspath(weights)}: these are not the weights of {file}: they differ in {listed}")
         names = list(reader)
-    arrays: dict[str, NDArray[Any]] = load_file(
-        weights, names=names, threads=threads, max_bytes=max_bytes, progress=progress
-    )
-    for name in names:
-        tensors[name].write(arrays.pop(name))
+    _name_weights(model, None)
+    return Pair(file, model, tensors, os.fspath(weights), names)
+
+
+def _check_there(path: str | os.PathLike[str], what: str) -> None:
+    if not os.path.exists(path):
+        raise FileNotFoundError(errno.ENOENT, f"No such file: {what}", os.fspath(path))
+
+
+def weights_of(model: ModelProto) -> str | None:
+    """The name of the file that has a model's weights; None for a model that has them itself."""
+    return next((entry.value for entry in model.metadata_props if entry.key == _PROPERTY), None)
+
+
+def _name_weights(model: ModelProto, weights: str | None) -> None:
     kept = [entry for entry in model.metadata_props if entry.key != _PROPERTY]
     del model.metadata_props[:]
     model.metadata_props.extend(kept)
-    return model
+    if weights is not None:
+        model.metadata_props.add(key=_PROPERTY, value=os.path.basename(weights))
 
 
 def read_model(file: str | os.PathLike[str]) -> ModelProto:
