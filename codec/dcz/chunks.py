@@ -28,6 +28,7 @@ from dcz.api import save
 from dcz.container.reader import Reader
 from dcz.entropy import zstd
 from dcz.errors import ChecksumError, DczError, FormatError, TruncatedError, UnsupportedError
+from dcz.text import plural
 
 # The one tensor of a chunk that is a dcz file, and its metadata where the chunk's own byte order is big-endian.
 NAME = "chunk"
@@ -137,16 +138,18 @@ def _check(
     if nbytes is not None and size != nbytes:
         raise FormatError(f"chunk: holds {size} bytes, the array expects {nbytes}; it is of another array")
     if out is not None and size != out.nbytes:
-        raise DczError(f"out: expected room for {size} bytes, found {out.nbytes}")
+        raise DczError(f"out: expected room for {plural(size, 'byte')}, found {out.nbytes}")
 
 
 def _unpack_short(view: NDArray[np.uint8]) -> NDArray[Any]:
     least = _HEAD.size + _CRC.size
     stated = least + (_HEAD.unpack_from(view.data)[-1] if len(view) >= _HEAD.size else 0)
     if len(view) < stated:
-        raise TruncatedError(f"chunk: the frame has {stated} bytes or more, found {len(view)}; fetch the chunk again")
+        raise TruncatedError(
+            f"chunk: the frame has {plural(stated, 'byte')} or more, found {len(view)}; fetch the chunk again"
+        )
     if len(view) > stated:
-        raise FormatError(f"chunk: the frame has {stated} bytes, found {len(view)}; remove what follows it")
+        raise FormatError(f"chunk: the frame has {plural(stated, 'byte')}, found {len(view)}; remove what follows it")
     body = view[: -_CRC.size]
     if _crc(body) != _CRC.unpack(view[-_CRC.size :].tobytes())[0]:
         raise ChecksumError("chunk: the bytes do not match their CRC-32C; fetch the chunk again")

@@ -4,7 +4,7 @@ read: every name is shown through one of these functions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 # Spreadsheets take a cell that begins with one of these as a formula; the wide forms count in some languages.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -81,6 +81,15 @@ def shortened_name(name: str, longest: int) -> str:
     return shortened(separator.join(parts), longest, head=1 / 3)
 
 
+def plural(number: int, one: str, more: str | None = None, show: Callable[[int], str] = str) -> str:
+    """A number with what it counts: `one`, or `more`, which is `one` and an s by default.
+
+    >>> plural(1, "tensor"), plural(0, "entry", "entries"), plural(9000, "byte", show="{:,}".format)
+    ('1 tensor', '0 entries', '9,000 bytes')
+    """
+    return f"{show(number)} {one if number == 1 else more or one + 's'}"
+
+
 def compared(part: int, whole: int) -> str:
     """How the size of something compares with that of another, followed by the other's name.
 
@@ -89,7 +98,7 @@ def compared(part: int, whole: int) -> str:
     """
     if part < whole:
         return f"{whole / part:.2f} times smaller than" if part else "of no bytes, unlike"
-    return f"{part - whole:,} bytes larger than" if part > whole else "as large as"
+    return f"{plural(part - whole, 'byte', show='{:,}'.format)} larger than" if part > whole else "as large as"
 
 
 def ended(text: str, longest: int) -> str:

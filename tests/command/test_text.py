@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,3 +106,58 @@ def test_shortened_text_fits(name: str, longest: int) -> None:
         assert columns(shorten(name, longest)) <= longest
         assert shorten(name, 1000) == name
     assert printable(name, longest) == shortened(name, longest)
+
+
+def test_one_is_not_many(tmp_path: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of one tensor, of one weight, in one chunk."""
+    monkeypatch.chdir(tmp_path)
+    dcz.save_file({"w": np.ones(1)}, "w.dcz", metadata={f"key {i}": i for i in range(6)})
+    np.savez("w.npz", w=np.ones(1))
+    shown = [
+        dcz_(*arguments).out
+        for arguments in (
+            ("inspect", "w.dcz"), ("compare", "w.dcz", "--show", "all"), ("verify", "w.dcz"),
+            ("pack", "w.npz", "a.dcz"), ("unpack", "w.dcz", "a.npz"), ("merge", "w.dcz", "-o", "b.dcz"),
+            ("diff", "w.dcz", "w.dcz"), ("diff", "w.dcz", "a.dcz"), ("pack", "w.npz", "d.dcz", "--base", "w.dcz"),
+            ("inspect", "d.dcz"),
+        )
+    ]  # fmt: skip
+    with dcz.open("w.dcz") as reader:
+        shown += [repr(reader), repr(reader.info("w").layout), reader._repr_html_()]
+    report = dcz.compare("w.dcz")
+    shown += [repr(report), report._repr_html_()]
+    assert all(shown) and "1 tensor" in shown[0] and "and 1 more entry of metadata" in shown[0]
+    for text in shown:
+        assert re.findall(r"\b1 (?:more )?(?:\w+s|indices|entries)\b(?! is)", text.replace("1 bits", "")) == []
+
+
+# Nouns that are counted, and what a sentence says where the number cannot be one: it is beyond a limit, or the size of
+# a file or a header.
+_NOUNS = re.compile(
+    r" (?:more |other |smaller |distinct )?"
+    r"(tensors|chunks|files|shards|weights|values|words|entries|keys|integers|dimensions|codebooks|bytes)\b"
+)
+_NEVER_ONE = re.compile(
+    r"limit is|more than|too (?:few|many)|window|wider|max_bytes|at most|would have|should (?:be|have)|holds \{\}|"
+    r"at \{\}|cannot be made|index of|raw index|metadata hold|\{\} bytes(?:>|, \{\} dense| compress)|takes \{\} bytes|"
+    r"in common|took nothing|accounted|names, shapes|beyond|\{\} \(\{\} bytes\)|files (?:have|at)|in \{\} and \{\}|"
+    r"with indices of|which the"
+)
+
+
+def counts() -> list[str]:
+    """Numbers in texts of the package with a noun in the plural after them."""
+    found = []
+    for path in sorted(Path(dcz.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            parts = node.values if isinstance(node, ast.JoinedStr) else []
+            texts = [part.value if isinstance(part, ast.Constant) else "{}" for part in parts]
+            for number, after in zip(parts, texts[1:]):
+                if isinstance(number, ast.FormattedValue) and number.conversion == -1 and _NOUNS.match(after):
+                    found.append(f"{path.name}:{number.lineno}: {''.join(texts)}")
+    return found
+
+
+def test_counts_are_made_in_one_way() -> None:
+    """`plural` knows that one is not many."""
+    assert [line for line in counts() if not _NEVER_ONE.search(line)] == []

@@ -243,7 +243,7 @@ ERRORS = {
     "our padding": (build([entry("GGUF.padding", [4], 0, 0)], bytes(99)), FormatError, "dcz keeps this name"),
     "no whole blocks": (build([entry("w", [33], 2, 0)], bytes(99)), FormatError,
         "rows of 33 weights are not blocks of 32"),
-    "a scalar in blocks": (build([entry("w", [], 2, 0)], bytes(99)), FormatError, "rows of 1 weights"),
+    "a scalar in blocks": (build([entry("w", [], 2, 0)], bytes(99)), FormatError, "rows of 1 weight are"),
     "an offset between": (build([entry("w", [4], 0, 4)], bytes(99)), FormatError, "offset 4 is not a multiple of 32"),
     "an overlap": (build([entry("v", [16], 0, 0), entry("w", [4], 0, 32)], bytes(99)), FormatError, "overlap"),
     "a name twice": (build([entry("w", [4], 0, 0), entry("w", [4], 0, 32)], bytes(99)), FormatError, "duplicate name"),

@@ -22,6 +22,7 @@ from dcz.cli.common import (
     progress,
     size,
 )  # fmt: skip
+from dcz.text import plural
 
 
 def apply(
@@ -71,4 +72,6 @@ def apply(
             "dense_bytes": moved.nbytes, "delta_bytes": file_bytes(delta), "file_bytes": file_bytes(output),
         })  # fmt: skip
     elif not quiet:
-        streams.say_printable(f"{output}: {moved.tensors + moved.aliases} tensors, {size(file_bytes(output))}")
+        streams.say_printable(
+            f"{output}: {plural(moved.tensors + moved.aliases, 'tensor')}, {size(file_bytes(output))}"
+        )

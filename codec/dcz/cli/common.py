@@ -14,7 +14,7 @@ from dcz.cli import streams
 from dcz.errors import DczError
 from dcz.io.opening import open_source
 from dcz.io.sources import is_url
-from dcz.text import json_text, printable
+from dcz.text import json_text, plural, printable
 
 # Entries that `print_left_out` prints one by one.
 _LISTED = 20
@@ -95,6 +95,11 @@ def size(n: float) -> str:
         if abs(n) < 999.5:
             return f"{n:.3g} {unit}"
     return f"{n:.3g} PB"
+
+
+def exact(n: int) -> str:
+    """Bytes for people, and all of them: 542 bytes, 12.3 kB (12345 bytes)."""
+    return plural(n, "byte") if n < 1000 else f"{size(n)} ({n} bytes)"
 
 
 def check_output(path: str, force: bool) -> None:

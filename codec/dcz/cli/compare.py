@@ -12,6 +12,7 @@ import typer
 from dcz.cli import columns, streams
 from dcz.cli.common import All, Json, Quiet, Wide, check_input, check_output, print_json, progress
 from dcz.cli.options import SORTS, VIEWS, values
+from dcz.text import plural
 
 if TYPE_CHECKING:
     from dcz.report import StorageReport
@@ -89,7 +90,7 @@ def compare(
             streams.say("")
         streams.say_printable(tables.conclusion(report))
         for path, _ in write:
-            streams.say_printable(f"{path}: written, {os.path.getsize(path)} bytes")
+            streams.say_printable(f"{path}: written, {plural(os.path.getsize(path), 'byte')}")
 
 
 def _scaled(bar: Callable[[int, int], None], number: int, count: int) -> Callable[[int, int], None]:

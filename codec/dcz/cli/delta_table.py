@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dcz.cli.columns import Column, Table, name_column
-from dcz.cli.common import size
-from dcz.text import printable, shortened_name
+from dcz.cli.common import exact, size
+from dcz.text import plural, printable, shortened_name
 
 if TYPE_CHECKING:
     from dcz.delta.reader import DeltaReader
@@ -94,7 +94,7 @@ def table(found: list[ChangedTensor], most: int | None) -> Table:
     if most is not None and len(found) > most:
         shown = sorted(found, key=lambda t: -t.stored)[:most]
         rest = sum(t.stored for t in found) - sum(t.stored for t in shown)
-        out.footer = f"{len(found) - len(shown)} more tensors take {size(rest)}; --all shows them"
+        out.footer = f"{plural(len(found) - len(shown), 'more tensor')}, {size(rest)}; --all shows them"
     for t in shown:
         out.add(
             printable(t.name), "x".join(map(str, t.shape)) or "scalar", t.dtype, t.transform, str(t.changed),
@@ -116,13 +116,11 @@ def summary(path: str, reader: DeltaReader, found: list[ChangedTensor], full: in
     share = f"{100 * changed / words:.3g}%" if words else "0%"
     bits = f", {8 * reader.size / changed:.2f} bits for each" if changed else ""
     lines = [
-        f"{path}: {changed} of {words} words in {len(found)} tensors changed ({share}){bits}; {size(reader.size)} "
-        f"({reader.size} bytes), the arrays have {size(dense)}"
+        f"{path}: {changed} of {plural(words, 'word')} in {plural(len(found), 'tensor')} changed ({share}){bits}; "
+        f"{exact(reader.size)}, the arrays have {size(dense)}"
     ]
     if full is not None:
-        lines.append(
-            f"a file without a base would take {size(full)} ({full} bytes), {full / reader.size:.1f} times as much"
-        )
+        lines.append(f"a file without a base would take {exact(full)}, {full / reader.size:.1f} times as much")
     wanted = wanted_base(reader.metadata)
     lines.append(f"the base: {printable(wanted)}" if wanted else "the file does not say which base it wants")
     return "\n".join(lines)

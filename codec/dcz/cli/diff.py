@@ -13,7 +13,7 @@ import typer
 from dcz.cli import columns, folders, streams
 from dcz.cli.columns import Column, Table
 from dcz.cli.common import Columns, Json, MaxBytes, Wide, allowance, check_input, print_json, progress
-from dcz.text import printable
+from dcz.text import plural, printable
 
 if TYPE_CHECKING:
     from dcz.convert.beside import MetadataDifference
@@ -89,7 +89,7 @@ def _beside_lines(metadata: list[MetadataDifference], notes: list[str], everythi
         where = "" if each.tensor is None else f"of {printable(each.tensor)}: "
         yield f"metadata {where}{printable(each.key)}: {values}"
     if len(shown) < len(metadata):
-        yield f"and {len(metadata) - len(shown)} more keys of the metadata; --all lists them"
+        yield f"and {plural(len(metadata) - len(shown), 'more key')} of the metadata; --all lists them"
     for note in notes:
         yield f"not compared: {note}"
 
@@ -155,10 +155,10 @@ def summary(found: list[Difference], metadata: list[MetadataDifference]) -> str:
     for difference in found:
         counts[difference.status] = counts.get(difference.status, 0) + 1
     if counts.keys() <= {"same"} and not metadata:
-        return f"the same: {len(found)} tensors, bit for bit"
+        return f"the same: {plural(len(found), 'tensor')}, bit for bit"
     words = {"same": "the same", "values": "differ in values", "dtype": "in dtype", "shape": "in shape"}
     order = ("same", "values", "dtype", "shape", "only in A", "only in B")
     parts = [f"{counts[status]} {words.get(status, status)}" for status in order if status in counts]
     if metadata:
-        parts.append(f"{len(metadata)} keys of the metadata differ")
-    return f"different: of {len(found)} tensors {', '.join(parts)}"
+        parts.append(plural(len(metadata), "key of the metadata differs", "keys of the metadata differ"))
+    return f"different: of {plural(len(found), 'tensor')} {', '.join(parts)}"

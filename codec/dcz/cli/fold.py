@@ -15,10 +15,12 @@ from dcz.cli.common import (
     check_input,
     check_output,
     destination,
+    exact,
     file_bytes,
     print_json,
     size,
 )
+from dcz.text import plural
 
 
 def fold(
@@ -57,6 +59,6 @@ def fold(
         })  # fmt: skip
     elif not quiet:
         streams.say_printable(
-            f"{output}: {saved.changes} of {saved.tensors} tensors changed, {size(sizes[2])} ({sizes[2]} bytes); the "
+            f"{output}: {saved.changes} of {plural(saved.tensors, 'tensor')} changed, {exact(sizes[2])}; the "
             f"two files have {size(sizes[0] + sizes[1])}"
         )

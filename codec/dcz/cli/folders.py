@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from dcz.cli import streams
-from dcz.cli.common import print_json, print_left_out, progress, size
+from dcz.cli.common import exact, print_json, print_left_out, progress, size
+from dcz.text import plural
 
 
 def is_folder(path: str) -> bool:
@@ -55,10 +56,10 @@ def convert(
             "file_bytes": after,
         })  # fmt: skip
     elif not quiet:
-        more = f" in {len(done.files)} files" if len(done.files) > 1 else ""
+        more = f" in {plural(len(done.files), 'file')}" if len(done.files) > 1 else ""
         streams.say_printable(
-            f"{os.path.join(dst, done.weights)}: {done.moved.tensors} tensors{more}, {size(after)} ({after} bytes), "
-            f"before {size(done.source_bytes)}; {len(done.copied)} other files copied"
+            f"{os.path.join(dst, done.weights)}: {plural(done.moved.tensors, 'tensor')}{more}, {exact(after)}, "
+            f"before {size(done.source_bytes)}; {plural(len(done.copied), 'other file')} copied"
         )
         for path in done.mended:
             streams.say_printable(f"{os.path.join(dst, path)}: changed, as the weights are dense now")

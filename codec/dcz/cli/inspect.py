@@ -10,8 +10,8 @@ import typer
 
 from dcz.cli import columns, streams
 from dcz.cli.columns import Column, Table
-from dcz.cli.common import All, Columns, Json, Quiet, Wide, check_input, check_output, print_json, progress, size
-from dcz.text import compared, printable, shortened_name
+from dcz.cli.common import All, Columns, Json, Quiet, Wide, check_input, check_output, exact, print_json, progress, size
+from dcz.text import compared, plural, printable, shortened_name
 
 if TYPE_CHECKING:
     from dcz.container import Reader, ShardedReader
@@ -74,7 +74,9 @@ def inspect(
     for line in lines if verbose else lines[:_METADATA]:
         streams.say_printable(line)
     if len(lines) > _METADATA and not verbose:
-        streams.say_printable(f"and {len(lines) - _METADATA} more entries of metadata; --verbose shows them")
+        streams.say_printable(
+            f"and {plural(len(lines) - _METADATA, 'more entry', 'more entries')} of metadata; --verbose shows them"
+        )
 
 
 def _page(reader: Reader | ShardedReader, path: str, quiet: bool) -> None:
@@ -144,7 +146,7 @@ def table(found: StoredFile, most: int | None = None, verbose: bool = False) -> 
         tensors.sort(key=lambda t: (t.alias_of is not None, -t.stored, t.name))
         rest = tensors[most:]
         stored = sum(t.stored for t in rest if t.alias_of is None)
-        footer = f"and {len(rest)} smaller tensors, {size(stored)} of {size(found.stored)}; --all lists them"
+        footer = f"and {plural(len(rest), 'smaller tensor')}, {size(stored)} of {size(found.stored)}; --all lists them"
         tensors = tensors[:most]
     out = Table((*_COLUMNS, *([_STORED_AS] if verbose else [])), footer=footer)
     for t in tensors:
@@ -202,7 +204,7 @@ def _value(value: object) -> str:
 def summary(path: str, found: StoredFile) -> str:
     """The file in two lines."""
     lines = [
-        f"{path}: {len(found.tensors)} tensors, {size(found.size)} ({found.size} bytes), "
+        f"{path}: {plural(len(found.tensors), 'tensor')}, {exact(found.size)}, "
         f"{compared(found.size, found.dense)} dense ({size(found.dense)})"
     ]
     if found.fixed_width:

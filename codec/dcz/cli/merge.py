@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from dcz.cli import streams
-from dcz.cli.common import Force, Json, Quiet, check_input, check_output, file_bytes, print_json, progress, size
+from dcz.cli.common import Force, Json, Quiet, check_input, check_output, exact, file_bytes, print_json, progress
+from dcz.text import plural
 
 
 def merge(
@@ -39,4 +40,4 @@ def merge(
     if json:
         print_json({"files": files, "file": out, "tensors": tensors, "file_bytes": after})
     elif not quiet:
-        streams.say_printable(f"{out}: {tensors} tensors of {len(files)} files, {size(after)} ({after} bytes)")
+        streams.say_printable(f"{out}: {plural(tensors, 'tensor')} of {plural(len(files), 'file')}, {exact(after)}")

@@ -27,6 +27,7 @@ from dcz.cli.common import (
     check_input,
     check_output,
     checking_options,
+    exact,
     file_bytes,
     print_json,
     print_left_out,
@@ -36,7 +37,7 @@ from dcz.cli.common import (
 from dcz.cli.delta import BaseOption, TransformOption
 from dcz.cli.options import PROFILES, values
 from dcz.io.sources import is_url
-from dcz.text import compared, printable
+from dcz.text import compared, plural, printable
 
 if TYPE_CHECKING:
     from dcz.io.sinks import PathSink
@@ -169,7 +170,7 @@ def pack(
         })  # fmt: skip
     elif not quiet:
         streams.say_printable(
-            f"{dst}: {moved.tensors} tensors, {size(after)} ({after} bytes), {compared(after, moved.nbytes)} their "
+            f"{dst}: {plural(moved.tensors, 'tensor')}, {exact(after)}, {compared(after, moved.nbytes)} their "
             f"{size(moved.nbytes)}; {os.path.basename(source)} has {size(before)}"
         )
         if model_file is not None:
@@ -201,12 +202,14 @@ def recipe_summary(reports: Mapping[str, TensorReport]) -> str:
         if each.skipped is not None:
             reasons.setdefault(each.skipped, []).append(printable(name))
     worst = max(changed.items(), key=lambda item: item[1].rel_error, default=None)
-    lines = [f"{len(changed)} tensors pruned or clustered"]
+    lines = [f"{plural(len(changed), 'tensor')} pruned or clustered"]
     if worst is not None:
         lines[0] += f"; largest relative error {worst[1].rel_error:.4f} ({printable(worst[0])})"
     zeroed = {printable(name): each.zeroed for name, each in changed.items() if each.zeroed}
     if zeroed:
-        lines.append(f"{sum(zeroed.values())} weights share a codebook value that is zero: {_some(zeroed)}")
+        lines.append(
+            f"a codebook value that is zero stands for {plural(sum(zeroed.values()), 'weight')}: {_some(zeroed)}"
+        )
     lines += [f"left alone, as {reason}: {_some(names)}" for reason, names in reasons.items()]
     return "\n".join(lines)
 

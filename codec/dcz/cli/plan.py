@@ -19,12 +19,13 @@ from dcz.cli.common import (
     check_input,
     check_output,
     checking_options,
+    exact,
     print_json,
     progress,
     size,
 )  # fmt: skip
 from dcz.cli.options import INITS, PROFILES, values
-from dcz.text import ended, printable
+from dcz.text import ended, plural, printable
 
 if TYPE_CHECKING:
     from dcz.planning import Planned, PlannedTensor
@@ -133,8 +134,8 @@ def plan(
     elif not quiet:
         columns.show(table(planned, columns.most_rows(everything)), wide, only)
         streams.say_printable(
-            f"{src}: {size(planned.dense)} of arrays to a file of {size(planned.file_bytes)} "
-            f"({planned.file_bytes} bytes), {planned.ratio:.2f} times smaller; "
+            f"{src}: {size(planned.dense)} of arrays to a file of {exact(planned.file_bytes)}"
+            f", {planned.ratio:.2f} times smaller; "
             f"largest relative error {planned.rel_error:.4f}"
         )
         streams.say_printable(
@@ -195,7 +196,7 @@ def table(planned: Planned, most: int | None = None) -> Table:
     if most is not None and len(tensors) > most:
         tensors.sort(key=lambda t: (-t.nbytes, t.name))
         rest = tensors[most:]
-        footer = f"and {len(rest)} smaller tensors, {size(sum(t.nbytes for t in rest))}; --all lists them"
+        footer = f"and {plural(len(rest), 'smaller tensor')}, {size(sum(t.nbytes for t in rest))}; --all lists them"
         tensors = tensors[:most]
     out = Table(_COLUMNS, footer=footer)
     for t in tensors:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from dcz.cli import columns, streams
 from dcz.cli.columns import Column, Painted, Table, name_column
-from dcz.cli.common import size
+from dcz.cli.common import exact, size
 from dcz.report import advice
 from dcz.report.storage import LAYOUTS, Stage, StorageReport, TensorStorage
-from dcz.text import compared, ended, printable
+from dcz.text import compared, ended, plural, printable
 from dcz.vocabulary import line
 
 # Parts of a bar: colour as ANSI numbers it, and the letter it has without colour.
@@ -127,7 +127,8 @@ def _largest(report: StorageReport, most: int | None) -> tuple[list[TensorStorag
         return list(report.tensors), ""
     ordered = sorted(report.tensors, key=lambda t: (-t.auto.size.total, t.name))
     rest = sum(t.auto.size.total for t in ordered[most:])
-    return ordered[:most], f"and {len(ordered) - most} smaller tensors, {size(rest)} in auto; --all lists them"
+    fewer = plural(len(ordered) - most, "smaller tensor")
+    return ordered[:most], f"and {fewer}, {size(rest)} in auto; --all lists them"
 
 
 VIEWS: dict[str, Callable[[StorageReport, int | None], Table]] = {
@@ -151,8 +152,9 @@ def conclusion(report: StorageReport) -> str:
         verdict = "no tensor has zeros: neither CSR nor bitmap can help"
     against = f", {compared(auto, dense)} dense" if dense else ""
     lines = [
-        f"{printable(report.source)}: {len(report)} tensors, {count(report.weights)} weights; {verdict}",
-        f"auto takes {size(auto)} ({auto} bytes){against}; the index of a file comes on top",
+        f"{printable(report.source)}: {plural(len(report), 'tensor')}, "
+        f"{plural(report.weights, 'weight', show=count)}; {verdict}",
+        f"auto takes {exact(auto)}{against}; the index of a file comes on top",
     ]
     return "\n".join(lines + advice.advice(advice.of_report(report), printable(report.source)))
 

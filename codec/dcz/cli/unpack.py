@@ -27,6 +27,7 @@ from dcz.cli.common import (
     progress,
     size,
 )  # fmt: skip
+from dcz.text import plural
 
 
 def unpack(
@@ -93,4 +94,4 @@ def unpack(
             "dense_bytes": moved.nbytes, "source_bytes": file_bytes(source), "file_bytes": after,
         })  # fmt: skip
     elif not quiet:
-        streams.say_printable(f"{output}: {moved.tensors + moved.aliases} tensors, {size(after)}")
+        streams.say_printable(f"{output}: {plural(moved.tensors + moved.aliases, 'tensor')}, {size(after)}")

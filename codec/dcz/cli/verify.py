@@ -9,6 +9,7 @@ import typer
 
 from dcz.cli import streams
 from dcz.cli.common import Json, MaxBytes, Quiet, Threads, allowance, check_input, print_json, progress, size
+from dcz.text import plural
 
 
 def verify(
@@ -43,6 +44,6 @@ def verify(
         print_json({"file": file, "ok": True, **asdict(found)})
     elif not quiet:
         streams.say_printable(
-            f"{file}: whole; {found.tensors} tensors in {found.chunks} chunks, {size(found.stored)} "
-            f"that decode to {size(found.decoded)}"
+            f"{file}: whole; {plural(found.tensors, 'tensor')} in {plural(found.chunks, 'chunk')}, "
+            f"{size(found.stored)} that decode to {size(found.decoded)}"
         )

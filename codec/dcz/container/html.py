@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from dcz.container.info import Described
 from dcz.container.summary import stored_file
-from dcz.text import compared, printable
+from dcz.text import compared, plural, printable
 
 # Rows that are shown: a thousand would bury the notebook.
 _MOST = 60
@@ -46,5 +46,6 @@ def reader_table(file: Described) -> str:
         for t in found.tensors
     ]
     head = ("tensor", "dtype", "shape", "nonzero", "layout", "coders", "bytes", "bits a weight", "chunks")
-    caption = f"{len(found.tensors)} tensors in {found.size:,} bytes, {compared(found.size, found.dense)} dense"
+    tensors = plural(len(found.tensors), "tensor")
+    caption = f"{tensors} in {found.size:,} bytes, {compared(found.size, found.dense)} dense"
     return f"<div>{table(caption, head, rows)}</div>"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dcz.tensor import Layout
-from dcz.text import printable
+from dcz.text import plural, printable
 from dcz.vocabulary import layout_title
 
 
@@ -39,7 +39,7 @@ class TensorInfo:
         density = f", {100 * self.nonzeros / self.words:.1f}% nonzero" if self.words else ""
         return (
             f"<dcz.TensorInfo {printable(self.name, 60)}: {self.dtype} {shape}{density}, {self._stored_as()}, "
-            f"{self.stored} bytes of {self.nbytes}>"
+            f"{plural(self.stored, 'byte')} of {self.nbytes}>"
         )
 
     def _stored_as(self) -> str:

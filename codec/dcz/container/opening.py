@@ -10,6 +10,7 @@ from dcz.container.reader import Reader
 from dcz.container.sharded import ShardedReader
 from dcz.container.shards import SUFFIX, is_shard_index
 from dcz.errors import DczError
+from dcz.text import plural
 
 
 def open_file(
@@ -50,5 +51,7 @@ def in_folder(folder: str | os.PathLike[str]) -> str:
     if not found:
         raise IsADirectoryError(errno.EISDIR, f"Is a folder with no .dcz{SUFFIX} and no .dcz file in it", where)
     if len(found) > 1:
-        raise DczError(f"{where}: the folder has {len(found)} models: {', '.join(found[:4])}; name one of them")
+        raise DczError(
+            f"{where}: the folder has {plural(len(found), 'model')}: {', '.join(found[:4])}; name one of them"
+        )
     return os.path.join(where, found[0])

@@ -21,7 +21,7 @@ from dcz.container.threads import thread_count
 from dcz.errors import locating
 from dcz.extras import require
 from dcz.io.sources import origin
-from dcz.text import printable
+from dcz.text import plural, printable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -215,7 +215,8 @@ class Reader(Mapping[str, NDArray[Any]]):
         return _reopen, (origin(self._file), self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
-        return f"<dcz.Reader {printable(self._store.source.name, 120)}: {len(self)} tensors, {self.size} bytes>"
+        name, tensors = printable(self._store.source.name, 120), plural(len(self), "tensor")
+        return f"<dcz.Reader {name}: {tensors}, {self.size} bytes>"
 
     def _repr_html_(self) -> str:
         from dcz.container.html import reader_table  # notebooks alone need it

@@ -21,7 +21,7 @@ from dcz.container.slices import TensorSlice
 from dcz.container.sparse import Clusters
 from dcz.errors import DczError, FormatError, locating
 from dcz.io.sources import origin
-from dcz.text import printable
+from dcz.text import plural, printable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -225,7 +225,8 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         return _reopen, (origin(self._index.path), self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
-        return f"<dcz.ShardedReader {printable(self.source, 120)}: {len(self)} tensors in {len(self.shards)} files>"
+        tensors, files = plural(len(self), "tensor"), plural(len(self.shards), "file")
+        return f"<dcz.ShardedReader {printable(self.source, 120)}: {tensors} in {files}>"
 
     def _repr_html_(self) -> str:
         from dcz.container.html import reader_table  # notebooks alone need it

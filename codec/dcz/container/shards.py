@@ -18,6 +18,7 @@ from dcz import limits
 from dcz.errors import FormatError, LimitError, TruncatedError
 from dcz.io.opening import open_source
 from dcz.io.sources import read
+from dcz.text import plural
 
 SUFFIX = ".index.json"
 
@@ -83,18 +84,21 @@ class ShardIndex:
         if absent:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
             raise FormatError(
-                f"{self.path}: {absent[0]!r:.120}{more} of its {len(self.files())} files not there; finish the download"
+                f"{self.path}: {absent[0]!r:.120}{more} of its {plural(len(self.files()), 'file')} "
+                "not there; finish the download"
             )
         for file in self.files():
             wanted = self.file_sizes.get(file)
             found = os.path.getsize(self.locate(file))
             if wanted is not None and found < wanted:
                 raise TruncatedError(
-                    f"{self.locate(file)}: {wanted - found} bytes short ({found} of {wanted}); finish the download"
+                    f"{self.locate(file)}: {plural(wanted - found, 'byte')} short "
+                    f"({found} of {wanted}); finish the download"
                 )
             if wanted is not None and found > wanted:
                 raise FormatError(
-                    f"{self.locate(file)}: {found} bytes, the index says {wanted}; they do not belong together"
+                    f"{self.locate(file)}: {plural(found, 'byte')}, the index says {wanted}; "
+                    "they do not belong together"
                 )
 
 

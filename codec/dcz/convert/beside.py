@@ -11,6 +11,7 @@ from dcz.container.shards import SUFFIX
 from dcz.convert.formats import READABLE, extension_of
 from dcz.convert.model import Model, tensor_metadata
 from dcz.convert.safetensors import as_text
+from dcz.text import plural
 
 _TORCH = (".bin", ".ckpt", ".pt", ".pth", ".pth.tar")
 # Formats with metadata of their own, which unpacking restores.
@@ -51,7 +52,8 @@ def beside(
             notes.append(f"the {_GRAPHS[name]} of {which}, of which a dcz file keeps the weights alone")
         if left_out := getattr(model, "left_out", {}):
             shown = ", ".join(list(left_out)[:3]) + (", ..." if len(left_out) > 3 else "")
-            notes.append(f"{len(left_out)} entries of {which} that are not weights: {shown}")
+            one, more = f"entry of {which} that is not a weight", f"entries of {which} that are not weights"
+            notes.append(f"{plural(len(left_out), one, more)}: {shown}")
     if None in families:
         if _any_metadata(a) or _any_metadata(b):
             lacking = names[families.index(None)]

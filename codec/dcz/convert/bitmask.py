@@ -29,6 +29,7 @@ from dcz import limits
 from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Tensor, tensor_metadata
 from dcz.errors import FormatError
+from dcz.text import plural
 
 _PARTS = ("shape", "compressed", "bitmask")
 _OFFSETS = "row_offsets"
@@ -107,8 +108,8 @@ class BitmaskModel:
         kept = int(np.count_nonzero(mask))
         if kept != len(values) or rest.any():
             raise FormatError(
-                f"{self._path}: tensor {name!r:.80}: {len(values)} weights for {kept + int(rest.sum())} bits of its "
-                "bitmask"
+                f"{self._path}: tensor {name!r:.80}: {plural(len(values), 'weight')} for "
+                f"{plural(kept + int(rest.sum()), 'bit')} of its bitmask"
             )
         out = np.zeros(prod(tensor.shape), values.dtype)
         out[mask] = values

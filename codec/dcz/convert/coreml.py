@@ -22,6 +22,7 @@ from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words
+from dcz.text import plural
 
 _CODES = {
     "BOOL": "BOOL", "FLOAT8E4M3FN": "F8_E4M3", "FLOAT8E5M2": "F8_E5M2", "FLOAT16": "F16", "FLOAT32": "F32",
@@ -240,12 +241,12 @@ class CoremlModel:
         head = read(source, value.offset, _BLOB)
         sentinel, stored = int(head[:4].view("<u4")[0]), int(head[8:16].view("<u8")[0])
         if sentinel != _SENTINEL or stored != size:
-            raise FormatError(f"{where}: {source.name} has no {size} bytes of it at {value.offset}")
+            raise FormatError(f"{where}: {source.name} has no {plural(size, 'byte')} of it at {value.offset}")
         start = int(head[16:24].view("<u8")[0])
         if start + size > source.size:
             short = start + size - source.size
             raise TruncatedError(
-                f"{where}: {source.name} is {short} bytes short ({source.size} in all); finish the download"
+                f"{where}: {source.name} is {plural(short, 'byte')} short ({source.size} in all); finish the download"
             )
         return read(source, start, size)
 

@@ -6,13 +6,15 @@ from math import prod
 
 import numpy as np
 
+from dcz.text import plural
+
 
 def bits_of(data: np.ndarray, bits: int, count: int) -> np.ndarray:
     """Return numbers of `bits` bits each, the first in the lowest bits."""
     if bits == 0:
         return np.zeros(count, np.uint8)
     if len(data) != -(-count * bits // 8):
-        raise ValueError(f"{len(data)} bytes for {count} numbers of {bits} bits")
+        raise ValueError(f"{plural(len(data), 'byte')} for {plural(count, 'number')} of {bits} bits")
     each = np.unpackbits(np.ascontiguousarray(data).view(np.uint8), bitorder="little", count=count * bits).reshape(
         count, bits
     )
@@ -23,7 +25,7 @@ def scatter(values: np.ndarray, mask: np.ndarray, shape: tuple[int, ...]) -> np.
     """Return values where a mask is one, zeros elsewhere."""
     chosen = mask.reshape(-1).astype(bool)
     if np.count_nonzero(chosen) != values.size:
-        raise ValueError(f"{values.size} values for {np.count_nonzero(chosen)} places")
+        raise ValueError(f"{plural(values.size, 'value')} for {plural(int(np.count_nonzero(chosen)), 'place')}")
     out = np.zeros(prod(shape), values.dtype)
     out[chosen] = values.reshape(-1)
     return out.reshape(shape)

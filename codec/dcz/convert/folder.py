@@ -21,6 +21,7 @@ from dcz.errors import DczError
 from dcz.io import temporary
 from dcz.io.sinks import sync_folder
 from dcz.io.together import publish_together
+from dcz.text import plural
 
 # In this order: the first format of which a folder has weights is taken.
 _WEIGHTS = (".dcz", ".safetensors", ".bin", ".pth", ".pt")
@@ -54,8 +55,8 @@ def find_weights(folder: str) -> str:
                 return os.path.join(folder, (usual or found)[0])
             if found:
                 raise DczError(
-                    f"{folder}: {len(found)} files could be the model's weights ({', '.join(found[:4])}); pack one by "
-                    "name"
+                    f"{folder}: {plural(len(found), 'file')} could be the model's weights ({', '.join(found[:4])}); "
+                    "pack one by name"
                 )
     raise DczError(f"{folder}: no weights in it; looked for *{', *'.join(_WEIGHTS)} and their {SUFFIX}")
 

@@ -21,6 +21,7 @@ from dcz.errors import DczError, FormatError, LimitError, TruncatedError
 from dcz.io.sinks import PathSink
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words, to_words
+from dcz.text import plural
 
 _MAX_HEADER = 256 << 20  # vocabularies are the largest part: ten or twenty megabytes
 
@@ -41,7 +42,7 @@ class GgufModel:
             end = self._header.end
             if end > size:
                 raise TruncatedError(
-                    f"{self._source.name}: {end - size} bytes short ({size} of {end}); finish the download"
+                    f"{self._source.name}: {plural(end - size, 'byte')} short ({size} of {end}); finish the download"
                 )
             self._padding = self._read_padding()
         except BaseException:
@@ -155,7 +156,9 @@ class GgufTarget:
         header.layout(len(data) if last is None else header.offsets[last] + self._given[last].nbytes)
         gaps = sum(last - first for first, last in header.gaps())
         if PADDING in self._given and self._given[PADDING].nbytes < gaps:
-            raise DczError(f"{name}: tensor {PADDING!r} has {self._given[PADDING].nbytes} bytes, fewer than {gaps}")
+            raise DczError(
+                f"{name}: tensor {PADDING!r} has {plural(self._given[PADDING].nbytes, 'byte')}, fewer than {gaps}"
+            )
         self._header = header
         for tensor in header.tensors.values():
             given = self._given[tensor.name]

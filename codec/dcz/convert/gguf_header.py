@@ -10,6 +10,7 @@ from dcz.convert.guard import check_shape
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.text import plural
 
 HEADER = "GGUF.header"  # capitals sort first, and the header is needed first
 PADDING = "GGUF.padding"  # where it is not zeros up to the alignment
@@ -117,7 +118,7 @@ class Header:
 
     def _bytes(self, size: int, what: str) -> bytes:
         if size > len(self._data) - self._at:
-            raise Short(f"{self._name}: {what} goes beyond the {len(self._data)} bytes of the header or file")
+            raise Short(f"{self._name}: {what} goes beyond the {plural(len(self._data), 'byte')} of the header or file")
         part = self._data[self._at : self._at + size]
         self._at += size
         return part
@@ -173,7 +174,9 @@ class Header:
         if block == 1:
             return Tensor(name, DTYPES[code], shape), offset
         if not shape or shape[-1] % block:
-            raise FormatError(f"{where}: rows of {shape[-1] if shape else 1} weights are not blocks of {block}")
+            raise FormatError(
+                f"{where}: rows of {plural(shape[-1] if shape else 1, 'weight')} are not blocks of {block}"
+            )
         return Tensor(name, DTYPES["U8"], (*shape[:-1], shape[-1] // block * size)), offset
 
 

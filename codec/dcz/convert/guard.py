@@ -30,6 +30,7 @@ from typing import IO, TYPE_CHECKING, Any
 from dcz import limits
 from dcz.convert.kinds import HEAD, stranger
 from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
+from dcz.text import plural
 
 if TYPE_CHECKING:
     from dcz.convert.model import Model, Tensor
@@ -243,7 +244,7 @@ def check_alone(archive: zipfile.ZipFile, path: str) -> None:
     end = _END_OF_ARCHIVE + len(archive.comment)
     file.seek(max(0, size - end))
     if first or file.read(4) != b"PK\5\6":
-        what = f"{first} bytes before its archive" if first else "bytes after its archive"
+        what = f"{plural(first, 'byte')} before its archive" if first else "bytes after its archive"
         raise FormatError(f"{path}: has {what}, as a file does that several were saved to; save each to its own file")
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcz.errors import DczError, UnsupportedError
+from dcz.text import plural
 
 if TYPE_CHECKING:
     import h5py
@@ -100,7 +101,7 @@ def _nested(convert: object, array: np.ndarray, shape: list[int] | None) -> obje
     if shape is None:
         return convert(array[()])  # type: ignore[operator]
     if array.ndim > _MAX_RANK:
-        raise Unkept(f"an attribute of {array.ndim} dimensions")
+        raise Unkept(f"an attribute of {plural(array.ndim, 'dimension')}")
     flat = np.empty(array.shape, object)
     flat.reshape(-1)[:] = [convert(each) for each in array.reshape(-1)]  # type: ignore[operator]
     return flat.tolist()
@@ -177,7 +178,7 @@ def _array(value: object, name: str, shape: tuple[int, ...]) -> np.ndarray:
     flat: list[object] = []
     _flatten(value, flat, 0)
     if len(flat) != prod(shape):
-        raise ValueError(f"{len(flat)} values do not fill shape {shape}")
+        raise ValueError(f"{plural(len(flat), 'value does', 'values do')} not fill shape {shape}")
     data = [each.encode() if isinstance(each, str) else each for each in flat]
     if not all(isinstance(each, bytes) for each in data):
         raise ValueError("its values are not strings")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from dcz.errors import FormatError
+from dcz.text import plural
 
 _START = b"GCOL\x01\0\0\0"
 _HEADER = 16  # of a collection, and of each object in it
@@ -37,7 +38,9 @@ def check_heaps(file: BinaryIO, where: str) -> None:
             index = int.from_bytes(data[at : at + 2], "little")
             need = stored if index == 0 else _HEADER + -(-stored // 8) * 8
             if need < _HEADER or at + need > len(data):
-                raise FormatError(f"{where}: an object of {stored} bytes in the heap at {start}; the file is damaged")
+                raise FormatError(
+                    f"{where}: an object of {plural(stored, 'byte')} in the heap at {start}; the file is damaged"
+                )
             at += need
 
 

@@ -21,6 +21,7 @@ from dcz.convert.prototxt import WeightedLayer, weighted_layers
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, TruncatedError
 from dcz.io.sources import FileSource, read
+from dcz.text import plural
 
 _MAX_SHAPES_BYTES = 16 << 20
 _F32 = DTYPES["F32"]
@@ -62,7 +63,9 @@ class NetModel:
             if layer.bias:
                 out[f"{layer.name}.bias"] = bias
         if self._at != len(self._data):
-            raise self._mismatch(f"{len(self._data) - self._at} bytes are left behind the last layer")
+            raise self._mismatch(
+                f"{plural(len(self._data) - self._at, 'byte is', 'bytes are')} left behind the last layer"
+            )
         return out
 
     def _layer(self, layer: WeightedLayer, count: int) -> tuple[np.ndarray, np.ndarray]:

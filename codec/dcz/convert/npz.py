@@ -22,6 +22,7 @@ from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_alone, check_shape, o
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.text import plural
 
 _SUFFIX = ".npy"
 _MAX_HEADER = 10_000  # numpy's own limit for untrusted files
@@ -185,7 +186,7 @@ def _array(file: IO[bytes], where: str, expected: _Header, piece: int) -> np.nda
         part = file.read(min(piece, len(data) - done))
         if not part:
             raise TruncatedError(
-                f"{where}: {len(data) - done} bytes short ({done} of {len(data)}); finish the download"
+                f"{where}: {plural(len(data) - done, 'byte')} short ({done} of {len(data)}); finish the download"
             )
         view[done : done + len(part)] = part
         done += len(part)

@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 from dcz.errors import FormatError, LimitError
+from dcz.text import plural
 
 _TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<word>[-+\w.]+)|(?P<mark>[{}:;,<>\[\]])"""
@@ -227,7 +228,9 @@ class _Network:
         group = self._number(param, "group", name) if "group" in param else 1
         height, width = self._pair(param, "kernel", name)
         if group < 1 or size[0] % group or outputs % group:
-            raise FormatError(f"{self.path}: layer {name!r}: {group} groups do not divide its channels")
+            raise FormatError(
+                f"{self.path}: layer {name!r}: {plural(group, 'group does', 'groups do')} not divide its channels"
+            )
         shape = (outputs, size[0] // group, height, width)
         self._weights(name, shape, param)
         return (outputs, *self._window(param, size[1:], name, round_up=False))

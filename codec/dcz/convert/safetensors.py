@@ -21,6 +21,7 @@ from dcz.errors import DczError, FormatError, LimitError, TruncatedError, locati
 from dcz.io.sinks import PathSink
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words, to_words
+from dcz.text import plural
 
 _METADATA = "__metadata__"
 _MAX_HEADER = 100_000_000  # the library's own cap
@@ -78,7 +79,9 @@ class SafetensorsModel:
             at = end
         if self._start + at > size:
             whole = self._start + at
-            raise TruncatedError(f"{name}: {whole - size} bytes short ({size} of {whole}); finish the download")
+            raise TruncatedError(
+                f"{name}: {plural(whole - size, 'byte')} short ({size} of {whole}); finish the download"
+            )
         if self._start + at < size:
             raise FormatError(f"{name}: should have {self._start + at} bytes, but has {size}")
 
@@ -145,7 +148,9 @@ def _entry(name: str, value: object) -> tuple[Tensor, int, int]:
         raise FormatError(f"{where}: data_offsets {offsets!r:.80} are not a range")
     tensor = Tensor(name, dtype, tuple(shape))
     if offsets[1] - offsets[0] != _stored(tensor):
-        raise FormatError(f"{where}: {dtype.code} {shape} takes {_stored(tensor)} bytes, not {offsets[1] - offsets[0]}")
+        raise FormatError(
+            f"{where}: {dtype.code} {shape} takes {plural(_stored(tensor), 'byte')}, not {offsets[1] - offsets[0]}"
+        )
     return tensor, offsets[0], offsets[1]
 
 

@@ -22,6 +22,7 @@ from dcz.dtypes import DTYPES, Dtype
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.extras import require
 from dcz.tensor import from_words
+from dcz.text import plural
 
 if TYPE_CHECKING:
     import tflite
@@ -106,7 +107,8 @@ class TfliteModel:
             return None
         if start + size > len(self._data):
             raise TruncatedError(
-                f"{self._path}: buffer {number} is {start + size - len(self._data)} bytes short; finish the download"
+                f"{self._path}: buffer {number} is {plural(start + size - len(self._data), 'byte')} short; "
+                "finish the download"
             )
         return start, size
 
@@ -124,7 +126,7 @@ class TfliteModel:
         shape = self._guard.shape(lengths, dtype.itemsize, f"tensor {name!r:.80}")
         expected = -(-prod(shape) // 2) if kind == "INT4" else prod(shape) * dtype.itemsize
         if place[1] != expected:
-            raise FormatError(f"{where}: {place[1]} bytes of data, {kind} {list(shape)} takes {expected}")
+            raise FormatError(f"{where}: {plural(place[1], 'byte')} of data, {kind} {list(shape)} takes {expected}")
         quantization = self._quantized(name, tensor)
         # Of two tensors of the same values that mean different numbers neither is a second name of the other.
         owner = self._owners.setdefault((place, kind, shape, repr(quantization)), name)

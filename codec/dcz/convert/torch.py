@@ -24,6 +24,7 @@ from dcz.convert.torch_structure import MAX_DEPTH, Structure
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.extras import require
+from dcz.text import plural
 
 if TYPE_CHECKING:
     import torch
@@ -84,8 +85,8 @@ class TorchModel:
             rest = 0 if is_tar else self._guard.stored - file.tell()
         if rest > 0:
             raise FormatError(
-                f"{self._path}: has {rest} bytes after its checkpoint, as a file does that several were saved to; "
-                "save each to its own file"
+                f"{self._path}: has {plural(rest, 'byte')} after its checkpoint, as a file does that several were "
+                "saved to; save each to its own file"
             )
         return value
 

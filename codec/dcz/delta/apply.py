@@ -19,6 +19,7 @@ from dcz.delta.links import Link, check_chunks, check_copy, check_has_base, link
 from dcz.delta.segments import Segments
 from dcz.delta.targets import Piece, Target, check_none_gone, find_targets
 from dcz.errors import BaseError, DczError
+from dcz.text import plural
 
 VERIFY = ("full", "base", "recorded")
 # Bytes of a tensor that one task checks or changes.
@@ -174,7 +175,7 @@ def _groups(stores: Sequence[OpenFile], names: Iterable[str] | None) -> list[tup
                 group.append(name)  # type: ignore[union-attr]
                 break
         else:
-            raise KeyError(f"no tensor {name!r} in any of the {len(stores)} files")
+            raise KeyError(f"no tensor {name!r} in any of the {plural(len(stores), 'file')}")
     return groups
 
 

@@ -13,6 +13,7 @@ from dcz.dtypes import Dtype
 from dcz.errors import BaseError, DczError
 from dcz.kernels.interface import U8
 from dcz.tensor import to_words
+from dcz.text import plural
 
 
 class Known(NamedTuple):
@@ -93,6 +94,6 @@ def check_fit(name: str, base_name: str, dtype: Dtype, words: int, known: Known)
         raise BaseError(f"{where}: the base has the dtype {known.dtype.code}, the file was made from {dtype.code}")
     if known.words != words:
         raise BaseError(
-            f"{where}: the base has {known.words} words {known.shape}, the file was made from {words}; "
+            f"{where}: the base has {plural(known.words, 'word')} {known.shape}, the file was made from {words}; "
             "is it the right base?"
         )

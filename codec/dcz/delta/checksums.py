@@ -10,6 +10,7 @@ from dcz import kernels
 from dcz.errors import UnsupportedError
 from dcz.kernels.checksums import combine
 from dcz.kernels.interface import I64, U8
+from dcz.text import plural
 
 
 def joined(crcs: Iterable[int], sizes: Iterable[int]) -> int:
@@ -43,7 +44,7 @@ def coarser(crcs: I64, words: int, chunk: int, word: int, to: int) -> I64:
     if to == chunk:
         return crcs
     if to % chunk:
-        raise UnsupportedError(f"chunks of {to} words are not a multiple of chunks of {chunk}")
+        raise UnsupportedError(f"chunks of {plural(to, 'word')} are not a multiple of chunks of {chunk}")
     each, sizes = to // chunk, chunk_bytes(words, chunk, word)
     groups = range(0, len(crcs), each)
     return np.array([joined(crcs[i : i + each], sizes[i : i + each].tolist()) for i in groups], np.int64)

@@ -25,6 +25,7 @@ from dcz.kernels.interface import I64
 from dcz.kernels.pure.order import applied
 from dcz.tensor import from_words
 from dcz.tensor.chunking import MAX_CHUNK
+from dcz.text import plural
 
 
 class _Delta:
@@ -127,8 +128,8 @@ def _check_follows(one: _Delta, link: Link) -> None:
     mine, other = link.entry, before.entry
     if (mine.dtype, mine.words) != (other.dtype, other.words):
         raise BaseError(
-            f"tensor {mine.name!r}: was made from {mine.words} words of {mine.dtype.code}, the first file's result has "
-            f"{other.words} of {other.dtype.code}; are the files in order?"
+            f"tensor {mine.name!r}: was made from {plural(mine.words, 'word')} of {mine.dtype.code}, the first "
+            f"file's result has {other.words} of {other.dtype.code}; are the files in order?"
         )
     if before.content_crc != link.base_crc:
         raise BaseError(

@@ -22,7 +22,7 @@ from dcz.delta.patch import Patch, patch
 from dcz.delta.transforms import COPY, NAMES
 from dcz.errors import DczError
 from dcz.io.sources import origin
-from dcz.text import printable
+from dcz.text import plural, printable
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -131,7 +131,8 @@ class DeltaReader(Reader):
         return _reopen, (DeltaReader, origin(self._file), base, self._sequential, self._max_bytes)
 
     def __repr__(self) -> str:
-        return f"<dcz.DeltaReader {printable(self.source, 120)}: {len(self)} tensors, {self.size} bytes>"
+        tensors = plural(len(self), "tensor")
+        return f"<dcz.DeltaReader {printable(self.source, 120)}: {tensors}, {self.size} bytes>"
 
 
 class ShardedDeltaReader(ShardedReader):

@@ -10,6 +10,7 @@ import zstandard
 from dcz.entropy.symbols import Symbols
 from dcz.errors import FormatError
 from dcz.kernels.interface import U8
+from dcz.text import plural
 
 LEVEL = 12
 MAX_WINDOW = 8 << 20  # of a frame (SPEC 5.4)
@@ -46,7 +47,9 @@ def decompress(frame: bytes | memoryview, size: int, field: str) -> bytes:
     """Return exactly `size` bytes from one frame. Memory is bounded by `size`, whatever the frame says."""
     if size == 0:
         if len(frame):
-            raise FormatError(f"{field}: {len(frame)} bytes are stored for no symbols; expected none")
+            raise FormatError(
+                f"{field}: {plural(len(frame), 'byte is', 'bytes are')} stored for no symbols; expected none"
+            )
         return b""
     try:
         _check_header(frame, size, field)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.errors import FormatError
+from dcz.text import plural
 
 I64 = NDArray[np.int64]
 
@@ -45,7 +46,9 @@ def counted(columns: Mapping[str, object], keys: Iterable[str]) -> dict[str, int
         if width not in WIDTHS:
             raise FormatError(f"index: {key}: expected integers of 1, 2, 4 or 8 bytes, found {width}")
         if size % width:
-            raise FormatError(f"index: {key}: expected integers of {width} bytes, found {size} bytes")
+            raise FormatError(
+                f"index: {key}: expected integers of {plural(width, 'byte')}, found {plural(size, 'byte')}"
+            )
         out[key] = size // width
     return out
 
@@ -92,7 +95,8 @@ class Integers:
         if found != count:
             column = self._columns[key]
             raise FormatError(
-                f"index: {key}: expected {count} integers of {column[0]} bytes, found {len(column) - 1} bytes"
+                f"index: {key}: expected {plural(count, 'integer')} of {plural(column[0], 'byte')}, "
+                f"found {plural(len(column) - 1, 'byte')}"
             )
         out = self._flat[begin : begin + count]
         if count and (top > most or least > 0 and np.count_nonzero(out < least)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dcz.errors import FormatError, TruncatedError
 from dcz.format.pointers import pointer
 from dcz.kernels.interface import U8
+from dcz.text import plural
 
 MAGIC = b"\x89DCZ\r\n\x1a\n"
 SIZE = len(MAGIC)
@@ -26,7 +27,7 @@ def check(data: U8) -> None:
         what, remedy = pointer(data[:HEAD].tobytes()) or _guess(raw)
         raise FormatError(f"magic: this is not a dcz file, but {what}; {remedy}")
     if len(raw) < SIZE:
-        raise TruncatedError(f"magic: the file ends after {len(raw)} bytes; finish the copy or download")
+        raise TruncatedError(f"magic: the file ends after {plural(len(raw), 'byte')}; finish the copy or download")
 
 
 def _guess(raw: bytes) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from dcz.errors import FormatError, LimitError
 from dcz.format.integers import I64, Integers
 from dcz.tensor.chunking import MAX_CHUNK, STEP
 from dcz.tensor.layout import POSITIONS, VALUES
+from dcz.text import plural
 
 Bools = NDArray[np.bool_]
 
@@ -177,7 +178,7 @@ def _transforms(plain: Mapping[str, object], integers: Integers, names: list[str
     transforms = integers.take("transforms", t, 0, _ANY)
     found = plain["base_names"]
     if type(found) is not list or len(found) != t or not {*map(type, found)} <= {str}:
-        raise FormatError(f"index: base_names: expected a list of {t} strings")
+        raise FormatError(f"index: base_names: expected a list of {plural(t, 'string')}")
     for at, name in enumerate(found) if any(found) else ():
         if name and (transforms[at] == 0 or name == names[at]):
             raise FormatError(f"tensor {names[at]!r}: base name: {name!r:.80} is not needed; expected an empty string")

@@ -11,6 +11,7 @@ from dcz import kernels, limits
 from dcz.errors import ChecksumError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.format.prelude import SIZE as PRELUDE_SIZE
 from dcz.kernels.interface import U8
+from dcz.text import plural
 
 MAGIC = b"ZCD\x89"
 SIZE = 40
@@ -64,7 +65,7 @@ class Trailer:
         raw = data[-SIZE:].tobytes()
         if len(raw) < SIZE or raw[-4:] != MAGIC:
             raise TruncatedError(
-                f"trailer: the file ends after {file_length} bytes without one; finish the copy or download"
+                f"trailer: the file ends after {plural(file_length, 'byte')} without one; finish the copy or download"
             )
         crc, _ = _END.unpack_from(raw, SIZE - _END.size)
         head = raw[: _FIELDS.size]

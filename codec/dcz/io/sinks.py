@@ -172,7 +172,8 @@ class ObjectSink:
                 raise BlockingIOError(errno.EAGAIN, f"write() took nothing of {len(view)} bytes")
             if done > len(view):
                 raise OSError(
-                    errno.EIO, f"write() of {len(view)} bytes returned {done}; at most that many can be written"
+                    errno.EIO,
+                    f"write() of {len(view)} bytes returned {done}; at most that many can be written",
                 )
             view = view[done:]
 

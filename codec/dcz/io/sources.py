@@ -15,6 +15,7 @@ import numpy as np
 
 from dcz.errors import DczError, TruncatedError
 from dcz.kernels.interface import U8
+from dcz.text import plural
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -197,7 +198,7 @@ class ObjectSource:
                 if not part:
                     raise short(self.name, offset, len(out), done)
                 if len(part) > len(out) - done:
-                    raise DczError(f"{self.name}: read({len(out) - done}) returned {len(part)} bytes")
+                    raise DczError(f"{self.name}: read({len(out) - done}) returned {plural(len(part), 'byte')}")
                 out[done : done + len(part)] = np.frombuffer(part, np.uint8)
                 done += len(part)
 

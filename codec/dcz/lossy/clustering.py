@@ -18,6 +18,7 @@ from dcz.lossy.flat import dot, flat, working
 from dcz.lossy.lloyd import MAX_ITER
 from dcz.lossy.rate import mean_bits
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_tensors, select
+from dcz.text import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,8 @@ def _group(shape: tuple[int, ...], config: ClusterConfig, name: str) -> int:
         return max(size, 1)
     if len(shape) < 2 or shape[0] % config.group_size:
         raise DczError(
-            f"tensor {name!r}: groups of {config.group_size} channels do not divide its first dimension, shape {shape}"
+            f"tensor {name!r}: groups of {plural(config.group_size, 'channel')} do not divide its first "
+            f"dimension, shape {shape}"
         )
     return max(size // shape[0] * config.group_size, 1)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from dcz.errors import DczError
 from dcz.lossy.flat import FLOATS, finite
+from dcz.text import plural
 
 # Weights below which a codebook and a mask save less than they cost; coremltools' number.
 WEIGHT_THRESHOLD = 2048
@@ -61,7 +62,8 @@ def check_patterns(patterns: Iterable[str], names: Iterable[str], field: str) ->
         if not any(matches(name, pattern) for name in names):
             near = difflib.get_close_matches(pattern, names, 3, 0.3) or names[:3]
             raise DczError(
-                f"{field}: {pattern!r} matches none of the {len(names)} tensors; near it: {', '.join(near) or '(none)'}"
+                f"{field}: {pattern!r} matches none of the {plural(len(names), 'tensor')}; "
+                f"near it: {', '.join(near) or '(none)'}"
             )
 
 
@@ -87,7 +89,7 @@ def skip_reason(shape: tuple[int, ...], dtype: np.dtype, *, weight_threshold: in
     if len(shape) < 2:
         return "biases and norms (fewer than two dimensions) are left alone unless named"
     if size < weight_threshold:
-        return f"{size} weights are fewer than weight_threshold={weight_threshold}"
+        return f"{plural(size, 'weight is', 'weights are')} fewer than weight_threshold={weight_threshold}"
     return None
 
 

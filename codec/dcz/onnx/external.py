@@ -11,6 +11,7 @@ from onnx import TensorProto
 
 from dcz.errors import DczError, FormatError, TruncatedError, UnsupportedError
 from dcz.io.sources import FileSource, read
+from dcz.text import plural
 
 
 def external_bytes(tensor: TensorProto, where: str, folder: str | None, size: int) -> NDArray[np.uint8]:
@@ -24,14 +25,16 @@ def external_bytes(tensor: TensorProto, where: str, folder: str | None, size: in
         raise FormatError(f"{where}: offset and length {numbers!r:.80} are not numbers")
     offset, length = map(int, numbers)
     if length != size:
-        raise FormatError(f"{where}: {length} bytes of data, its shape takes {size}")
+        raise FormatError(f"{where}: {plural(length, 'byte')} of data, its shape takes {size}")
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise UnsupportedError(f"{where}: {path} is not a regular file but a folder, pipe, socket or device")
     source = FileSource(path)
     try:
         if offset + size > source.size:
             short = offset + size - source.size
-            raise TruncatedError(f"{where}: {path} is {short} bytes short ({source.size} in all); finish the download")
+            raise TruncatedError(
+                f"{where}: {path} is {plural(short, 'byte')} short ({source.size} in all); finish the download"
+            )
         return read(source, offset, size)
     finally:
         source.close()

@@ -17,6 +17,7 @@ from dcz.report.pictures import histogram, picture
 from dcz.report.sizes import measure, value_names
 from dcz.report.storage import StorageReport, TensorStorage
 from dcz.tensor import Words, to_words
+from dcz.text import plural
 from dcz.ties import Ties
 
 # Cells a side of the pictures of sparsity, and fewer of each in models of many tensors.
@@ -85,7 +86,7 @@ def together(reports: list[StorageReport]) -> StorageReport:
             same = None if t.same_as is None else f"{source}:{t.same_as}"
             tensors.append(replace(t, name=f"{source}:{t.name}", same_as=same))
         aliases.update({f"{source}:{name}": f"{source}:{target}" for name, target in report.aliases.items()})
-    return StorageReport(f"{len(reports)} files", tuple(tensors), aliases)
+    return StorageReport(f"{plural(len(reports), 'file')}", tuple(tensors), aliases)
 
 
 def _of_reader(reader: Reader | ShardedReader, progress: Progress | None) -> StorageReport:

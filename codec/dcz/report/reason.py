@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dcz.report.sizes import Sizes
+from dcz.text import plural
 
 _NAMES = {"relative8": "CSR", "bitmap": "bitmap", "all": "palette"}
 
@@ -30,5 +31,5 @@ def phrase(sizes: Sizes) -> str:
 def _planes(sizes: Sizes) -> str:
     if sizes.words and sizes.dense == sizes.words:
         return "one-byte values"
-    many = "too many values to cluster" if sizes.distinct is None else f"{sizes.distinct} distinct values"
+    many = "too many values to cluster" if sizes.distinct is None else plural(sizes.distinct, "distinct value")
     return f"{many}; bytes coded"

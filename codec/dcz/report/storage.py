@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dcz.report.layouts import KEYS, LAYOUTS, TITLES
 from dcz.report.tensor import Picture, Stage, TensorStorage
 from dcz.tensor.fixed_width import Size
-from dcz.text import compared, printable
+from dcz.text import compared, plural, printable
 
 __all__ = ["KEYS", "LAYOUTS", "TITLES", "Picture", "Stage", "StorageReport", "TensorStorage"]
 
@@ -81,9 +81,8 @@ class StorageReport:
     def __repr__(self) -> str:
         auto, dense = self.total("auto").total, self.total("dense").total
         against = f", {compared(auto, dense)} dense" if dense else ""
-        return (
-            f"<dcz.StorageReport {printable(self.source, 60)}: {len(self)} tensors, auto takes {auto} bytes{against}>"
-        )
+        tensors, taken = plural(len(self), "tensor"), plural(auto, "byte")
+        return f"<dcz.StorageReport {printable(self.source, 60)}: {tensors}, auto takes {taken}{against}>"
 
     def _repr_html_(self) -> str:
         from dcz.report.notebook import comparison

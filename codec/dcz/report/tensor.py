@@ -11,7 +11,7 @@ from dcz.report import crossover, reason
 from dcz.report.layouts import KEYS, POSITIONS
 from dcz.report.sizes import Chosen, Sizes
 from dcz.tensor.fixed_width import Size
-from dcz.text import printable
+from dcz.text import plural, printable
 from dcz.vocabulary import layout_title
 
 
@@ -190,5 +190,5 @@ class TensorStorage:
         shape = "x".join(map(str, self.shape)) or "scalar"
         return (
             f"<dcz.TensorStorage {printable(self.name, 60)}: {self.dtype} {shape}, {100 * self.density:.1f}% nonzero, "
-            f"{self.auto_layout}, {self.auto.size.total} bytes, {self.bits_per_weight:.2f} bits/weight>"
+            f"{self.auto_layout}, {plural(self.auto.size.total, 'byte')}, {self.bits_per_weight:.2f} bits/weight>"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dcz.entropy import Code
+from dcz.text import plural
 from dcz.vocabulary import layout_title
 
 # As the file numbers them; a relative index is its bits.
@@ -64,8 +65,8 @@ class Layout:
     def __repr__(self) -> str:
         codes = [code.kind for stream in self.streams for code in stream.codes]
         title, chunks = layout_title(self.positions, self.values, codes), len(self.crc32c)
-        more = f"{chunks} chunks" if chunks != 1 else "1 chunk"
-        return f"<dcz.Layout {title}: {self.positions} x {self.values}, {more} of {self.chunk} words>"
+        words = plural(self.chunk, "word")
+        return f"<dcz.Layout {title}: {self.positions} x {self.values}, {plural(chunks, 'chunk')} of {words}>"
 
     @property
     def sparse(self) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dcz.adapters import Progress
 from dcz.errors import DczError
+from dcz.text import plural
 from dcz.torch.parametrizations import masked
 from dcz.torch.state_dicts import fuse, pruned_by_torch, split
 from dcz.torch.tensors import load_file, save_file
@@ -179,8 +180,8 @@ def _check_ranges(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -
         beyond = int((torch.isfinite(tensor) & ~torch.isfinite(tensor.to(own.dtype).to(tensor.dtype))).sum())
         if beyond:
             raise RuntimeError(
-                f"tensor {name!r}: {beyond} values of {tensor.dtype} are beyond the range of the model's {own.dtype}; "
-                "convert the model, or load with assign=True"
+                f"tensor {name!r}: {plural(beyond, 'value')} of {tensor.dtype} beyond the range of the model's "
+                f"{own.dtype}; convert the model, or load with assign=True"
             )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dcz.report import advice, crossover
 from dcz.report.storage import LAYOUTS, StorageReport, TensorStorage
-from dcz.text import compared, printable
+from dcz.text import compared, plural, printable
 from dcz.vocabulary import TERMS
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def summary(report: StorageReport) -> str:
         small, other, by = ("CSR", "bitmap", 1 - csr / bitmap) if csr <= bitmap else ("bitmap", "CSR", 1 - bitmap / csr)
         verdict = (
             f"Huffman-coded, <strong>{small} is {100 * by:.1f}% smaller than {other}</strong> over the model; CSR is "
-            f"the smaller of the two in {wins} of {len(sparse)} tensors that have zeros."
+            f"the smaller of the two in {wins} of {plural(len(sparse), 'tensor')} that have zeros."
         )
     against = f", <strong>{compared(auto, dense)} the arrays</strong>" if dense else ""
     rows = "".join(
@@ -148,10 +148,11 @@ def summary(report: StorageReport) -> str:
         for key, title, _ in LAYOUTS
     )
     share = f", {100 * report.nonzeros / report.weights:.0f}% of them not zero" if sparse else ""
+    weights = plural(report.weights, "weight", show="{:,}".format)
     why = advice.advice(advice.of_report(report), shlex.quote(printable(report.source)))
     return (
-        f"<p>The model has {len(report)} tensors and {report.weights:,} weights{share}. dcz stores it in {auto:,} "
-        f"bytes{against}; a file adds its index. {verdict}</p>"
+        f"<p>The model has {plural(len(report), 'tensor')} and {weights}{share}. dcz stores it in "
+        f"{plural(auto, 'byte', show='{:,}'.format)}{against}; a file adds its index. {verdict}</p>"
         + "".join(f'<p class="advice">{_sentence(line)}</p>' for line in why)
         + f"<noscript><table><caption>Bytes in each layout</caption>{rows}</table></noscript>"
     )

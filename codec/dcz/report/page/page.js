@@ -10,6 +10,7 @@ const el = (tag, properties = {}, ...children) => {
   return out;
 };
 const $ = (id) => document.getElementById(id);
+const plural = (n, one) => `${n.toLocaleString("en")} ${one}${n === 1 ? "" : "s"}`;
 const total = (t, key) => sum(t.sizes[key]);
 const per = (n, weights) => weights ? 8 * n / weights : 0;
 const splitOf = (t, key) => {
@@ -100,7 +101,7 @@ function fill() {
     return row;
   });
   document.querySelector("#rows tbody").replaceChildren(...rows);
-  $("shown").textContent = `${order.length} of ${model.tensors.length} tensors`;
+  $("shown").textContent = `${order.length} of ${plural(model.tensors.length, "tensor")}`;
   document.querySelectorAll("#rows thead th").forEach((th, c) => th.setAttribute("aria-sort", c === sorted ? (down ? "descending" : "ascending") : "none"));
 }
 

@@ -4,12 +4,12 @@ const number = (n) => n.toLocaleString("en");
 function sentence(t) {
   if (!t.weights) return `${t.name} has no weights (${t.dtype}, ${t.shape}).`;
   const density = t.nonzeros / t.weights, stored = total(t, "auto");
-  const values = t.k === null ? "" : density < 1 ? ` and take ${number(t.k)} ${t.k === 1 ? "value" : "values"}` : ` They take ${number(t.k)} ${t.k === 1 ? "value" : "values"}.`;
+  const values = t.k === null ? "" : density < 1 ? ` and take ${plural(t.k, "value")}` : ` They take ${plural(t.k, "value")}.`;
   const zeros = density === 1 ? `, none of them zero.${values}` : `; ${percent(density)} of them are not zero${values}.`;
   const size = t.same ? `dcz stores it once, with ${t.same}.`
     : `dcz stores it as ${t.auto} in ${bytes(stored)}${stored < t.dense ? `, ${(t.dense / Math.max(stored, 1)).toFixed(1)} times smaller` : ", as large as it is"} (${t.reason}).`;
   const cross = t.crossover === null ? "" : ` At a density of ${percent(t.crossover)}, CSR and bitmap would be equally small: below it CSR is smaller, above it the bitmap.`;
-  return `${t.name} has ${number(t.weights)} weights (${t.dtype}, ${t.shape})${zeros} ${size}${cross}`;
+  return `${t.name} has ${plural(t.weights, "weight")} (${t.dtype}, ${t.shape})${zeros} ${size}${cross}`;
 }
 
 function valueCharts(t) {
@@ -30,7 +30,7 @@ function valueCharts(t) {
     $("lengths-box").hidden = !coded;
     if (coded) draw("lengths", { rows: found }, domains);
   }
-  $("clusters-note").textContent = found.length ? `${number(t.counts.length)} values, each stored once in the codebook; a line is as high as the weights that share it.`
+  $("clusters-note").textContent = found.length ? `${plural(t.counts.length, "value")}, each stored once in the codebook; a line is as high as the weights that share it.`
     : t.counts.length ? "The shared values are not finite numbers."
     : t.nonzeros ? "No codebook of up to 256 values pays here: values are stored as bytes, each byte plane coded on its own." : "There are no nonzero values.";
 }
