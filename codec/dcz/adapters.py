@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from numpy.typing import NDArray
 
@@ -17,6 +17,9 @@ from dcz.dtypes import DTYPES
 from dcz.errors import DczError, locating
 from dcz.io.sources import name_of
 from dcz.saving import Adapter, Progress, save_bytes, save_tensors
+
+if TYPE_CHECKING:
+    from dcz.plain.reader import SafetensorsReader
 
 __all__ = [
     "Adapter",
@@ -81,7 +84,7 @@ class Mismatch(NamedTuple):
 
 
 def match(
-    reader: Reader | ShardedReader,
+    reader: Reader | ShardedReader | SafetensorsReader,
     expected: Mapping[str, tuple[tuple[int, ...], str]],
     strict: bool,
     where: str,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.container.opening import open_file
 from dcz.container.reader import Reader
 from dcz.container.sharded import ShardedReader
+from dcz.plain.opening import open_any
 from dcz.saving import NUMPY, Progress, save_bytes, save_tensors
+
+if TYPE_CHECKING:
+    from dcz.plain.reader import SafetensorsReader
 
 __all__ = ["load", "load_file", "save", "save_file"]
 
@@ -94,7 +97,8 @@ def load_file(
 
     Args:
         filename: a path, a URL that fsspec knows (extra `remote`), bytes, or a seekable binary file object; the path of
-            a `.dcz.index.json`, or of a folder with one, stands for all files of a sharded model.
+            a `.dcz.index.json`, or of a folder with one, stands for all files of a sharded model. A safetensors file is
+            read too, so that a program that has switched needs no second import for files that have not.
         names: which tensors; by default all. Names of the same tensor give the same array.
         threads: how many to use; by default the cores this process may use.
         out: arrays to decode into, by name, with exactly the tensors' shapes and dtypes: reusing memory
@@ -123,9 +127,9 @@ def load_file(
 
 def _opened(
     file: str | os.PathLike[str] | bytes | memoryview | BinaryIO, base: Mapping[str, Any] | None
-) -> Reader | ShardedReader:
+) -> Reader | ShardedReader | SafetensorsReader:
     if base is None:
-        return open_file(file)
+        return open_any(file)
     from dcz.delta.opening import open_file as open_with_base
 
     return open_with_base(file, base=base)

@@ -6,15 +6,18 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from numpy.typing import NDArray
 
 from dcz.adapters import check_backend, convert_all
 from dcz.container import Reader, ShardedReader
-from dcz.container.opening import open_file
 from dcz.container.slices import TensorSlice
 from dcz.errors import DczError, locating
+from dcz.plain.opening import open_any
+
+if TYPE_CHECKING:
+    from dcz.plain.reader import SafetensorsReader, SafetensorsSlice
 
 Convert = Callable[[NDArray[Any], str, Any], Any]
 
@@ -35,7 +38,7 @@ _FRAMEWORKS = {
 
 
 class safe_open:
-    """Opens a dcz file for reading one tensor at a time, as `safetensors.safe_open` does.
+    """Opens a dcz file, or a safetensors file, for reading one tensor at a time, as `safetensors.safe_open` does.
 
     `dcz.open` is the richer way: a mapping that also knows layouts, clusters and sparse matrices.
 
@@ -46,7 +49,7 @@ class safe_open:
         backend: "mmap" or "pread"; both read alike here.
 
     Raises:
-        DczError: an unknown framework or backend; or a file that is not a dcz file, see `dcz.errors`.
+        DczError: an unknown framework or backend; or a file that is neither, see `dcz.errors`.
         ImportError: the framework is not installed; the message says how to install it.
 
     >>> import numpy, dcz
@@ -66,7 +69,7 @@ class safe_open:
         check_backend(backend)
         self._convert = _converter(framework)
         self._device = device
-        self._reader: Reader | ShardedReader | None = open_file(filename)
+        self._reader: Reader | ShardedReader | SafetensorsReader | None = open_any(filename)
 
     def keys(self) -> list[str]:
         """Names of all tensors, sorted."""
@@ -102,7 +105,7 @@ class safe_open:
         """A tensor that is read when it is indexed, and then only the chunks that the index touches."""
         return SafeSlice(self._open().get_slice(self._known(name)), name, self._convert, self._device)
 
-    def _open(self) -> Reader | ShardedReader:
+    def _open(self) -> Reader | ShardedReader | SafetensorsReader:
         if self._reader is None:
             raise DczError("the file is closed; read tensors inside the with statement")
         return self._reader
@@ -128,7 +131,7 @@ class SafeSlice:
     """A tensor that is not read yet. It is indexed with integers, slices and `...`; as in safetensors, what lies beyond
     a dimension is an error and not cut off."""
 
-    def __init__(self, source: TensorSlice, name: str, convert: Convert, device: Any) -> None:
+    def __init__(self, source: TensorSlice | SafetensorsSlice, name: str, convert: Convert, device: Any) -> None:
         self._source, self._name, self._convert, self._device = source, name, convert, device
 
     def get_shape(self) -> list[int]:

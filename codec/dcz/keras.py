@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
 from dcz.api import load_file as load_arrays
-from dcz.container.opening import open_file
 from dcz.dtypes import by_numpy
 from dcz.errors import DczError, UnsupportedError
 from dcz.extras import require
+from dcz.plain.opening import open_any
 
 require("keras", "keras", "dcz.keras")
 
@@ -128,7 +128,7 @@ def load_weights(
     names, that do not agree; nothing has been changed then.
     """
     expected = {name: (tuple(v.shape), _dtype(v, name).name) for name, v in _weights(model).items()}
-    with open_file(filename) as reader:
+    with open_any(filename) as reader:
         names = [name for name in reader if not name.startswith("optimizer/")]
         result = match(reader, expected, strict, "load_weights", names)
     names = [name for name in expected if name not in result.missing_keys]

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
-from dcz.container.opening import open_file
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
 from dcz.extras import require
+from dcz.plain.opening import open_any
 
 require("mlx.core", "mlx", "dcz.mlx")
 
@@ -128,7 +128,7 @@ def load_model(
     Raises `DczError` for shapes and dtypes, and with `strict` names, that do not agree; nothing has been changed then.
     """
     expected = {name: (p.shape, DTYPES[_CODES[p.dtype]].name) for name, p in _parameters(model).items()}
-    with open_file(filename) as reader:
+    with open_any(filename) as reader:
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
     tensors = load_file(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)

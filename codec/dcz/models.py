@@ -5,20 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from dcz.plain.reader import Described
+
 if TYPE_CHECKING:
     from dcz.convert.model import Model
-
-
-class Described(NamedTuple):
-    """What a header says of a tensor: `dtype` is safetensors' code."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    nbytes: int
 
 
 class ModelMapping(Mapping[str, NDArray[Any]]):
@@ -45,7 +39,7 @@ class ModelMapping(Mapping[str, NDArray[Any]]):
     def info(self, name: str) -> Described:
         """Dtype and shape of a tensor, without reading it."""
         tensor = self._tensors[self.aliases.get(name, name)]
-        return Described(tensor.dtype.code, tensor.shape, tensor.nbytes)
+        return Described(tensor.name, tensor.dtype.code, tensor.shape, tensor.nbytes)
 
     def __enter__(self) -> ModelMapping:
         return self

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors
-from dcz.container.opening import open_file
 from dcz.dtypes import DTYPES, by_numpy
 from dcz.errors import UnsupportedError
 from dcz.extras import require
+from dcz.plain.opening import open_any
 
 require("paddle", "paddle", "dcz.paddle")
 
@@ -138,7 +138,7 @@ def load_model(
     expected = {
         name: (tuple(tensor.shape), DTYPES[_CODES[tensor.dtype]].name) for name, tensor in model.state_dict().items()
     }
-    with open_file(filename) as reader:
+    with open_any(filename) as reader:
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
     found = load_file(filename, names=names, threads=threads, max_bytes=max_bytes, progress=progress)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from dcz.adapters import Adapter, Mismatch, Progress, load_tensors, match, save_bytes, save_tensors, unique_names
 from dcz.api import load_file as load_arrays
 from dcz.container import Reader, ShardedReader
-from dcz.container.opening import open_file
 from dcz.dtypes import by_numpy
 from dcz.errors import DczError, UnsupportedError
 from dcz.extras import require
+from dcz.plain.opening import open_any
+
+if TYPE_CHECKING:
+    from dcz.plain.reader import SafetensorsReader
 
 require("tensorflow", "tensorflow", "dcz.tensorflow")
 
@@ -141,7 +144,7 @@ def load_model(
     Raises `DczError` for shapes and dtypes, and with `strict` names, that do not agree; nothing has been changed then.
     """
     variables = _variables(model)
-    with open_file(filename) as reader:
+    with open_any(filename) as reader:
         expected = {name: (_shape(v, name, reader), _numpy_dtype(v.dtype).name) for name, v in variables.items()}
         result = match(reader, expected, strict, "load_model")
     names = [name for name in expected if name not in result.missing_keys]
@@ -158,7 +161,7 @@ def from_array(array: NDArray[Any], name: str, device: str | None = None) -> tf.
         return tf.convert_to_tensor(array)
 
 
-def _shape(variable: tf.Variable, name: str, reader: Reader | ShardedReader) -> tuple[int, ...]:
+def _shape(variable: tf.Variable, name: str, reader: Reader | ShardedReader | SafetensorsReader) -> tuple[int, ...]:
     """The shape that a variable takes: that in the file if its own, which may be unknown in part, allows for it."""
     if name in reader and variable.shape.is_compatible_with(reader.info(name).shape):
         return reader.info(name).shape

@@ -15,8 +15,8 @@ import pytest
 
 import dcz
 from dcz.convert import open_model, open_target, transfer
-from dcz.convert.holding import SAFETENSORS
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.plain.header import CODES as SAFETENSORS
 from support.arrays import CODES, make_array
 from support.bits import assert_same_bits
 from support.converting import convert

@@ -15,11 +15,11 @@ from safetensors.numpy import load_file, save_file
 
 import dcz
 from dcz.convert import open_model, open_target, transfer
-from dcz.convert.holding import SAFETENSORS as NAMED
 from dcz.convert.model import Tensor
 from dcz.convert.safetensors import SafetensorsTarget
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.plain.header import CODES as NAMED
 from support.arrays import CODES, make_array
 from support.bits import assert_same_bits
 
@@ -296,7 +296,7 @@ def test_odd_names(tmp_path: Path, name: str) -> None:
 
 
 def test_a_header_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcz.convert.safetensors._MAX_HEADER", 100)
+    monkeypatch.setattr("dcz.convert.safetensors.MAX_HEADER", 100)
     target = SafetensorsTarget(tmp_path / "w.safetensors")
     with pytest.raises(FormatError, match="a header of .* bytes is more than safetensors allows"):
         target.begin([Tensor("x" * 99, DTYPES["F32"], (3,))], {}, {})
@@ -314,7 +314,7 @@ def test_metadata_beyond_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_tensors_are_counted_before_the_header_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is parsed takes twenty times the memory of the header."""
     monkeypatch.setattr("dcz.limits.MAX_TENSORS", 10)
-    monkeypatch.setattr("dcz.convert.safetensors._MAX_CONTAINERS", 33)
+    monkeypatch.setattr("dcz.plain.header._MAX_CONTAINERS", 33)
     for header in ({f"w{i}": entry("F32", [0], 0, 0) for i in range(12)}, {f"w{i}": 1 for i in range(11)}, [[]] * 40):
         (tmp_path / "w.safetensors").write_bytes(raw(header))
         with pytest.raises(LimitError, match="w.safetensors: the header has more than 10 tensors"):

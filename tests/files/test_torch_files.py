@@ -332,10 +332,19 @@ def test_an_error(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
-def test_sparse_tensors(tmp_path: Path) -> None:
-    torch.save({"w": torch.eye(3).to_sparse()}, tmp_path / "a.pt")
-    with pytest.raises(UnsupportedError, match="a.pt: tensor 'w': its layout is torch.sparse_coo; store .to_dense"):
-        open_model(tmp_path / "a.pt")
+def test_tensors_without_dense_values_are_left_out(tmp_path: Path) -> None:
+    torch.save({"w": torch.eye(3).to_sparse(), "b": torch.ones(3)}, tmp_path / "a.pt")
+    with open_model(tmp_path / "a.pt") as model:
+        assert [tensor.name for tensor in model.tensors()] == ["b"]
+        assert model.left_out["w"].startswith("its layout is torch.sparse_coo; store .to_dense")
+        assert list(model.left_out) == ["w"]
+
+
+def test_values_of_other_plain_types(tmp_path: Path) -> None:
+    torch.save({"b": torch.ones(3), "ids": frozenset([1, 2]), "z": 1 + 2j, "more": {3}}, tmp_path / "a.pt")
+    with open_model(tmp_path / "a.pt") as model:
+        assert [tensor.name for tensor in model.tensors()] == ["b"]
+        assert sorted(model.left_out) == ["ids", "more", "z"]
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,9 @@ _RENAMED = {"SafetensorError": "DczError", "_safe_open_handle": "safe_open"}
 _MODULES = {"flax": "jax"}
 
 HEADER = "compares with, or takes apart, the bytes of a safetensors header"
-READS = "reads a safetensors file, which `dcz pack` converts"
 SHARED = "expects a refusal of tensors that share memory or are not contiguous, which dcz stores"
 TEXT = "compares the text or the class of an error; dcz's is its own"
-OTHER = "hands over a file that is open as text, or safetensors' own TensorSpec"
+OTHER = "makes safetensors' own TensorSpec"
 GPU = "needs a GPU; does not pass with safetensors either"
 
 REASONS = {
@@ -46,9 +45,6 @@ REASONS = {
     "test_pt_model.py::TorchModelTestCase::test_save": HEADER,
     "test_paddle_comparison.py::SaveLoadCase::test_in_memory": HEADER,
     "test_pread_backend.py::PreadBackendTests::test_truncated_header_is_rejected": HEADER,
-    "test_simple.py::TestCase::test_deserialization": READS,
-    "test_simple.py::TestCase::test_deserialization_metadata": READS,
-    "test_threadable.py::TestCase::test_serialize_file_releases_gil": READS,
     "test_pt_comparison.py::SliceTestCase::test_cannot_serialize_a_non_contiguous_tensor": SHARED,
     "test_pt_comparison.py::SliceTestCase::test_cannot_serialize_shared": SHARED,
     "test_pt_model.py::TorchModelTestCase::test_failure": SHARED,
@@ -58,7 +54,6 @@ REASONS = {
     "test_pt_comparison.py::TorchTestCase::test_meta_tensor": TEXT,
     "test_simple.py::ErrorsTestCase::test_file_not_found": TEXT,
     "test_simple.py::ReadmeTestCase::test_exception": OTHER,
-    "test_handle.py::ReadmeTestCase::test_numpy_example": OTHER,
     "test_paddle_comparison.py::WithOpenCase::test_paddle_tensor_gpu": GPU,
     "test_paddle_comparison.py::WithOpenCase::test_paddle_slice_gpu": GPU,
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import mmap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.dtypes import Dtype
 from dcz.errors import DczError
 from dcz.format.index import Entry
 from dcz.kernels.interface import U8
@@ -21,6 +22,19 @@ _LINE = 64
 _HUGE_PAGE = 2 << 20
 # glibc may keep freed blocks of up to 32 MB: their pages are not cleared again for the next load.
 _KEPT_BYTES = 30 << 20
+
+
+class Described(Protocol):
+    """A tensor as any header describes it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dtype(self) -> Dtype: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 def fresh(size: int, spare: int = 0) -> U8:
@@ -82,7 +96,7 @@ def allocate(entries: Sequence[Entry]) -> list[tuple[NDArray[Any], U8]]:
     return made
 
 
-def target(out: NDArray[Any], entry: Entry) -> U8:
+def target(out: NDArray[Any], entry: Described) -> U8:
     """Return the bytes of the caller's array, if the tensor fits it exactly."""
     where = f"out for tensor {entry.name!r}"
     if not isinstance(out, np.ndarray):

@@ -16,12 +16,13 @@ import numpy as np
 
 from dcz.convert.coreml_program import Message, program_file, protos, read_program
 from dcz.convert.coreml_tables import bits_of, look_up, scatter
-from dcz.convert.guard import Guard, check_file, check_shape
+from dcz.convert.guard import Guard, check_file
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.io.sources import FileSource, read
 from dcz.tensor import from_words
+from dcz.tensor.shapes import check_shape
 from dcz.text import plural
 
 _CODES = {

@@ -123,7 +123,7 @@ class _Sums:
             self.product += float(np.vdot(a, b).real)
 
     def result(self) -> tuple[int, float, float | None, float | None]:
-        """Return Return elements, max_error, relative_error and cosine."""
+        """Return elements, max_error, relative_error and cosine."""
         norms = math.sqrt(self.norm_a) * math.sqrt(self.norm_b)
         cosine = min(1.0, max(-1.0, self.product / norms)) if 0 < norms < math.inf else None
         if self.squares == 0:

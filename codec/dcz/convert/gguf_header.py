@@ -6,10 +6,10 @@ import struct
 from typing import Any
 
 from dcz import limits
-from dcz.convert.guard import check_shape
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.tensor.shapes import check_shape
 from dcz.text import plural
 
 HEADER = "GGUF.header"  # capitals sort first, and the header is needed first

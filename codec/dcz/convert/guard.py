@@ -30,6 +30,7 @@ from typing import IO, TYPE_CHECKING, Any
 from dcz import limits
 from dcz.convert.kinds import HEAD, stranger
 from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
+from dcz.tensor.shapes import check_shape
 from dcz.text import plural
 
 if TYPE_CHECKING:
@@ -156,25 +157,6 @@ def check_file(path: str | os.PathLike[str], extension: str | None = None) -> in
     if error := stranger(name, head, size, extension):
         raise error
     return size
-
-
-def check_shape(shape: Iterable[object], where: str, itemsize: int = 1) -> tuple[int, ...]:
-    """Check and return a shape. Raises `FormatError` for invalid lengths, `LimitError` for too many or too large ones.
-
-    The product of the lengths that are not zero is bounded, so that no intermediate size overflows."""
-    lengths = tuple(shape)
-    if len(lengths) > limits.MAX_DIMENSIONS:
-        raise LimitError(f"{where}: {len(lengths)} dimensions; the limit is {limits.MAX_DIMENSIONS}")
-    bound = max(itemsize, 1)
-    for n in lengths:
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-            raise FormatError(
-                f"{where}: shape {list(lengths)!r:.80} has lengths that are not integers of at least zero"
-            )
-        bound *= n or 1
-        if bound > limits.MAX_WORDS:
-            raise LimitError(f"{where}: shape {list(lengths)!r:.80} takes more than {limits.MAX_WORDS} bytes")
-    return lengths  # type: ignore[return-value]
 
 
 def check_sizes(path: str | os.PathLike[str], tensors: Iterable[Tensor], stored: int) -> None:

@@ -8,20 +8,13 @@ from math import prod
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import UnsupportedError
+from dcz.plain.header import CODES, PACKED_BITS
 
-# Dtypes that safetensors has a name for, and its library reads.
-SAFETENSORS = frozenset([
-    "BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
-    "I16", "U16", "F16", "BF16", "I32", "U32", "F32", "C64", "F64", "I64", "U64",
-])  # fmt: skip
 # Dtypes that numpy's format can name. It keeps only the size of those that ml_dtypes adds. Two bytes are bfloat16 then,
 # the only one of that size, as `np.save` writes it and `.view(ml_dtypes.bfloat16)` reads it; one byte could be any.
 NUMPY = frozenset({"BF16"}.union(code for code, dtype in DTYPES.items() if dtype.in_numpy))
 # HDF5 has numpy's types. Keras keeps bfloat16 in it as two opaque bytes with an attribute.
 HDF5 = NUMPY
-
-# Bits of an element of the types that safetensors has several to a byte.
-PACKED_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
 
 
 def cannot_hold(path: str | os.PathLike[str], tensor: Tensor, holder: str, why: str = "") -> UnsupportedError:
@@ -32,7 +25,7 @@ def cannot_hold(path: str | os.PathLike[str], tensor: Tensor, holder: str, why: 
     m.npz: tensor 'w': numpy files cannot hold F8_E5M2; write safetensors instead (-o NAME.safetensors)
     """
     code = tensor.dtype.code
-    if in_whole_bytes(tensor) and code in SAFETENSORS:
+    if in_whole_bytes(tensor) and code in CODES:
         remedy = "write safetensors instead (-o NAME.safetensors)"
     elif code in NUMPY:
         remedy = "write npz instead (-o NAME.npz)"

@@ -118,7 +118,7 @@ class NetModel:
 
 
 def _nibbles(data: np.ndarray, count: int) -> np.ndarray:
-    """Return Return 4-bit numbers, low nibble first."""
+    """Return 4-bit numbers, low nibble first."""
     return np.stack([data & 15, data >> 4], axis=1).reshape(-1)[:count]
 
 

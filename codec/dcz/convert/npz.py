@@ -18,10 +18,11 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from dcz import dtypes, limits
-from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_alone, check_shape, open_member, piece_of
+from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_alone, open_member, piece_of
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError
+from dcz.tensor.shapes import check_shape
 from dcz.text import plural
 
 _SUFFIX = ".npy"

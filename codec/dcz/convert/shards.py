@@ -14,11 +14,11 @@ import numpy as np
 from dcz.container.shards import SUFFIX, ShardIndex
 from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Target, Tensor, extensions, tell_source, tensor_metadata, undecodable
-from dcz.convert.safetensors import second_names
 from dcz.errors import DczError, FormatError
 from dcz.io import temporary
 from dcz.io.sinks import sync_folder
 from dcz.io.together import publish_together
+from dcz.plain.header import second_names
 
 if TYPE_CHECKING:
     from dcz.container import Reader

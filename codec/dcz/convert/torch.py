@@ -14,6 +14,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -28,6 +29,9 @@ from dcz.text import plural
 
 if TYPE_CHECKING:
     import torch
+# Types of Python that torch does not let a pickle make, although making them runs no code and takes no more memory than
+# the file.
+_PLAIN_TYPES = [frozenset, complex]
 # Where a tar archive says that it is one.
 _TAR = 257
 
@@ -63,7 +67,7 @@ class TorchModel:
             if mapped:
                 self._check_archive(file)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), self._plain_types():
                 warnings.simplefilter("ignore", UserWarning)  # what it has to say follows as an error
                 if mapped:
                     return self._torch.load(self._path, map_location="cpu", weights_only=True, mmap=True)
@@ -74,6 +78,10 @@ class TorchModel:
             raise
         except Exception as error:  # what a damaged pickle runs into is any error there is, assertions included
             raise self._unreadable(error) from None
+
+    def _plain_types(self) -> AbstractContextManager[object]:
+        allowed = getattr(self._torch.serialization, "safe_globals", None)  # since 2.5
+        return contextlib.nullcontext() if allowed is None else allowed(_PLAIN_TYPES)
 
     def _load_old(self) -> object:
         """A checkpoint from before 1.6: pickles and storages, which end where the file does."""
@@ -173,8 +181,9 @@ class TorchModel:
             return
         try:
             size = self._nbytes(tensor, path)
-        except UnsupportedError as error:
-            raise UnsupportedError(f"{self._path}: {error}") from None
+        except UnsupportedError as error:  # sparse, quantized, nested: what it is and the remedy
+            self._structure.left_out[path] = str(error).partition(": ")[2]
+            return
         tensor = tensor.detach()
         identity = self._identity(tensor) if size else None
         owner = path if identity is None else self._owners.setdefault(identity, path)

@@ -38,6 +38,11 @@ def _guess(raw: bytes) -> tuple[str, str]:
     for magic, name in _OTHERS.items():
         if raw.startswith(magic):
             return name, pack
-    if len(raw) >= 9 and raw[8:9] == b"{":
+    if is_safetensors(raw):
         return "perhaps a safetensors file", pack
     return f"a file that begins with {raw[:8]!r}" if raw else "an empty file", pack
+
+
+def is_safetensors(raw: bytes) -> bool:
+    """Return whether a file that begins with these bytes may be a safetensors file."""
+    return len(raw) >= 9 and raw[8:9] == b"{"

@@ -21,8 +21,10 @@ def open_source(file: object, *, sequential: bool = False) -> Source:
         return FileSource(file)
     if isinstance(file, (bytes, bytearray, memoryview)):
         return BytesSource(file)
+    if isinstance(file, io.TextIOWrapper):  # open(path) without "b": the bytes lie below the text
+        file = file.buffer
     if hasattr(file, "read") and hasattr(file, "seek"):
         if isinstance(file, io.TextIOBase):
-            raise DczError("file: opened as text; open it in binary mode ('rb')")
+            raise DczError("file: expected bytes, found text in memory; pass a path or a file opened as 'rb'")
         return ObjectSource(file)  # type: ignore[arg-type]
     raise DczError(f"file: expected a path, bytes or a seekable binary file object, found {type(file).__name__}")

@@ -43,7 +43,7 @@ PAGE = 4096
 
 
 def read(source: Source, offset: int, size: int) -> U8:
-    """Return Return `size` bytes from `offset`."""
+    """Return `size` bytes from `offset`."""
     out = np.empty(size, np.uint8) if size < _SMALL_READ else placed(np.empty(size + 2 * PAGE, np.uint8), offset, size)
     source.read_into(offset, out)
     return out

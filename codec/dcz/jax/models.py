@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import jax
 import numpy as np
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from dcz.adapters import Progress, convert_all, match
 from dcz.api import load_file
 from dcz.container import Reader, ShardedReader
-from dcz.container.opening import open_file
 from dcz.dtypes import DTYPES
 from dcz.jax.paths import Tree, flatten
 from dcz.jax.tensors import from_array, save_file
+from dcz.plain.opening import open_any
+
+if TYPE_CHECKING:
+    from dcz.plain.reader import SafetensorsReader
 
 # Python's numbers, and the dtypes that may stand for them in a file.
 _NUMBERS = (bool, int, float, complex)
@@ -76,7 +79,7 @@ def load_model(
     {'params': {'kernel': Array([0, 1, 2], dtype=int32)}}
     """
     tree = flatten(_state(model))
-    with open_file(filename) as reader:
+    with open_any(filename) as reader:
         expected = {name: _expected(leaf, name, reader) for name, leaf in tree.leaves.items()}
         match(reader, expected, strict, "load_model")
         names = [name for name in expected if name in reader]
@@ -97,7 +100,7 @@ def _as_array(leaf: Any) -> Any:
     return narrow if narrow == array or array != array else array
 
 
-def _expected(leaf: Any, name: str, reader: Reader | ShardedReader) -> tuple[tuple[int, ...], str]:
+def _expected(leaf: Any, name: str, reader: Reader | ShardedReader | SafetensorsReader) -> tuple[tuple[int, ...], str]:
     """Shape and dtype name that a leaf takes."""
     if not isinstance(leaf, _NUMBERS):
         return leaf.shape, np.dtype(leaf.dtype).name

@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from dcz.adapters import Adapter, Progress, check_backend, convert_all, save_bytes, save_tensors
 from dcz.api import load_file as load_arrays
-from dcz.container.opening import open_file
 from dcz.dtypes import DTYPES, Dtype, by_numpy
 from dcz.errors import DczError, UnsupportedError, locating
 from dcz.io.sources import name_of
+from dcz.plain.opening import open_any
 
 # Of integers narrower than a byte torch has the names alone: no tensor of them can be made or converted.
 _NAMES_ONLY = ("I2", "U2", "I4", "U4")
@@ -190,7 +190,7 @@ def _load_meta(
     filename: str | os.PathLike[str] | bytes | memoryview | BinaryIO, names: Iterable[str] | None
 ) -> dict[str, torch.Tensor]:
     """Shapes and dtypes alone."""
-    with open_file(filename) as reader:
+    with open_any(filename) as reader:
         made: dict[str, torch.Tensor] = {}
         out = {}
         for name in reader if names is None else names:
