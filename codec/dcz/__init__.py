@@ -64,9 +64,18 @@ _LAZY = {
 }
 _MODULES = ("lossy", "numcodecs", "numpy", "planning", "zarr")
 # Libraries of those that need one, where the names differ or there are two.
-_NEEDS = {"numcodecs": ("numcodecs",), "zarr": ("zarr", "numcodecs"), "paddle": ("paddle",), "mlx": ("mlx.core",)}
+_NEEDS = {
+    "hub": ("huggingface_hub", "torch"),
+    "mlx": ("mlx.core",),
+    "numcodecs": ("numcodecs",),
+    "paddle": ("paddle",),
+    "transformers": ("transformers", "torch"),
+    "zarr": ("zarr", "numcodecs"),
+}
 # Integrations of frameworks, each an extra of its own.
 _INTEGRATIONS = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
+# Integrations of libraries that load models by folder.
+_TOOLS = ("hub", "transformers")
 
 
 def __getattr__(name: str) -> object:
@@ -74,7 +83,7 @@ def __getattr__(name: str) -> object:
         value = __getattr__("open_file")
     elif name in _LAZY:
         value = getattr(import_module(_LAZY[name]), name)
-    elif name in _MODULES or name in _INTEGRATIONS:
+    elif name in (*_MODULES, *_INTEGRATIONS, *_TOOLS):
         value = import_module(f"dcz.{name}")
     else:
         raise AttributeError(f"module 'dcz' has no attribute {name!r}")
@@ -93,7 +102,7 @@ def __dir__() -> list[str]:
             return False
 
     modules = [name for name in _MODULES if name not in _NEEDS or there(name)]
-    return sorted({*globals(), *__all__, *modules, *filter(there, _INTEGRATIONS)})
+    return sorted({*globals(), *__all__, *modules, *filter(there, (*_INTEGRATIONS, *_TOOLS))})
 
 
 __all__ = [

@@ -23,10 +23,11 @@ from support.kernel_sets import NATIVE_SETS
 PACKAGE = Path(dcz.__file__).parent
 # Integrations of frameworks, which need not be installed: tests/frameworks tests them alike.
 INTEGRATIONS = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
+TOOLS = ("hub", "transformers")  # likewise, in tests/integrations
 ROOTS = [
     module
     for module in pkgutil.iter_modules(dcz.__path__, "dcz.")
-    if module.name.removeprefix("dcz.") not in INTEGRATIONS
+    if module.name.removeprefix("dcz.") not in (*INTEGRATIONS, *TOOLS)
 ]
 MODULES = sorted(
     module.name
@@ -177,8 +178,21 @@ def test_importing_is_quick_and_needs_no_framework() -> None:
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert set(INTEGRATIONS) == set(dcz._INTEGRATIONS)
-    unwanted = {"torch", "jax", "tensorflow", "keras", "onnx", "safetensors", "typer", "rich", "click", "matplotlib"}
+    assert set(INTEGRATIONS) == set(dcz._INTEGRATIONS) and set(TOOLS) == set(dcz._TOOLS)
+    unwanted = {
+        "torch",
+        "transformers",
+        "huggingface_hub",
+        "jax",
+        "tensorflow",
+        "keras",
+        "onnx",
+        "safetensors",
+        "typer",
+        "rich",
+        "click",
+        "matplotlib",
+    }
     assert not unwanted & set(run.stdout.split())
 
 
@@ -197,7 +211,8 @@ def test_help_and_completion_work_without_extras() -> None:
     """Both ask for every name that `dir` lists: one that cannot be had would be an ImportError."""
     program = (
         "import sys\n"
-        "names = 'torch jax keras tensorflow onnx mlx mlx.core paddle scipy h5py fsspec numcodecs zarr matplotlib'\n"
+        "names = 'torch transformers huggingface_hub jax keras tensorflow onnx mlx mlx.core paddle scipy h5py fsspec "
+        "numcodecs zarr matplotlib'\n"
         "sys.modules.update(dict.fromkeys(names.split()))\n"
         "import pydoc, rlcompleter, dcz\n"
         "text = pydoc.plain(pydoc.render_doc(dcz))\n"

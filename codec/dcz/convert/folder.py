@@ -12,6 +12,7 @@ import numpy as np
 
 from dcz.container.shards import SUFFIX
 from dcz.convert.bitmask import BitmaskModel, without_bitmasks
+from dcz.convert.compressed import CompressedModel
 from dcz.convert.folder_contents import TORCH, TRAINING, Weights, contents
 from dcz.convert.formats import open_model, open_target
 from dcz.convert.model import Model, Tensor, check_not_empty, tensor_metadata
@@ -80,10 +81,13 @@ def convert_folder(
     replace: bool = False,
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    recipe: object = None,
+    keep_nonfinite: bool = False,
 ) -> FolderTransfer:
     """Write all weights of the folder `source` to `target`, each under its own name with `extension`, and copy other
     files byte for byte. Shards keep their tensors, unless there is a `shard_size`: then larger weights are sharded
-    anew, and smaller ones become one file.
+    anew, and smaller ones become one file. With a `recipe`, all weights are pruned and clustered by it, as in
+    `dcz.compress`; shards are made anew then.
 
     The new folder is made beside its place and moved there when complete. One that is there must be empty, or
     `replace` be given: then its files are replaced together (`dcz.io.together`). With `strict`, nothing may be left
@@ -100,6 +104,8 @@ def convert_folder(
     os.mkdir(scratch)
     try:
         run = _Run(source, scratch, extension, profile, threads, shard_size, max_bytes, strict, progress)
+        if recipe is not None:
+            run.change = lambda model: CompressedModel(model, recipe, keep_nonfinite=keep_nonfinite)
         for path in found.copied:
             run.copy(path)
         for weights in found.weights:
@@ -147,6 +153,7 @@ class _Run:
         self._source, self._target, self._extension = source, target, extension
         self._profile, self._threads, self._shard_size = profile, threads, shard_size
         self._max_bytes, self._strict, self._progress = max_bytes, strict, progress
+        self.change: Callable[[Model], Model] | None = None
         self.files: list[str] = []
         self.loaded: list[str] = []
         self.mended: list[str] = []
@@ -160,8 +167,8 @@ class _Run:
         with self._open(weights.path) as model:
             check_not_empty(model, weights.path)
             made_dense = isinstance(model, BitmaskModel)
-            if not weights.sharded or made_dense or self._shard_size is not None:
-                self._as_one(model, weights)
+            if not weights.sharded or made_dense or self._shard_size is not None or self.change is not None:
+                self._as_one(model if self.change is None else self.change(model), weights)
                 if made_dense:
                     self._mend(os.path.join(os.path.dirname(weights.path), "config.json"))
                 return

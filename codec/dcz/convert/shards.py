@@ -142,6 +142,16 @@ def of_the_same_model(folder: str, stem: str, extension: str) -> list[str]:
     return sorted(name for name in os.listdir(folder) if pattern.fullmatch(name))
 
 
+def write_index(path: str, weight_map: Mapping[str, str], metadata: Mapping[str, object]) -> None:
+    """Write the index of shards to a new file: each tensor's file, and what else is known of them."""
+    document = {"metadata": dict(metadata), "weight_map": {name: weight_map[name] for name in sorted(weight_map)}}
+    with open(path, "x", encoding="utf-8") as file:
+        json.dump(document, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 class ShardedTarget:
     """Several files and their index. They are made in a temporary folder beside the target and published together, the
     index last.
@@ -237,15 +247,9 @@ class ShardedTarget:
         folder, name = os.path.split(self._path)
         sizes = {file: os.path.getsize(os.path.join(self._scratch, file)) for file in self._files}
         where = {name: file for file, names in self._files.items() for name in names}
-        document = {
-            "metadata": {**self._others, "file_sizes": sizes, "total_size": self._total},
-            "weight_map": {name: where[name] for name in sorted(where)},
-        }
-        with open(os.path.join(self._scratch, name), "x", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_index(
+            os.path.join(self._scratch, name), where, {**self._others, "file_sizes": sizes, "total_size": self._total}
+        )
         publish_together(self._scratch, folder, list(self._files), [name])
         temporary.remove(self._scratch)
         if self._replace:
