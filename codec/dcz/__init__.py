@@ -75,7 +75,7 @@ _NEEDS = {
 # Integrations of frameworks, each an extra of its own.
 _INTEGRATIONS = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
 # Integrations of libraries that load models by folder.
-_TOOLS = ("hub", "transformers")
+_TOOLS = ("hub", "transformers", "vllm")
 
 
 def __getattr__(name: str) -> object:

@@ -13,6 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 pytestmark = pytest.mark.skipif(not EXAMPLES.exists(), reason="the tests lie apart from the source tree")
 NEEDS = {
+    "train": ("torch",),
     "prune_cnn": ("torch", "sklearn"),
     "pretrained_transformer": ("torch", "transformers"),
     "remote_slices": ("fsspec", "aiohttp"),
@@ -20,7 +21,10 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("program", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+PROGRAMS = [*sorted(EXAMPLES.glob("*.py")), EXAMPLES / "weight_sync" / "train.py"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
 def test_programs(program: Path, tmp_path: Path) -> None:
     for module in NEEDS.get(program.stem, ()):
         pytest.importorskip(module, reason=f"{module} is not installed")

@@ -61,6 +61,22 @@ def test_patches(pair: tuple[np.ndarray, np.ndarray], transform: str) -> None:
         assert indices.tolist() == where.tolist()
 
 
+@pytest.mark.parametrize("transform", TRANSFORMS[1:3])
+def test_values_of_a_patch_are_made_of_the_right_base_alone(transform: str) -> None:
+    base = make_array(1, "F32", (3000,), 1.0, 900, "float")
+    new, other = base.copy(), base.copy()
+    new[5::700] += 1
+    other[7] += 1
+    file = delta({"w": new}, {"w": base}, transform=transform)
+    assert dcz.open(file, base={"w": base}).patch("w").values.tobytes() == new[5::700].tobytes()
+    with pytest.raises(BaseError, match="another base"):
+        dcz.open(file, base={"w": other}).patch("w")
+    with pytest.raises(BaseError, match="applied before"):
+        dcz.open(file, base={"w": new}).patch("w")
+    with pytest.raises(BaseError, match="was made from F32"):
+        dcz.open(file, base={"w": base.astype("f8")}).patch("w")
+
+
 def test_patches_without_a_base() -> None:
     base = np.float32([1, -0.0, 0, 5])
     new = np.nextafter(base, np.float32([2, 1, 0, -9]))

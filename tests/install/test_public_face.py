@@ -23,7 +23,7 @@ from support.kernel_sets import NATIVE_SETS
 PACKAGE = Path(dcz.__file__).parent
 # Integrations of frameworks, which need not be installed: tests/frameworks tests them alike.
 INTEGRATIONS = ("jax", "keras", "mlx", "onnx", "paddle", "tensorflow", "torch")
-TOOLS = ("hub", "transformers")  # likewise, in tests/integrations
+TOOLS = ("hub", "transformers", "vllm")  # likewise, in tests/integrations
 ROOTS = [
     module
     for module in pkgutil.iter_modules(dcz.__path__, "dcz.")

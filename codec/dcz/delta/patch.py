@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dcz.container.file import OpenFile
 from dcz.delta.base import Base
 from dcz.delta.decode import BasedDecoder
-from dcz.delta.links import Link
+from dcz.delta.links import Link, check_base, check_chunks
 from dcz.delta.transforms import NONE, REPLACE, STEP, XOR, magnitude
 from dcz.io.sources import read
 from dcz.kernels.interface import I64
@@ -55,7 +55,10 @@ def patch(store: OpenFile, decoder: BasedDecoder, link: Link, base: Base | None,
     if link.transform == REPLACE:
         return Patch(indices, words.view(scalar), "values")
     if base is not None:
-        old = base.words(link.base_name, 0, link.entry.words, dtype.word).view(words.dtype)[places]
+        check_base(store, base, {link.entry.name: link})
+        data = base.words(link.base_name, 0, link.entry.words, dtype.word)
+        check_chunks(link, data)
+        old = data.view(words.dtype)[places]
         values = applied(old, words, link.transform, magnitude(dtype), False)
         return Patch(indices, values.view(scalar), "values")
     if link.transform == XOR:

@@ -11,6 +11,7 @@ require("torch", "torch", "dcz.torch")
 
 from dcz.torch.deltas import apply_delta, save_delta, undo_delta
 from dcz.torch.models import load_model, save_model
+from dcz.torch.patches import weight_patches
 from dcz.torch.sparse import get_csr
 from dcz.torch.state_dicts import fuse
 from dcz.torch.tensors import load, load_file, save, save_file
@@ -32,4 +33,5 @@ __all__ = [
     "save_file",
     "save_model",
     "undo_delta",
+    "weight_patches",
 ]

@@ -45,7 +45,7 @@ def save_delta(
     1
     """
     return saving.save_delta(
-        _Arrays(new), filename, base=_Arrays(base), transform=transform,
+        Arrays(new), filename, base=Arrays(base), transform=transform,
         renames=renames, metadata=metadata, profile=profile, threads=threads, tensor_metadata=tensor_metadata,
         progress=progress,
     )  # fmt: skip
@@ -124,7 +124,7 @@ def undo_delta(
         return sum(applying.undo_delta(_Memory(tensors), store, threads=threads) for store in stores)
 
 
-class _Arrays(Mapping[str, NDArray[Any]]):
+class Arrays(Mapping[str, NDArray[Any]]):
     """Tensors as arrays, converted when they are asked for; names of the same memory are `aliases` of the first."""
 
     def __init__(self, tensors: Mapping[str, Any]) -> None:
