@@ -20,6 +20,7 @@ from dcz.version import __version__
 
 if TYPE_CHECKING:
     from dcz.api import load, load_file, save, save_file
+    from dcz.calibrations import load_calibration, save_calibration
     from dcz.container import Reader, ShardedReader, TensorInfo
     from dcz.container.merge import merge
     from dcz.delta.opening import open_file as open
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from dcz.delta.writer import Writer
     from dcz.deltas import apply_delta, fold, invert, rebase, save_delta, undo_delta, verify
     from dcz.handles import safe_open
-    from dcz.lossy import cluster, compress, prune
+    from dcz.lossy import Calibration, cluster, compress, prune
     from dcz.planning import plan, sensitivity
     from dcz.report import StorageReport, compare
     from dcz.sharding import save_sharded
 
 # Loaded when first asked for, so that `import dcz` costs next to nothing.
 _LAZY = {
+    "Calibration": "dcz.lossy",
     "DeltaReader": "dcz.delta.reader",
     "Reader": "dcz.container.reader",
     "ShardedReader": "dcz.container.sharded",
@@ -47,6 +49,7 @@ _LAZY = {
     "fold": "dcz.deltas",
     "invert": "dcz.deltas",
     "load": "dcz.api",
+    "load_calibration": "dcz.calibrations",
     "load_file": "dcz.api",
     "merge": "dcz.container.merge",
     "open_file": "dcz.delta.opening",
@@ -54,6 +57,7 @@ _LAZY = {
     "prune": "dcz.lossy",
     "rebase": "dcz.deltas",
     "save": "dcz.api",
+    "save_calibration": "dcz.calibrations",
     "save_delta": "dcz.deltas",
     "safe_open": "dcz.handles",
     "save_file": "dcz.api",
@@ -107,6 +111,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "BaseError",
+    "Calibration",
     "ChecksumError",
     "DczError",
     "DeltaReader",
@@ -128,6 +133,7 @@ __all__ = [
     "fold",
     "invert",
     "load",
+    "load_calibration",
     "load_file",
     "merge",
     "open",
@@ -136,6 +142,7 @@ __all__ = [
     "rebase",
     "safe_open",
     "save",
+    "save_calibration",
     "save_delta",
     "save_file",
     "save_sharded",

@@ -7,15 +7,18 @@ from dcz.lossy.clusters import Clusters
 from dcz.lossy.compression import Compressed, TensorReport, compress
 from dcz.lossy.config import ClusterConfig, PruneConfig
 from dcz.lossy.fidelity import Fidelity, fidelity
+from dcz.lossy.moments import Calibration, Moments
 from dcz.lossy.pruning import Pruned, prune
 from dcz.lossy.recipe import Recipe
 
 __all__ = [
+    "Calibration",
     "ClusterConfig",
     "Clustered",
     "Clusters",
     "Compressed",
     "Fidelity",
+    "Moments",
     "PruneConfig",
     "Pruned",
     "Recipe",

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcz.lossy.calibrated import Inputs
 from dcz.lossy.clustering import check_importance, cluster_array
 from dcz.lossy.config import PruneConfig
 from dcz.lossy.fidelity import fidelity
 from dcz.lossy.magnitudes import Threshold
+from dcz.lossy.moments import Calibration
 from dcz.lossy.pruning import global_threshold, mask, mask_by, masked
 from dcz.lossy.recipe import Recipe, Settings
 from dcz.lossy.selection import check_finite, check_tensors, skip_reason
@@ -23,7 +25,8 @@ class TensorReport:
 
     `density` is the fraction of its weights that is not zero; `clusters` the entries of its codebook, None where it
     has none; `bits` what a cluster index takes by Huffman's code; `rel_error` the root of the sum of squared errors
-    over that of the squared weights; `skipped` says why it was left alone, else None."""
+    over that of the squared weights; `skipped` says why it was left alone, else None; `output_error`, where the
+    layer's inputs are known, the root of the mean squared change of its outputs over that of the squared outputs."""
 
     density: float | None
     clusters: int | None
@@ -31,6 +34,7 @@ class TensorReport:
     rel_error: float
     skipped: str | None
     zeroed: int = 0
+    output_error: float | None = None
 
 
 class Compressed(dict[str, np.ndarray]):
@@ -44,6 +48,7 @@ def compress(
     recipe: Mapping[str, object] | str,
     *,
     importance: Mapping[str, np.ndarray] | None = None,
+    calibration: Calibration | None = None,
     keep_nonfinite: bool = False,
 ) -> Compressed:
     """Prunes and clusters tensors by a recipe; the result is plain arrays. The arrays given stay as they are, and
@@ -57,6 +62,10 @@ def compress(
             `false` takes a key away and `"leave": true` leaves a tensor alone. A tensor whose very name is given
             is eligible though it is small or a bias.
         importance: how much each weight counts in clustering; see `dcz.cluster`.
+        calibration: second moments of layers' inputs (`dcz.torch.calibrate`, `dcz.onnx.calibrate`). Their tensors are
+            pruned and rounded column by column with error feedback (Frantar et al. 2022, arXiv 2210.17323, section
+            3.3; Frantar and Alistarh 2023, arXiv 2301.00774, section 3), with an entropy coder in mind; a `density`
+            keeps what matters at the outputs, in each 128 inputs. The change of the mean output goes into the bias.
         keep_nonfinite: leaves tensors with NaN or infinity alone instead of refusing them.
 
     Raises:
@@ -74,6 +83,7 @@ def compress(
     check_tensors(tensors)
     runner = RecipeRunner(recipe, tensors, lambda name: tensors[name], keep_nonfinite)
     importance = check_importance(importance, tensors)
+    found = Inputs(calibration, tensors, runner.leaves)
     out, ties, weight_ties = Compressed(), Ties(), Ties()
     out.reports = {}
     for name, array in tensors.items():
@@ -81,9 +91,10 @@ def compress(
         weighting = None if weights is None else weight_ties.owner(name, weights)
         owner = ties.owner(name, array, runner.settings(name), weighting)
         if owner == name:
-            out[name], out.reports[name] = runner.apply(name, np.asarray(array), weights)
+            out[name], out.reports[name] = runner.apply(name, np.asarray(array), weights, found)
         else:
             out[name], out.reports[name] = out[owner], out.reports[owner]
+    out.update(found.biases())
     return out
 
 
@@ -106,8 +117,12 @@ class RecipeRunner:
         """The recipe's settings for a tensor."""
         return self._settings[name]
 
+    def leaves(self, name: str, array: np.ndarray) -> bool:
+        """True if nothing is done to a tensor."""
+        return self._skip_reason(name, array, self._settings[name]) is not None
+
     def apply(
-        self, name: str, array: np.ndarray, importance: np.ndarray | None = None
+        self, name: str, array: np.ndarray, importance: np.ndarray | None = None, inputs: Inputs | None = None
     ) -> tuple[np.ndarray, TensorReport]:
         """The tensor after its treatment, and what that was."""
         settings = self._settings[name]
@@ -115,14 +130,21 @@ class RecipeRunner:
         if reason is not None:
             density = float(np.count_nonzero(array)) / array.size if array.size else None
             return array, TensorReport(density, None, None, 0.0, reason)
-        out, clusters, bits, zeroed = array, None, None, 0
-        if settings.pruning is not None:
-            out = masked(out, self._mask(name, array, settings.pruning))
-        if settings.clustering is not None:
+        out, clusters, bits, zeroed, output_error = array, None, None, 0, None
+        kept = None if settings.pruning is None else self._mask(name, array, settings.pruning)
+        if kept is not None:
+            out = masked(out, kept)
+        if inputs is not None and name in inputs:
+            done = inputs.apply(name, array, settings, kept)
+            zeroed = max(int(np.count_nonzero(out)) - int(np.count_nonzero(done.array)), 0)
+            out, clusters, bits, output_error = done.array, done.clusters, done.bits, done.output_error
+        elif settings.clustering is not None:
             found = cluster_array(out, settings.clustering, importance=importance, name=name)
             out, clusters, bits, zeroed = found.array(), found.k, found.bits, found.zeroed
         error = fidelity(array, out).relative
-        return out, TensorReport(float(np.count_nonzero(out)) / out.size, clusters, bits, error, None, zeroed)
+        return out, TensorReport(
+            float(np.count_nonzero(out)) / out.size, clusters, bits, error, None, zeroed, output_error
+        )
 
     def _skip_reason(self, name: str, array: np.ndarray, settings: Settings) -> str | None:
         reason = skip_reason(

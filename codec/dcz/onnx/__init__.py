@@ -8,8 +8,9 @@ from dcz.extras import require
 
 require("onnx", "onnx", "dcz.onnx")
 
+from dcz.onnx.calibration import calibrate
 from dcz.onnx.models import load_model, save_model
 from dcz.onnx.sessions import session
 from dcz.onnx.tensors import load, load_file, save, save_file
 
-__all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model", "session"]
+__all__ = ["calibrate", "load", "load_file", "load_model", "save", "save_file", "save_model", "session"]

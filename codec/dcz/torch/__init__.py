@@ -9,6 +9,7 @@ from dcz.extras import require
 
 require("torch", "torch", "dcz.torch")
 
+from dcz.torch.calibration import calibrate
 from dcz.torch.deltas import apply_delta, save_delta, undo_delta
 from dcz.torch.models import load_model, save_model
 from dcz.torch.patches import weight_patches
@@ -19,6 +20,7 @@ from dcz.torch.training import cluster_, finalize_, prune_, resume_
 
 __all__ = [
     "apply_delta",
+    "calibrate",
     "cluster_",
     "finalize_",
     "fuse",

@@ -1,0 +1,217 @@
+"""Second moments of a layer's inputs: what rounding its weights costs at its outputs.
+
+A layer computes W x. Rounding W to Q changes its outputs by (W - Q) x, in the mean over samples by the quadratic form
+E|(W - Q) x|^2 = tr((W - Q) H (W - Q)^T) of the second moments H = E[x x^T]. Where a bias takes up the mean of that
+change, (W - Q) E[x], what is left is the same form of the covariance H - E[x] E[x]^T."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcz.errors import DczError
+from dcz.lossy.samples import F64
+
+F32 = NDArray[np.float32]
+# Inputs of which all products are kept; of more, those within blocks of so many, and of so many products in all.
+MAX_INPUTS = 2048
+_MAX_PRODUCTS = 1 << 24
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """Of one layer's inputs, `count` vectors of them.
+
+    Attributes:
+        blocks: for consecutive inputs the means of their products, each of shape (groups, b, b), float32. One block
+            has all inputs unless there are more than `MAX_INPUTS`.
+        mean: of each input, shape (groups, inputs), float32.
+        count: vectors seen.
+        inputs_first: the tensor's first dimension are the inputs, and not the outputs.
+        bias: the tensor that is added to the layer's outputs, if any.
+    """
+
+    blocks: tuple[F32, ...]
+    mean: F32
+    count: int
+    inputs_first: bool = False
+    bias: str | None = None
+
+    @property
+    def groups(self) -> int:
+        """Groups of channels that have inputs of their own."""
+        return self.mean.shape[0]
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of each output."""
+        return self.mean.shape[1]
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """True if a tensor of this shape can be the layer's."""
+        if len(shape) < 2 or 0 in shape:
+            return False
+        if self.inputs_first:
+            return self.groups == 1 and shape[0] == self.inputs
+        return shape[0] % self.groups == 0 and int(np.prod(shape[1:], dtype=np.int64)) == self.inputs
+
+    def matrix(self, array: np.ndarray) -> NDArray[Any]:
+        """The tensor as (groups, inputs, outputs of a group), in the type to compute with."""
+        kind = np.float64 if array.dtype == np.float64 else np.float32
+        if self.inputs_first:
+            return np.ascontiguousarray(array.reshape(1, self.inputs, -1), kind)
+        rows = array.reshape(self.groups, -1, self.inputs)
+        return np.ascontiguousarray(rows.transpose(0, 2, 1), kind)
+
+    def tensor(self, matrix: NDArray[Any], like: np.ndarray) -> np.ndarray:
+        """The inverse of `matrix`."""
+        rows = matrix if self.inputs_first else matrix.transpose(0, 2, 1)
+        return np.ascontiguousarray(rows.reshape(like.shape), like.dtype)
+
+    def importance(self, shape: tuple[int, ...]) -> F32:
+        """The mean square of the input that each weight of a tensor of this shape is multiplied by."""
+        own = np.concatenate([np.diagonal(block, axis1=1, axis2=2) for block in self.blocks], axis=1)
+        if self.inputs_first:
+            return np.broadcast_to(own.reshape(-1, *[1] * (len(shape) - 1)), shape)
+        each = np.repeat(own, shape[0] // self.groups, axis=0)
+        return each.reshape(shape)
+
+    def parts(self, centred: bool) -> Iterator[tuple[int, slice, F64]]:
+        """Each group and block: its number, which inputs, and their second moments, or the covariance."""
+        for group in range(self.groups):
+            start = 0
+            for block in self.blocks:
+                part = slice(start, start + block.shape[1])
+                second = block[group].astype(np.float64)
+                if centred:
+                    mean = self.mean[group, part].astype(np.float64)
+                    second -= np.outer(mean, mean)
+                yield group, part, second
+                start = part.stop
+
+    def squared(self, difference: NDArray[Any], centred: bool = False) -> float:
+        """E|D x|^2 for D as `matrix` gives it: what the outputs change by, squared, summed over them. `centred` leaves
+        out what a bias can take up."""
+        total = 0.0
+        for group, part, second in self.parts(centred):
+            own = difference[group, part].astype(np.float64)
+            total += float(np.einsum("ij,ij->", own, second @ own))
+        return max(total, 0.0)
+
+
+class Calibration(Mapping[str, Moments]):
+    """Moments by the name of the tensor that the inputs are multiplied by; `unreached` names those of layers that no
+    sample reached.
+
+    >>> import numpy
+    >>> inputs = numpy.float32([[1, 0], [3, 4]])
+    >>> found = Calibration.of({"w": inputs})
+    >>> found["w"].blocks[0][0], found["w"].count
+    (array([[5., 6.],
+           [6., 8.]], dtype=float32), 2)
+    """
+
+    def __init__(self, moments: Mapping[str, Moments], unreached: tuple[str, ...] = ()) -> None:
+        self._moments, self.unreached = dict(moments), unreached
+
+    @staticmethod
+    def of(inputs: Mapping[str, np.ndarray], *, inputs_first: bool = False) -> Calibration:
+        """From the inputs themselves: for each tensor an array of shape (vectors, inputs)."""
+        out = {}
+        for name, array in inputs.items():
+            if array.ndim != 2:
+                raise DczError(f"inputs of {name!r}: expected shape (vectors, inputs), found {array.shape}")
+            each = Accumulator(name, 1, array.shape[1], inputs_first=inputs_first)
+            each.add(array[:, None])
+            if not each.count:
+                raise DczError(f"inputs of {name!r}: there are none")
+            out[name] = each.moments()
+        return Calibration(out)
+
+    def __getitem__(self, name: str) -> Moments:
+        return self._moments[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._moments)
+
+    def __len__(self) -> int:
+        return len(self._moments)
+
+    def __repr__(self) -> str:
+        return f"<dcz.Calibration of {len(self)} tensors>"
+
+    def importance(self, tensors: Mapping[str, np.ndarray]) -> dict[str, F32]:
+        """The mean square of the input that each weight is multiplied by, as `dcz.cluster` takes `importance`."""
+        self.check(tensors)
+        return {name: moments.importance(tensors[name].shape) for name, moments in self._moments.items()}
+
+    def check(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Refuses moments of tensors that are not there, or of other shapes."""
+        for name, moments in self._moments.items():
+            if name not in tensors:
+                raise DczError(f"calibration: there is no tensor {name!r}; it was made for another model")
+            shape = tensors[name].shape
+            if not moments.fits(shape):
+                where = "first" if moments.inputs_first else "last"
+                raise DczError(
+                    f"calibration of {name!r}: {moments.inputs} inputs in {moments.groups} groups do not fit shape "
+                    f"{shape}, whose inputs come {where}; it was made for another model"
+                )
+
+
+class Accumulator:
+    """Adds up the moments of one layer's inputs, in float32: memory does not grow with the samples."""
+
+    def __init__(
+        self, name: str, groups: int, inputs: int, *, inputs_first: bool = False, bias: str | None = None,
+        max_inputs: int = MAX_INPUTS,
+    ) -> None:  # fmt: skip
+        self._name, self._inputs_first, self._bias = name, inputs_first, bias
+        most = min(max_inputs, max(_MAX_PRODUCTS // max(groups * inputs, 1), 1))
+        cuts = np.linspace(0, inputs, -(-inputs // most) + 1).astype(int).tolist()
+        self._parts = [slice(a, b) for a, b in zip(cuts, cuts[1:])]
+        self._blocks = [np.zeros((groups, p.stop - p.start, p.stop - p.start), np.float32) for p in self._parts]
+        self._mean = np.zeros((groups, inputs))
+        self.count = 0
+
+    def add(self, vectors: np.ndarray) -> None:
+        """Inputs of shape (vectors, groups, inputs). Raises `DczError` for NaN, infinity, and other shapes."""
+        if vectors.shape[1:] != self._mean.shape:
+            raise DczError(
+                f"layer of {self._name!r}: inputs of shape {vectors.shape[1:]}, its weight takes {self._mean.shape}"
+            )
+        if not len(vectors):
+            return
+        grouped = np.ascontiguousarray(vectors.transpose(1, 0, 2), np.float32)
+        if not np.isfinite(grouped).all():
+            raise DczError(
+                f"layer of {self._name!r}: its inputs have NaN or infinity; leave out the samples that cause them"
+            )
+        self.count += len(vectors)
+        share = len(vectors) / self.count
+        self._mean += (grouped.mean(axis=1, dtype=np.float64) - self._mean) * share
+        for part, block in zip(self._parts, self._blocks):
+            own = grouped[:, :, part]
+            block *= 1 - share
+            block += own.transpose(0, 2, 1) @ own / np.float32(self.count)
+
+    def moments(self) -> Moments:
+        """The moments of all inputs so far."""
+        if not all(np.isfinite(block).all() for block in self._blocks):
+            raise DczError(f"layer of {self._name!r}: the squares of its inputs are beyond float32; scale the samples")
+        mean = self._mean.astype(np.float32)
+        return Moments(tuple(self._blocks), mean, self.count, self._inputs_first, self._bias)
+
+
+def collected(layers: Mapping[str, Accumulator]) -> Calibration:
+    """The moments of all layers; a warning names those that no sample reached."""
+    unreached = tuple(name for name, each in layers.items() if not each.count)
+    if unreached:
+        listed = ", ".join(unreached[:5]) + (f" and {len(unreached) - 5} more" if len(unreached) > 5 else "")
+        warnings.warn(f"no sample reached the layers of {listed}; they are rounded without moments", stacklevel=3)
+    return Calibration({name: each.moments() for name, each in layers.items() if each.count}, unreached)
