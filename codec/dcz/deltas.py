@@ -145,10 +145,21 @@ def undo_delta(tensors: Mapping[str, NDArray[Any]], file: File, *, threads: int 
         return sum(_apply.undo_delta(tensors, store, threads=threads) for store in stores)
 
 
-def fold(first: File, second: File, out: str | os.PathLike[str] | BinaryIO, *, threads: int | None = None) -> Saved:
+def fold(
+    first: File,
+    second: File,
+    out: str | os.PathLike[str] | BinaryIO,
+    *,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+) -> Saved:
     """Fold two files of a chain into one, from the first one's base to the second one's result, without the base.
 
+    `max_bytes` bounds the memory of each file's tensors, as in `dcz.load_file`. Metadata and extensions are those of
+    the second file.
+
     Raises:
+        LimitError: a tensor takes more memory than is allowed.
         BaseError: the second was not made from the result of the first.
         UnsupportedError: one has steps of a tensor that the other replaces.
 
@@ -161,13 +172,19 @@ def fold(first: File, second: File, out: str | os.PathLike[str] | BinaryIO, *, t
     >>> dcz.load_file(files[2].getvalue(), base=models[0])["w"]
     array([2., 2., 2., 2., 2.], dtype=float32)
     """
-    with closing(OpenFile(first)) as one, closing(OpenFile(second)) as two:
+    with closing(OpenFile(first, max_bytes=max_bytes)) as one, closing(OpenFile(second, max_bytes=max_bytes)) as two:
         return _fold.fold(one, two, out, threads=threads)
 
 
-def invert(file: File, out: str | os.PathLike[str] | BinaryIO, *, threads: int | None = None) -> Saved:
+def invert(
+    file: File,
+    out: str | os.PathLike[str] | BinaryIO,
+    *,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+) -> Saved:
     """Invert a file of differences: the new file leads from its result to its base. Neither is needed. Tensors of the
-    base that the result lacks are in neither file.
+    base that the result lacks are in neither file. `max_bytes` bounds memory as in `dcz.load_file`.
 
     Raises:
         UnsupportedError: a tensor that is stored whole or replaced, so that the file does not say what the base had.
@@ -180,7 +197,7 @@ def invert(file: File, out: str | os.PathLike[str] | BinaryIO, *, threads: int |
     >>> dcz.load_file(back.getvalue(), base=new)["w"]
     array([0., 0., 0., 0., 0.], dtype=float32)
     """
-    with closing(OpenFile(file)) as store:
+    with closing(OpenFile(file, max_bytes=max_bytes)) as store:
         return _fold.invert(store, out, threads=threads)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from dcz.container.mapping import check_names
+from dcz.container.mapping import TensorMetadata, check_names
 from dcz.container.shards import SUFFIX
 from dcz.convert.dcz_file import DczTarget
 from dcz.convert.model import Tensor
@@ -30,6 +31,8 @@ def save_sharded(
     profile: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
+    portable: bool = False,
 ) -> str:
     """Writes tensors to `name-00001-of-0000N.dcz` and so on in a folder, and `name.dcz.index.json` last.
 
@@ -41,7 +44,8 @@ def save_sharded(
         shard_size: how many bytes of arrays go into one file, as a number or with a unit ("500MB"); a larger tensor
             has a file of its own.
         name: what the files' names begin with.
-        metadata, profile, threads, progress: as in `dcz.save_file`; every file has the metadata.
+        metadata, profile, threads, progress, tensor_metadata, portable: as in `dcz.save_file`; every file has the
+            metadata.
 
     Returns:
         The path of the index, which `dcz.open` and `dcz.load_file` take.
@@ -64,18 +68,22 @@ def save_sharded(
     size = parse_size(shard_size) if isinstance(shard_size, str) else shard_size
     if type(size) is not int or size < 1:
         raise DczError(f"shard_size: expected a positive number of bytes, found {shard_size!r}")
-    ties = Ties()
+    ties, about = Ties(), TensorMetadata(tensor_metadata, tensors)
     plan: list[Tensor] = []
     aliases: dict[str, str] = {}
     for each in check_names(tensors):
         array = tensors[each]
         owner = ties.owner(each, array)
         if owner != each:
+            about.check_none(each, owner)
             aliases[each] = owner
         else:
             plan.append(_described(each, array))
     index = os.path.join(where, f"{name}.dcz{SUFFIX}")
-    target = ShardedTarget(index, ".dcz", lambda path: DczTarget(path, profile=profile, threads=threads), size)
+    target = ShardedTarget(
+        index, ".dcz", lambda path: DczTarget(path, profile=profile, threads=threads, portable=portable), size
+    )
+    target.source(_About(tensor_metadata or {}))
     total, done = sum(tensor.nbytes for tensor in plan), 0
     try:
         target.begin(plan, aliases, metadata or {})
@@ -89,6 +97,12 @@ def save_sharded(
         target.abandon()
         raise
     return index
+
+
+class _About(NamedTuple):
+    """The source of the tensors, as files that keep metadata of single tensors ask for it."""
+
+    tensor_metadata: Mapping[str, Mapping[str, object]]
 
 
 def _described(name: str, array: object) -> Tensor:

@@ -39,6 +39,8 @@ def save_file(
     profile: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
+    portable: bool = False,
 ) -> None:
     """Writes dense tensors and variables to a dcz file, bit for bit; options as in `dcz.save_file`.
 
@@ -53,7 +55,10 @@ def save_file(
     >>> dcz.tensorflow.load(data)["w"].dtype
     tf.bfloat16
     """
-    save_tensors(_ADAPTER, tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress)
+    save_tensors(
+        _ADAPTER, tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress,
+        tensor_metadata=tensor_metadata, portable=portable,
+    )  # fmt: skip
 
 
 def save(
@@ -62,9 +67,14 @@ def save(
     *,
     profile: str = "auto",
     threads: int | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
+    portable: bool = False,
 ) -> bytes:
     """The same file as bytes; see `save_file`."""
-    return save_bytes(save_file, tensors, metadata=metadata, profile=profile, threads=threads)
+    return save_bytes(
+        save_file, tensors, metadata=metadata, profile=profile, threads=threads, tensor_metadata=tensor_metadata,
+        portable=portable,
+    )  # fmt: skip
 
 
 def load_file(

@@ -362,3 +362,23 @@ def test_readers_travel(tmp_path) -> None:
     (tmp_path / "step.dcz").write_bytes(delta(new, base))
     with dcz.open(tmp_path / "step.dcz", base=base) as reader, pickle.loads(pickle.dumps(reader)) as other:
         assert same(dict(other), new)
+
+
+def test_folding_keeps_extensions_and_is_bounded() -> None:
+    models = [{"w": np.full(1 << 20, value, "float32")} for value in (0, 1, 2)]
+    files = []
+    for number, (old, new) in enumerate(zip(models, models[1:])):
+        file = io.BytesIO()
+        with dcz.Writer(file, base=old, extensions={"x": {"step": number}}) as writer:
+            writer.add("w", new["w"])
+        files.append(file.getvalue())
+    out = io.BytesIO()
+    dcz.fold(*files, out)
+    with dcz.open(out.getvalue()) as reader:
+        assert reader.extensions == {"x": {"step": 1}}
+    for work in (
+        lambda: dcz.fold(*files, io.BytesIO(), max_bytes=1000),
+        lambda: dcz.invert(files[0], io.BytesIO(), max_bytes=1000),
+    ):
+        with pytest.raises(dcz.LimitError, match="the limit is 1000"):
+            work()

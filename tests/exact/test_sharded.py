@@ -241,3 +241,16 @@ def test_its_index_is_not_called_something_to_pack(model: Path) -> None:
     for file in (model.read_bytes(), io.BytesIO(model.read_bytes())):
         with pytest.raises(FormatError, match="index of a sharded model; open it by its path"):
             dcz.load_file(file)
+
+
+def test_metadata_of_tensors_and_portable_files(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(90.0), "b": np.ones(90)}
+    about = {"b": {"scale": 0.5}}
+    index = dcz.save_sharded(arrays, tmp_path, shard_size=800, tensor_metadata=about, portable=True)
+    with dcz.open(index) as reader:
+        assert reader.info("b").metadata == {"scale": 0.5} and reader.info("a").metadata == {}
+        assert len(reader.shards) == 2
+    alone = dcz.save({"b": arrays["b"]}, tensor_metadata=about, portable=True)
+    assert (tmp_path / "model-00002-of-00002.dcz").read_bytes() == alone
+    with pytest.raises(DczError, match="tensor_metadata: 'c' is not among the tensors"):
+        dcz.save_sharded(arrays, tmp_path, tensor_metadata={"c": {}})

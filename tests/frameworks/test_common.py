@@ -62,6 +62,18 @@ def test_options_arrive(name: str) -> None:
         own.load(file.getvalue(), names=["x"])
 
 
+@pytest.mark.parametrize("portable", [False, True])
+def test_the_file_is_that_of_numpy_arrays(name: str, portable: bool) -> None:
+    about = {"w": {"scale": 0.5}}
+    if name == "onnx":  # its tensors have the metadata themselves
+        about = None
+    own = integration(name)
+    data = own.save({"w": make(name, WEIGHT)}, {"step": 3}, tensor_metadata=about, portable=portable)
+    assert data == dcz.save({"w": WEIGHT}, {"step": 3}, tensor_metadata=about, portable=portable)
+    with pytest.raises(DczError, match="tensor_metadata: 'x' is not among the tensors"):
+        own.save({"w": make(name, WEIGHT)}, tensor_metadata={"x": {}})
+
+
 @pytest.mark.parametrize("value", ["text", None, 3.5, [1, 2], np.array(["a"]), object()])
 def test_what_is_no_tensor_is_refused_by_name(name: str, value: object) -> None:
     own = integration(name)

@@ -10,8 +10,10 @@ from dcz.cli import streams
 from dcz.cli.common import (
     Force,
     Json,
+    MaxBytes,
     Quiet,
     Threads,
+    allowance,
     check_input,
     check_output,
     destination,
@@ -35,6 +37,7 @@ def fold(
         Optional[str], typer.Option("--output", "-o", help="The file to write, in place of DST.", show_default=False)
     ] = None,
     threads: Threads = None,
+    max_bytes: MaxBytes = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -49,7 +52,7 @@ def fold(
     check_input(first)
     check_input(second)
     check_output(output, force)
-    saved = folded(first, second, output, threads=threads)
+    saved = folded(first, second, output, threads=threads, max_bytes=allowance(max_bytes))
     sizes = [file_bytes(path) for path in (first, second, output)]
     if json:
         print_json({

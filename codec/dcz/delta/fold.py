@@ -77,7 +77,8 @@ def fold(
     for link in two.links.values():
         _check_follows(one, link)
     metadata = _joined_metadata(one.store.index.metadata, two.store.index.metadata)
-    with Writer(out, base=True, metadata=metadata, threads=threads) as writer:
+    extensions = second.index.extensions
+    with Writer(out, base=True, metadata=metadata, threads=threads, extensions=extensions) as writer:
         for name, link in two.links.items():
             _write(writer, name, _folded(one, two, link), second.index.tensor_metadata.get(name, {}))
         for name, target in second.index.aliases.items():

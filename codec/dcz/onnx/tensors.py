@@ -25,6 +25,8 @@ def save_file(
     profile: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
+    portable: bool = False,
 ) -> None:
     """Writes a model's weights (initializers and constants), or tensors by name, to a dcz file, bit for bit; options
     as in `dcz.save_file`. Tensors of a model that are not weights, such as strings, are not written.
@@ -43,8 +45,9 @@ def save_file(
     if isinstance(tensors, ModelProto):
         tensors = Weights(tensors)
     save_tensors(
-        adapter(None), tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress
-    )
+        adapter(None), tensors, filename, metadata=metadata, profile=profile, threads=threads, progress=progress,
+        tensor_metadata=tensor_metadata, portable=portable,
+    )  # fmt: skip
 
 
 def save(
@@ -53,9 +56,14 @@ def save(
     *,
     profile: str = "auto",
     threads: int | None = None,
+    tensor_metadata: Mapping[str, Mapping[str, object]] | None = None,
+    portable: bool = False,
 ) -> bytes:
     """The same file as bytes; see `save_file`."""
-    return save_bytes(save_file, tensors, metadata=metadata, profile=profile, threads=threads)
+    return save_bytes(
+        save_file, tensors, metadata=metadata, profile=profile, threads=threads, tensor_metadata=tensor_metadata,
+        portable=portable,
+    )  # fmt: skip
 
 
 def load_file(
