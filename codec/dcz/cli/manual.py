@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import typer
+
 from dcz.cli import streams
 
 _EXIT_CODES = (
@@ -16,22 +18,18 @@ _EXIT_CODES = (
 )
 
 
-def manual() -> None:
+def manual(context: typer.Context) -> None:
     """Print the manual page, in the language of man.
 
     Example: dcz manual | man -l -
     """
-    streams.say("\n".join(page()))
+    streams.say("\n".join(page(context.find_root().command)))
 
 
-def page() -> Iterator[str]:
-    """The lines of the page."""
-    from typer.main import get_command
-
-    from dcz.cli.app import app
+def page(group: Any) -> Iterator[str]:
+    """The lines of the page about a command and its verbs."""
     from dcz.version import __version__
 
-    group: Any = get_command(app)
     yield f'.TH DCZ 1 "" "dcz {__version__}" "dcz"'
     yield ".SH NAME"
     yield "dcz \\- pruned and clustered neural network weights, small on disk"

@@ -10,7 +10,8 @@ from dcz.text import compared
 
 if TYPE_CHECKING:
     from dcz.container.summary import StoredFile, StoredTensor
-    from dcz.report.storage import StorageReport, TensorStorage
+    from dcz.report.tensor import TensorStorage
+    from dcz.report.totals import ModelStorage
 
 # What most of a model's bytes are: neither, one of the two, or both; and what stores nothing of its own.
 _DENSE, _PRUNED, _CLUSTERED, _BOTH = "dense", "pruned", "clustered", "pruned and clustered"
@@ -52,7 +53,7 @@ def _of_stored(t: StoredTensor) -> Facts:
     return Facts(t.dense, t.stored, t.weights, nonzeros, t.clusters is not None, t.noise, _real(t.dtype))
 
 
-def of_report(report: StorageReport) -> list[Facts]:
+def of_report(report: ModelStorage) -> list[Facts]:
     """The facts of a comparison."""
     return [_of_compared(t) for t in report.tensors]
 

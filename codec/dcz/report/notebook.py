@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dcz.container.html import table
+from dcz.report.layouts import LAYOUTS
 from dcz.report.page.data import LONGEST, summary
-from dcz.report.storage import LAYOUTS, StorageReport
+from dcz.report.totals import ModelStorage
 from dcz.text import printable
 
 
-def comparison(report: StorageReport) -> str:
+def comparison(report: ModelStorage) -> str:
     """Layouts, then tensors."""
     dense = report.total("dense").total
     totals = [(report.total(key).total, title) for key, title, _ in LAYOUTS]

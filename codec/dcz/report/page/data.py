@@ -9,7 +9,9 @@ import shlex
 from typing import TYPE_CHECKING
 
 from dcz.report import advice, crossover
-from dcz.report.storage import LAYOUTS, StorageReport, TensorStorage
+from dcz.report.layouts import LAYOUTS
+from dcz.report.tensor import TensorStorage
+from dcz.report.totals import ModelStorage
 from dcz.text import compared, plural, printable
 from dcz.vocabulary import TERMS
 
@@ -21,7 +23,7 @@ _CHUNKS, _CHUNKS_EACH = 6000, 64
 LONGEST = 200
 
 
-def payload(report: StorageReport) -> dict[str, object]:
+def payload(report: ModelStorage) -> dict[str, object]:
     """All that the charts and tables show."""
     seen = {round(t.correlation, 2) + 0.0 for t in report.tensors if t.crossover is not None} | {0.0}
     return {
@@ -129,7 +131,7 @@ def chunks(reader: Reader | ShardedReader) -> dict[str, object]:
     return {"tensors": out, "size": reader.size}
 
 
-def summary(report: StorageReport) -> str:
+def summary(report: ModelStorage) -> str:
     """The model in a few sentences, what to do about it, and a table for readers without scripts."""
     csr, bitmap, auto, dense = (report.total(key).total for key in ("csr8+huffman", "bitmap+huffman", "auto", "dense"))
     sparse = [t for t in report.tensors if 0 < t.nonzeros < t.weights]
