@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from dcz.container.file import OpenFile
 from dcz.container.threads import thread_count
-from dcz.container.verify import Verified, verify_open
-from dcz.container.verify import verify as _verify_whole
+from dcz.container.verification import Verified, verify_open
+from dcz.container.verification import verify as _verify_whole
 from dcz.delta import Base, attach
 from dcz.delta import apply as _apply
 from dcz.delta import fold as _fold

@@ -57,6 +57,16 @@ def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert module.__doc__, f"{name} says nothing of itself"
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if (PACKAGE / name[4:].replace(".", "/")).is_dir()])
+def test_no_package_hides_a_module_of_its_own(name: str) -> None:
+    """`package.module` is the module, not a function of the same name that the package has imported."""
+    package = load(name)
+    here = Path(str(package.__file__)).parent
+    own = {path.stem for path in here.glob("*.py")} | {path.name for path in here.iterdir() if path.is_dir()}
+    found = {each: vars(package)[each] for each in own & set(vars(package))}
+    assert [each for each, value in found.items() if not isinstance(value, ModuleType)] == []
+
+
 @pytest.mark.parametrize("name", [name for name in dcz.__all__ if name != "__version__"])
 def test_public_names_say_what_they_are(name: str) -> None:
     assert inspect.getdoc(getattr(dcz, name))

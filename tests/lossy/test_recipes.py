@@ -91,7 +91,7 @@ def test_tied_arrays_stay_tied() -> None:
 def test_files(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"recipe{suffix}"
     Recipe.parse(RECIPE).save(path)
-    assert Recipe.load(path).plain() == RECIPE
+    assert Recipe.load(path).to_dict() == RECIPE
     assert dcz.compress(TENSORS, path)["fc.weight"].tobytes() == dcz.compress(TENSORS, RECIPE)["fc.weight"].tobytes()
     assert dcz.compress(TENSORS, str(path)).reports == dcz.compress(TENSORS, RECIPE).reports
 

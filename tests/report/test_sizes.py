@@ -16,7 +16,7 @@ from dcz.report import crossover
 from dcz.report.sizes import KINDS, Size
 from dcz.report.storage import KEYS, StorageReport
 from dcz.tensor import PROFILES, choose, to_words
-from dcz.tensor.encode import write
+from dcz.tensor.encoded import write
 from dcz.tensor.streams import Analysis
 from support.arrays import LARGE, arrays, large, make_array
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dcz.entropy import coding
 from dcz.tensor import choose, to_words
 from dcz.tensor.choose import PROFILES, Encoding
-from dcz.tensor.encode import write
+from dcz.tensor.encoded import write
 from dcz.tensor.streams import Analysis
 from support.arrays import CODES, LARGE, WIDE_CODES, arrays, large, make_array
 from support.layouts import encodings

@@ -21,7 +21,7 @@ def test_the_same_bytes(monkeypatch: pytest.MonkeyPatch, name: str, profile: str
     monkeypatch.setattr("dcz.tensor.choose._LARGE", 1)
     monkeypatch.setattr("dcz.tensor.streams._BLOCK", 4096)
     monkeypatch.setattr(
-        sys.modules["dcz.tensor.encode"], "_PART_BYTES", 1000
+        sys.modules["dcz.tensor.encoded"], "_PART_BYTES", 1000
     )  # the package has a function of this name
     assert dcz.save({"w": array}, profile=profile) == expected
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dcz.dtypes import DTYPES
 from dcz.tensor import choose, encode, to_words
 from dcz.tensor.choose import PROFILES
-from dcz.tensor.encode import AsItIs, write
+from dcz.tensor.encoded import AsItIs, write
 from dcz.tensor.streams import Analysis
 from dcz.tensor.tiny import LIMIT
 

@@ -15,7 +15,7 @@ from dcz.format.records import Record
 from dcz.kernels.interface import U8
 from dcz.tensor import Layout, to_words
 from dcz.tensor.choose import Encoding, as_it_is, candidates
-from dcz.tensor.encode import write
+from dcz.tensor.encoded import write
 from dcz.tensor.layout import POSITIONS
 from dcz.tensor.streams import Analysis
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dcz.format.records import Record, StoredLayout
 from dcz.io.sinks import Sink
-from dcz.tensor.encode import Encoded
+from dcz.tensor.encoded import Encoded
 
 # Bytes that are read back at once.
 _BLOCK = 1 << 20

@@ -15,7 +15,7 @@ from dcz.container.loading import load
 from dcz.container.memory import allocate, target
 from dcz.container.segments import StoredSegment, stored_segment
 from dcz.container.slices import TensorSlice
-from dcz.container.sparse import Clusters, clusters, rows
+from dcz.container.sparse import StoredClusters, clusters, rows
 from dcz.container.tasks import read_plan, run_all
 from dcz.container.threads import thread_count
 from dcz.errors import locating
@@ -163,7 +163,7 @@ class Reader(Mapping[str, NDArray[Any]]):
         values = found.values if dtype is None else found.values.astype(dtype)
         return csr_array((values, found.columns, found.starts), shape=found.shape)
 
-    def get_clusters(self, name: str) -> Clusters:
+    def get_clusters(self, name: str) -> StoredClusters:
         """Return the clusters of a tensor: cluster `indices` of its nonzeros, their `codebook`, and the `mask` of their
         places.
 

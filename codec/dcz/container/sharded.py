@@ -18,7 +18,7 @@ from dcz.container.reader import Reader
 from dcz.container.segments import StoredSegment
 from dcz.container.shards import ShardIndex
 from dcz.container.slices import TensorSlice
-from dcz.container.sparse import Clusters
+from dcz.container.sparse import StoredClusters
 from dcz.errors import DczError, FormatError, locating
 from dcz.io.sources import origin
 from dcz.text import plural, printable
@@ -140,7 +140,7 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         """Return a matrix as a `scipy.sparse.csr_array`; see `Reader.get_csr`."""
         return self._reader(name).get_csr(name, dtype=dtype)
 
-    def get_clusters(self, name: str) -> Clusters:
+    def get_clusters(self, name: str) -> StoredClusters:
         """Return the clusters of a tensor; see `Reader.get_clusters`."""
         return self._reader(name).get_clusters(name)
 

@@ -32,7 +32,7 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Clusters:
+class StoredClusters:
     """A tensor's clusters. `mask` is True where an element's bits are not all zero; `indices` has the clusters of
     those elements in C order; `codebook` their values, shape (entries,), or (groups, entries) where every `group`
     successive elements have a codebook of their own, else `group` is 0."""
@@ -91,7 +91,7 @@ def rows(store: OpenFile, entry: Entry) -> Rows:
     return Rows(starts, columns[:at], values[:at], (height, width))
 
 
-def clusters(store: OpenFile, entry: Entry) -> Clusters:
+def clusters(store: OpenFile, entry: Entry) -> StoredClusters:
     """Return the clusters that a tensor is stored in; of one stored without codebook, its distinct values.
 
     Raises `UnsupportedError` for more than 65,536 of them, and for complex numbers."""
@@ -126,9 +126,9 @@ def clusters(store: OpenFile, entry: Entry) -> Clusters:
         codebook = book.view(entry.dtype.numpy())
         if book.shape[1] <= SYMBOLS:
             found = found.astype(np.uint8)
-        return Clusters(found, codebook if group else codebook[0], mask, group)
+        return StoredClusters(found, codebook if group else codebook[0], mask, group)
     distinct, indices = _distinct(entry, found)
-    return Clusters(indices, distinct.view(entry.dtype.numpy()), mask, 0)
+    return StoredClusters(indices, distinct.view(entry.dtype.numpy()), mask, 0)
 
 
 def _distinct(entry: Entry, words: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -26,7 +26,7 @@ from dcz.io.targets import check_target
 from dcz.kernels.interface import U8
 from dcz.tensor import Layout, encode, tiny, to_words
 from dcz.tensor.choose import check_profile
-from dcz.tensor.encode import Encoded
+from dcz.tensor.encoded import Encoded
 from dcz.tensor.words import Words
 
 _NO_LAYOUT = StoredLayout()

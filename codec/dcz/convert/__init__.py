@@ -2,6 +2,6 @@
 
 from dcz.convert.formats import READABLE, WRITABLE, extension_of, open_model, open_target
 from dcz.convert.shards import parse_size
-from dcz.convert.transfer import Transfer, transfer
+from dcz.convert.transfers import Transfer, transfer
 
 __all__ = ["READABLE", "WRITABLE", "Transfer", "extension_of", "open_model", "open_target", "parse_size", "transfer"]

@@ -14,7 +14,7 @@ from dcz.delta.transforms import COPY, NONE, chosen, magnitude, stored_dtype
 from dcz.kernels.interface import I64, U8
 from dcz.tensor import encode
 from dcz.tensor.choose import Encoding
-from dcz.tensor.encode import Encoded
+from dcz.tensor.encoded import Encoded
 from dcz.tensor.words import Words
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from dcz.container.reader import Reader
 from dcz.container.sharded import ShardedReader
 from dcz.container.slices import TensorSlice
-from dcz.container.sparse import Clusters
+from dcz.container.sparse import StoredClusters
 from dcz.container.writer import Writer
 from dcz.delta.base import Base
 from dcz.delta.decode import attach
@@ -114,7 +114,7 @@ class DeltaReader(Reader):
     def get_csr(self, name: str, *, dtype: DTypeLike | None = None) -> csr_array:
         return self._plain(name).get_csr(name, dtype=dtype)
 
-    def get_clusters(self, name: str) -> Clusters:
+    def get_clusters(self, name: str) -> StoredClusters:
         return self._plain(name).get_clusters(name)
 
     def _plain(self, name: str) -> Reader:

@@ -6,7 +6,7 @@ from dcz.lossy.clustering import Clustered, cluster
 from dcz.lossy.clusters import Clusters
 from dcz.lossy.compression import Compressed, TensorReport, compress
 from dcz.lossy.config import ClusterConfig, PruneConfig
-from dcz.lossy.fidelity import Fidelity, fidelity
+from dcz.lossy.distortion import Fidelity, fidelity
 from dcz.lossy.moments import Calibration, Moments
 from dcz.lossy.pruning import Pruned, prune
 from dcz.lossy.recipe import Recipe

@@ -13,7 +13,7 @@ from dcz.errors import DczError
 from dcz.lossy.clusters import Clusters, runs
 from dcz.lossy.codebooks import Codebook, fit
 from dcz.lossy.config import ClusterConfig
-from dcz.lossy.fidelity import ErrorAccumulator
+from dcz.lossy.distortion import ErrorAccumulator
 from dcz.lossy.flat import dot, flat, working
 from dcz.lossy.lloyd import MAX_ITER
 from dcz.lossy.rate import mean_bits

@@ -10,7 +10,7 @@ import numpy as np
 from dcz.lossy.calibrated import Inputs
 from dcz.lossy.clustering import check_importance, cluster_array
 from dcz.lossy.config import PruneConfig
-from dcz.lossy.fidelity import fidelity
+from dcz.lossy.distortion import fidelity
 from dcz.lossy.magnitudes import Threshold
 from dcz.lossy.moments import Calibration
 from dcz.lossy.pruning import global_threshold, mask, mask_by, masked

@@ -88,13 +88,13 @@ class Recipe:
         except DczError as error:
             raise type(error)(f"{name}: {error}") from None
 
-    def plain(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """As a mapping."""
         return {**self.default, **({"tensors": self.overrides} if self.overrides else {})}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """To a .toml or .json file."""
-        Path(path).write_text(dumps(self.plain(), check_suffix(path)), encoding="utf-8")
+        Path(path).write_text(dumps(self.to_dict(), check_suffix(path)), encoding="utf-8")
 
     def check(self, names: Iterable[str]) -> None:
         """Refuses patterns that match none of these tensors."""

@@ -42,7 +42,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Clusters:
+class CodebookUse:
     """The codebook of nonzero values: their words in codebook order, how often each occurs, and the length of its
     code, in bits, under the code most chunks use (zero where that is not a Huffman code)."""
 
@@ -67,7 +67,7 @@ class Sizes:
     huffman: dict[str, Size]
     entropy: Size
     profiles: dict[str, Chosen]
-    clusters: Clusters | None
+    clusters: CodebookUse | None
     adjacent: float
 
 
@@ -189,14 +189,14 @@ def bits(counts: NDArray[Any]) -> float:
     return float(-(counts * np.log2(counts / counts.sum())).sum()) if len(counts) > 1 else 0.0
 
 
-def _clusters(encoding: Encoding) -> Clusters | None:
+def _clusters(encoding: Encoding) -> CodebookUse | None:
     book = encoding.codebook
     if book is None or book.group or book.entries > SYMBOLS or not encoding.streams:
         return None
     stream = encoding.streams[-1]
     counts = stream.symbols.histograms.sum(axis=0, dtype=np.int64)[: book.entries]
     most = int(np.bincount(stream.use).argmax())
-    return Clusters(book.words, counts, stream.codes[most].code_lengths()[: book.entries])
+    return CodebookUse(book.words, counts, stream.codes[most].code_lengths()[: book.entries])
 
 
 def _adjacent(encoding: Encoding, words: int) -> float:
