@@ -26,7 +26,8 @@ from campaign.results import Result
 
 TESTS = (
     "safe/test_hostile_index.py", "safe/test_hostile_layout.py", "safe/test_hostile_chunks.py", "safe/test_limits.py",
-    "safe/test_branches.py", "safe/test_garbage.py", "safe/test_delta_safety.py", "exact/test_metadata.py", "conformance/test_vectors.py",
+    "safe/test_branches.py", "safe/test_garbage.py", "safe/test_delta_safety.py", "exact/test_metadata.py",
+    "conformance/test_vectors.py",
 )  # fmt: skip
 OPERATORS = ("Comparison", "AddNot", "Number", "True", "False", "AndWithOr", "OrWithAnd", "Loop", "Break", "Continue")
 SHORT, SECONDS = 5, 6 * 3600

@@ -140,7 +140,7 @@ def test_a_missing_library(
         (["model.dcz", "--show", "pie"], 2, "expected one of layouts, tensors"),
         (["model.dcz", "--json", "--csv"], 2, "exclude each other"),
         (["model.dcz", "--top", "0"], 2, "--top"),
-        (["model.dcz", "--shapes", "x.prototxt"], 1, "shapes: are for .net files"),
+        (["model.dcz", "--shapes", "x.prototxt"], 1, "model.dcz: shapes are for .net files"),
         (["model.dcz", "--html", "no/such/r.html"], 1, "does not exist; create it first"),
         ([], 2, "FILE"),
     ],

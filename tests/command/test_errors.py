@@ -63,7 +63,7 @@ ERRORS = {
     "a pointer's remedy": (("inspect", "lfs.dcz"), 1, "git lfs pull"),
     "a web page": (("verify", "page.dcz"), 1, "but a web page (HTML); fetch the file again"),
     "a lie in a safetensors header": (("pack", "lie.safetensors", "new.dcz"), 1,
-        "lie.safetensors: tensor 'w': F32 [9]"),
+        "lie.safetensors: tensor 'w': data_offsets: expected 36 bytes for F32 [9]"),
     "an empty file": (("inspect", "empty.dcz"), 1, "the file ends after 0 bytes"),
     "a truncated file": (("verify", "short.dcz"), 1, "finish the copy or download"),
     "a newer version": (("inspect", "newer.dcz"), 1, "format version 7, this dcz reads 1; update dcz"),

@@ -117,9 +117,9 @@ def test_two_of_four(tmp_path: Path, shape: tuple[int, int], code: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fc.shape": np.array([[8]])}, "its shape should be a list of 2 int64, found 1"),
-        ({"fc.shape": np.array([[8, 16]])}, r"its shape should be a list of int64, found I64 \(1, 2\)"),
-        ({"fc.compressed": np.ones((8, 7), np.float32)}, r"its weights should be of shape \(8, 8\), found \(8, 7\)"),
+        ({"fc.shape": np.array([[8]])}, "its shape: expected a list of 2 int64, found 1"),
+        ({"fc.shape": np.array([[8, 16]])}, r"its shape: expected a list of int64, found I64 \(1, 2\)"),
+        ({"fc.compressed": np.ones((8, 7), np.float32)}, r"its weights: expected shape \(8, 8\), found \(8, 7\)"),
         ({"fc.bitmask": np.zeros((8, 2), np.uint8)}, "64 weights for 0 bits of its bitmask"),
     ],
 )
@@ -157,14 +157,14 @@ BROKEN = {
     "bits behind the end": ({"w.bitmask": np.full((9, 2), 0x82, np.uint8)}, "weights for"),
     "another mask": (
         {"w.bitmask": np.zeros((9, 3), np.uint8)},
-        r"its bitmask should be U8 \(9, 2\), found U8 \(9, 3\)",
+        r"its bitmask: expected U8 \(9, 2\), found U8 \(9, 3\)",
     ),
-    "a mask of words": ({"w.bitmask": np.zeros((9, 2), np.int16)}, "its bitmask should be U8"),
-    "a shape of floats": ({"w.shape": np.ones(2)}, "its shape should be a list of int64, found F64"),
-    "no shape": ({"w.shape": np.zeros(0, np.int64)}, "its shape should be a list of 1 to 64 int64, found 0"),
+    "a mask of words": ({"w.bitmask": np.zeros((9, 2), np.int16)}, "its bitmask: expected U8"),
+    "a shape of floats": ({"w.shape": np.ones(2)}, "its shape: expected a list of int64, found F64"),
+    "no shape": ({"w.shape": np.zeros(0, np.int64)}, "its shape: expected a list of 1 to 64 int64, found 0"),
     "negative lengths": ({"w.shape": np.array([-9, 9])}, "not integers of at least zero"),
     "lengths too large": ({"w.shape": np.array([1 << 40, 1 << 40])}, "takes more than 281474976710656 bytes"),
-    "weights in rows": ({"w.compressed": np.ones((3, 3), np.float32)}, "its weights should be a list"),
+    "weights in rows": ({"w.compressed": np.ones((3, 3), np.float32)}, "its weights: expected a list"),
 }
 
 

@@ -198,11 +198,11 @@ def test_weights_outside_of_the_package_are_refused(tmp_path: Path) -> None:
     for number, new in enumerate((b"@model_path/../../../../../../x", b"/model_path/weights/weight.bin")):
         other = shutil.copytree(path, tmp_path / f"{number}.mlpackage")
         change_program(other, old, new[: len(old)])
-        with pytest.raises(FormatError, match="outside of the model's folder; refused"):
+        with pytest.raises(FormatError, match="outside the model's folder; put the file into it"):
             read(other)
     os.rename(weights_file(path), tmp_path / "secret")
     os.symlink(tmp_path / "secret", weights_file(path))
-    with pytest.raises(FormatError, match="outside of the model's folder; refused"):
+    with pytest.raises(FormatError, match="outside the model's folder; put the file into it"):
         read(path)
 
 
@@ -215,7 +215,7 @@ def test_manifests_that_lie(tmp_path: Path) -> None:
     for text, message in (
         ("{", "does not name a model"),
         ("[]", "does not name a model"),
-        (json.dumps(item), "outside of the package; refused"),
+        (json.dumps(item), "outside the package; name a model in it"),
     ):
         (path / "Manifest.json").write_text(text)
         with pytest.raises(FormatError, match=message):

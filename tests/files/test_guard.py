@@ -139,7 +139,11 @@ def test_shapes(tmp_path: Path, shape: list, error: type, message: str) -> None:
 def test_names(tmp_path: Path) -> None:
     guard = Guard(put(tmp_path, ".npy", b"x"))
     assert guard.name("ä" * 2048) == "ä" * 2048
-    for name, message in ((7, "expected text"), ("\ud800", "not valid Unicode"), ("ä" * 2049, "4098 bytes are more")):
+    for name, message in (
+        (7, "expected text"),
+        ("\ud800", "not valid Unicode"),
+        ("ä" * 2049, "4098 bytes; the limit is 4096"),
+    ):
         with pytest.raises(DczError, match=message):
             guard.name(name)
 

@@ -101,7 +101,7 @@ def test_what_points_out_of_the_file_is_refused(tmp_path: Path) -> None:
 def test_groups_in_a_circle(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["group/again"] = file.create_group("group/inner")
-    with pytest.raises(FormatError, match="group 'group/inner' is 'group/again' again"):
+    with pytest.raises(FormatError, match="group 'group/inner': is 'group/again' again"):
         open_model(tmp_path / "a.h5")
 
 

@@ -119,5 +119,5 @@ def test_a_heap_that_the_library_would_read_for_ever(tmp_path: Path) -> None:
         broken = bytearray(data)
         broken[at : at + len(changed)] = changed
         (tmp_path / "b.h5").write_bytes(broken)
-        with pytest.raises(FormatError, match="b.h5: an object of .* bytes in the heap at .*; the file is damaged"):
+        with pytest.raises(FormatError, match="b.h5: an object of .* bytes does not fit the heap at .*; fetch"):
             open_model(tmp_path / "b.h5")

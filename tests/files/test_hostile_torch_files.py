@@ -128,8 +128,8 @@ ERRORS = {
     "text": (b"this is no checkpoint", FormatError, "not a PyTorch checkpoint"),
     "half an archive": (WHOLE[:-100], TruncatedError, "the checkpoint ends early; finish the download"),
     "an empty archive": (b"PK\5\6" + bytes(18), DczError, "not a PyTorch checkpoint"),
-    "one name twice": (save({"a.b": torch.ones(1), "a": {"b": torch.ones(2)}}), FormatError, "have the name 'a.b'"),
-    "numbers of one name": (save({"a": {"1": 1, 1: 2}}), FormatError, "have the name 'a.1'"),
+    "one name twice": (save({"a.b": torch.ones(1), "a": {"b": torch.ones(2)}}), FormatError, "duplicate name 'a.b'"),
+    "numbers of one name": (save({"a": {"1": 1, 1: 2}}), FormatError, "duplicate name 'a.1'"),
     "too large": (save({"w": torch.ones(1).expand(1 << 45)}), LimitError, "decoding needs 140737488355328 bytes"),
 }
 

@@ -128,7 +128,7 @@ def test_a_keras_archive_needs_its_configuration(tmp_path: Path) -> None:
 def test_members_of_hostile_metadata(tmp_path: Path, members: dict) -> None:
     dcz.save_file({"w": np.zeros(3)}, tmp_path / "a.dcz", metadata={"keras": {"config.json": "{}", **members}})
     with pytest.raises(
-        DczError, match=r"b\.keras: metadata: keras: .* (could escape the folder|cannot be a member|are more than 4096)"
+        DczError, match=r"b\.keras: metadata: keras: .* (could escape the folder|cannot be a member|the limit is 4096)"
     ):
         convert(tmp_path / "a.dcz", tmp_path / "b.keras")
     assert os.listdir(tmp_path) == ["a.dcz"]

@@ -272,7 +272,7 @@ def test_what_is_no_index(tmp_path: Path, name: str) -> None:
 def test_an_index_beyond_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = hub(tmp_path)
     monkeypatch.setattr("dcz.limits.MAX_SHARD_INDEX_BYTES", 100)
-    with pytest.raises(LimitError, match="bytes are too many for an index of shards"):
+    with pytest.raises(LimitError, match="bytes; the limit of an index of shards is"):
         open_model(path)
 
 

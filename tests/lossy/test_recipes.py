@@ -217,7 +217,7 @@ def test_files_that_would_take_time_and_memory(tmp_path: Path) -> None:
         ("deep.json", "[" * 100_000, "deep.json: not valid JSON"),
         ("parts.toml", ".".join(["a"] * 20_000) + " = 1", "parts.toml: a key of more than 64 parts"),
         ("parts.toml", f"[{'.'.join(['a'] * 20_000)}]", "parts.toml: a key of more than 64 parts"),
-        ("large.json", " " * (1 << 20) + "{}", "large.json: 1048578 bytes are too many for a recipe"),
+        ("large.json", " " * (1 << 20) + "{}", "large.json: 1048578 bytes; the limit of a recipe is 1048576"),
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(DczError, match=message):

@@ -204,8 +204,8 @@ def test_masked_arrays() -> None:
     [
         ([("w", np.zeros(1))], "tensors: expected a mapping of names to tensors, found list"),
         ({1: np.zeros(1)}, "tensors: names are strings, found 1"),
-        ({"x" * 4097: np.zeros(1)}, "name: 4097 bytes are more than 4096"),
-        ({"é" * 2049: np.zeros(1)}, "name: 4098 bytes are more than 4096"),
+        ({"x" * 4097: np.zeros(1)}, "name: 4097 bytes; the limit is 4096"),
+        ({"é" * 2049: np.zeros(1)}, "name: 4098 bytes; the limit is 4096"),
         ({"\ud800": np.zeros(1)}, "is not valid Unicode"),
     ],
 )

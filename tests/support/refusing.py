@@ -11,8 +11,6 @@ from support.arrays import make_array
 from support.layouts import in_layout
 
 ARRAY = make_array(1, "F32", (50, 20), 0.3, 9, "float")
-
-
 TENSORS = {
     "rel": in_layout(ARRAY, "relative8", "codebook"),
     "bit": in_layout(ARRAY, "bitmap", "planes"),

@@ -70,7 +70,7 @@ def compare(
             step = None if bar is None else _scaled(bar, number, len(files))
             reports.append(compared(path, shapes=shapes if path.lower().endswith(".net") else None, progress=step))
         if shapes is not None and not any(path.lower().endswith(".net") for path in files):
-            raise DczError(f"shapes: are for .net files; {files[0]} has its own")
+            raise DczError(f"{files[0]}: shapes are for .net files; this file has its own")
         report = select(together(reports), sort, pattern, top)
     for path, make in write:
         make(report, path)

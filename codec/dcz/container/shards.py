@@ -105,7 +105,9 @@ class ShardIndex:
 def _document(name: str) -> dict[str, object]:
     with closing(open_source(name)) as source:
         if source.size > limits.MAX_SHARD_INDEX_BYTES:
-            raise LimitError(f"{name}: {source.size} bytes are too many for an index of shards")
+            raise LimitError(
+                f"{name}: {source.size} bytes; the limit of an index of shards is {limits.MAX_SHARD_INDEX_BYTES}"
+            )
         text = read(source, 0, source.size).tobytes()
     try:
         document = json.loads(text, object_pairs_hook=_no_duplicates)

@@ -75,20 +75,20 @@ class BitmaskModel:
         shape, values, mask = (self._stored[f"{name}.{part}"] for part in _PARTS)
         count = prod(shape.shape)
         if shape.dtype.code != "I64" or shape.shape not in ((count,), (count, 1)):
-            raise FormatError(f"{where}: its shape should be a list of int64, found {shape.dtype.code} {shape.shape}")
+            raise FormatError(f"{where}: its shape: expected a list of int64, found {shape.dtype.code} {shape.shape}")
         if not 0 < count <= limits.MAX_DIMENSIONS or (halved and count != 2):
             allowed = "2" if halved else f"1 to {limits.MAX_DIMENSIONS}"
-            raise FormatError(f"{where}: its shape should be a list of {allowed} int64, found {count}")
+            raise FormatError(f"{where}: its shape: expected a list of {allowed} int64, found {count}")
         lengths = tuple(self._inner.read(shape.name).reshape(-1).tolist())
         self._guard.shape(lengths, values.dtype.itemsize, f"tensor {dense!r:.80}")
         rows = (*lengths[:-1], -(-lengths[-1] // 8))
         if mask.dtype.code != "U8" or (mask.shape != rows and mask.shape != (-(-prod(lengths) // 8),)):
-            raise FormatError(f"{where}: its bitmask should be U8 {rows}, found {mask.dtype.code} {mask.shape}")
+            raise FormatError(f"{where}: its bitmask: expected U8 {rows}, found {mask.dtype.code} {mask.shape}")
         if halved and values.shape != (lengths[0], lengths[1] // 2):
             expected = lengths[0], lengths[1] // 2
-            raise FormatError(f"{where}: its weights should be of shape {expected}, found {values.shape}")
+            raise FormatError(f"{where}: its weights: expected shape {expected}, found {values.shape}")
         if not halved and len(values.shape) != 1:
-            raise FormatError(f"{where}: its weights should be a list, found shape {values.shape}")
+            raise FormatError(f"{where}: its weights: expected a list, found shape {values.shape}")
         return Tensor(dense, values.dtype, lengths)
 
     def tensors(self) -> list[Tensor]:

@@ -64,7 +64,7 @@ class CoremlModel:
         try:
             for name, entry, kind in self._weights(read_program(self._proto, self._file, self._path)):
                 if name in self._tensors:
-                    raise FormatError(f"{self._path}: two weights have the name {name!r:.80}")
+                    raise FormatError(f"{self._path}: weight {name!r:.80}: duplicate name")
                 try:
                     self._entries[name], self._tensors[name] = entry, self._describe(name, kind)
                 except UnsupportedError as error:
@@ -89,7 +89,9 @@ class CoremlModel:
 
     def _block(self, block: Message, prefix: str, depth: int) -> Iterator[tuple[str, tuple[str, Message], Message]]:
         if depth > _MAX_DEPTH:
-            raise LimitError(f"{self._path}: blocks nested deeper than {_MAX_DEPTH}")
+            raise LimitError(
+                f"{self._path}: blocks are nested deeper than {_MAX_DEPTH} levels; convert the model again"
+            )
         users: dict[str, list[Message]] = {}  # of each value of this block
         for op in block.operations:
             for argument in (argument for each in op.inputs.values() for argument in each.arguments):
@@ -168,7 +170,7 @@ class CoremlModel:
                 raise
             raise FormatError(f"{where}: its parameters do not fit each other ({error})") from None
         if array.dtype != tensor.dtype.numpy():
-            raise FormatError(f"{where}: is made of {array.dtype}, but should be {tensor.dtype.code}")
+            raise FormatError(f"{where}: expected {tensor.dtype.code}, its parameters make {array.dtype}")
         return array
 
     # -- operations
@@ -257,7 +259,9 @@ class CoremlModel:
         path = os.path.join(self._folder, inside)
         home = os.path.join(os.path.realpath(self._folder), "")
         if not name.startswith(_MODEL_PATH) or "\0" in name or not os.path.realpath(path).startswith(home):
-            raise FormatError(f"{where}: its values are in {name!r:.80}, outside of the model's folder; refused")
+            raise FormatError(
+                f"{where}: its values are in {name!r:.80}, outside the model's folder; put the file into it"
+            )
         if name not in self._sources:
             check_file(path)
             self._sources[name] = FileSource(path)

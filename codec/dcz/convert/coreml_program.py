@@ -39,7 +39,7 @@ def program_file(path: str) -> str:
     if not os.path.isfile(manifest):
         raise FormatError(f"{path}: not a Core ML package (it has no Manifest.json)")
     if os.path.getsize(manifest) > _MAX_MANIFEST:
-        raise LimitError(f"{manifest}: more than {_MAX_MANIFEST} bytes")
+        raise LimitError(f"{manifest}: {os.path.getsize(manifest)} bytes; the limit is {_MAX_MANIFEST}")
     try:
         with open(manifest, encoding="utf-8") as file:
             document = json.load(file)
@@ -48,7 +48,7 @@ def program_file(path: str) -> str:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"{manifest}: does not name a model ({error!r:.80})") from None
     if "\0" in found or not os.path.realpath(found).startswith(os.path.join(os.path.realpath(path), "")):
-        raise FormatError(f"{manifest}: {inside!r:.80} is outside of the package; refused")
+        raise FormatError(f"{manifest}: {inside!r:.80} is outside the package; name a model in it")
     return found
 
 

@@ -66,7 +66,10 @@ class GgufModel:
         header, size = self._header, self._source.size
         behind = size - header.end
         if behind > MAX_PADDING:
-            raise LimitError(f"{self._source.name}: {behind} bytes behind the last tensor are more than {MAX_PADDING}")
+            raise LimitError(
+                f"{self._source.name}: {behind} bytes behind the last tensor; the limit is {MAX_PADDING}; "
+                "remove what follows it"
+            )
         places = [*header.gaps(), *([(header.end, size)] if behind > 0 else [])]
         parts = [read(self._source, first, last - first) for first, last in places]
         usual = behind == -header.end % header.alignment and not any(part.any() for part in parts)
@@ -83,7 +86,9 @@ class GgufModel:
                 if length == size:
                     raise TruncatedError(f"{error}; finish the download") from None
                 if length > _MAX_HEADER:
-                    raise LimitError(f"{name}: its header takes more than {_MAX_HEADER} bytes") from None
+                    raise LimitError(
+                        f"{name}: its header takes more than {_MAX_HEADER} bytes; is it a GGUF file?"
+                    ) from None
                 length = min(size, 4 * length)
             else:
                 return header

@@ -155,14 +155,14 @@ class Header:
         where = f"{self._name}: tensor {name!r:.80}"
         (dimensions,) = self._take("I")
         if dimensions > 4:
-            raise FormatError(f"{where}: {dimensions} dimensions are more than 4")
+            raise FormatError(f"{where}: {dimensions} dimensions; the limit is 4")
         lengths = self._take(f"{dimensions}Q")
         kind, offset = self._take("IQ")
         if name in self.types or name in (HEADER, PADDING):
             raise FormatError(f"{where}: duplicate name" if name in self.types else f"{where}: dcz keeps this name")
         shape = check_shape(reversed(lengths), where, 8)  # the first dimension varies fastest
         if offset >= limits.MAX_WORDS:
-            raise LimitError(f"{where}: offset {offset} is more than {limits.MAX_WORDS}")
+            raise LimitError(f"{where}: offset {offset}; the limit is {limits.MAX_WORDS}")
         if kind not in _TYPES or _TYPES[kind][1] > 1:
             self.shapes[name] = shape
         if kind not in _TYPES:
@@ -175,7 +175,7 @@ class Header:
             return Tensor(name, DTYPES[code], shape), offset
         if not shape or shape[-1] % block:
             raise FormatError(
-                f"{where}: rows of {plural(shape[-1] if shape else 1, 'weight')} are not blocks of {block}"
+                f"{where}: expected rows of whole blocks of {block} weights, found {shape[-1] if shape else 1}"
             )
         return Tensor(name, DTYPES["U8"], (*shape[:-1], shape[-1] // block * size)), offset
 

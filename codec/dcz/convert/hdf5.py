@@ -105,22 +105,29 @@ class Hdf5Model:
 
     def _walk(self, group: h5py.Group, path: str, depth: int) -> None:
         if depth > _MAX_DEPTH:
-            raise LimitError(f"{self._path}: groups nested deeper than {_MAX_DEPTH}")
+            raise LimitError(f"{self._path}: groups are nested deeper than {_MAX_DEPTH} levels")
         self._keep_attributes(group, path or "/")
         children = list(group)
         self._keep_group(group, path or "/", children)
         for key in children:
             self._visits += 1
             if self._visits > limits.MAX_TENSORS:
-                raise LimitError(f"{self._path}: more than {limits.MAX_TENSORS} groups, datasets and links")
+                raise LimitError(
+                    f"{self._path}: more than {limits.MAX_TENSORS} groups, datasets and links; save the weights alone"
+                )
             name = f"{path}/{key}" if path else key
             if not isinstance(group.get(key, getlink=True), self._h5py.HardLink):
-                raise UnsupportedError(f"{self._path}: {name!r:.80} is a link to somewhere else, which is not followed")
+                raise UnsupportedError(
+                    f"{self._path}: {name!r:.80} is a link to somewhere else, which is not followed; store the "
+                    "dataset itself"
+                )
             item = group[key]
             if isinstance(item, self._h5py.Group):
                 where = self._identity(item)
                 if where in self._seen:
-                    raise FormatError(f"{self._path}: group {name!r:.80} is {self._seen[where]!r:.80} again")
+                    raise FormatError(
+                        f"{self._path}: group {name!r:.80}: is {self._seen[where]!r:.80} again; store it once"
+                    )
                 self._seen[where] = name
                 self._walk(item, name, depth + 1)
             elif isinstance(item, self._h5py.Dataset):

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from dcz.errors import FormatError
-from dcz.text import plural
 
 _START = b"GCOL\x01\0\0\0"
 _HEADER = 16  # of a collection, and of each object in it
@@ -31,7 +30,7 @@ def check_heaps(file: BinaryIO, where: str) -> None:
         data = file.read(size - _HEADER) if size > _HEADER else b""
         total += len(data)
         if total > file.seek(0, os.SEEK_END):
-            raise FormatError(f"{where}: its heaps overlap; the file is damaged")
+            raise FormatError(f"{where}: its heaps overlap; fetch the file again")
         at = 0
         while at + _HEADER <= len(data):
             stored = int.from_bytes(data[at + 8 : at + 16], "little")
@@ -39,7 +38,7 @@ def check_heaps(file: BinaryIO, where: str) -> None:
             need = stored if index == 0 else _HEADER + -(-stored // 8) * 8
             if need < _HEADER or at + need > len(data):
                 raise FormatError(
-                    f"{where}: an object of {plural(stored, 'byte')} in the heap at {start}; the file is damaged"
+                    f"{where}: an object of {stored} bytes does not fit the heap at {start}; fetch the file again"
                 )
             at += need
 

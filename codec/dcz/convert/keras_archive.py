@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
-from dcz.convert.guard import ARCHIVE_ERRORS, check_alone, read_member
+from dcz.convert.archives import ARCHIVE_ERRORS, check_alone, read_member
 from dcz.convert.hdf5 import Hdf5Model
 from dcz.convert.hdf5_writer import Hdf5Target
 from dcz.convert.npz_writer import check_member

@@ -95,7 +95,7 @@ class NetModel:
         size = count * np.dtype(dtype).itemsize
         if self._at + size > len(self._data):
             raise TruncatedError(
-                f"{self._path}: {what} should end at byte {self._at + size}, the file has {len(self._data)}; "
+                f"{self._path}: expected {what} to end at byte {self._at + size}, found {len(self._data)} bytes; "
                 "it is cut off, or does not belong to these shapes"
             )
         part = self._data[self._at : self._at + size]

@@ -18,7 +18,8 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from dcz import dtypes, limits
-from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_alone, open_member, piece_of
+from dcz.convert.archives import ARCHIVE_ERRORS, check_alone, open_member, piece_of
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, LimitError, TruncatedError, UnsupportedError

@@ -99,5 +99,6 @@ def check_member(name: str, path: str | os.PathLike[str], what: str = "tensor") 
         )
     if len(name.encode()) > limits.MAX_NAME_BYTES:
         raise LimitError(
-            f"{os.fspath(path)}: {what} {name!r:.40}: {len(name.encode())} bytes are more than {limits.MAX_NAME_BYTES}"
+            f"{os.fspath(path)}: {what} {name!r:.40}: {len(name.encode())} bytes; the limit is "
+            f"{limits.MAX_NAME_BYTES}; shorten it"
         )

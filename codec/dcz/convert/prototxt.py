@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
+from dcz.convert.protobuf_text import Message, parse
 from dcz.errors import FormatError, LimitError
 from dcz.text import plural
 
-_TOKEN = re.compile(
-    r"""\s+|\#[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<word>[-+\w.]+)|(?P<mark>[{}:;,<>\[\]])"""
-)
-_MAX_DEPTH = 64
-_MAX_TEXT = 1 << 20  # ResNet-152 takes a tenth
 _MAX_SIZE = 1 << 40  # numbers of a blob, or weights of a layer
 
-Message = dict[str, list[Any]]  # each field's values in order: strings or messages
 
 # Layers whose output has the size of their input.
 _SAME = frozenset(
-    [
-        "relu",
-        "prelu",
-        "elu",
-        "sigmoid",
-        "tanh",
-        "power",
-        "exp",
-        "log",
-        "absval",
-        "bnll",
-        "dropout",
-        "lrn",
-        "softmax",
-        "batchnorm",
-        "scale",
-        "bias",
-        "eltwise",
-        "split",
-        "threshold",
-        "input",
-        "data",
-    ]
-)
+    (
+        "relu", "prelu", "elu", "sigmoid", "tanh", "power", "exp", "log", "absval", "bnll", "dropout", "lrn", "softmax",
+        "batchnorm", "scale", "bias", "eltwise", "split", "threshold", "input", "data",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,87 +31,8 @@ class WeightedLayer:
 
 
 def weighted_layers(text: str, path: str) -> list[WeightedLayer]:
-    """Return the Return the Convolution and InnerProduct layers in the order of the file."""
-    return _Network(_parse(text, path), path).layers
-
-
-def _parse(text: str, path: str) -> Message:
-    """Parse protobuf's text format, without knowing the fields."""
-    if len(text) > _MAX_TEXT:
-        raise LimitError(f"{path}: {len(text)} characters are more than {_MAX_TEXT}; is this a Caffe deploy prototxt?")
-    return _message(_Tokens(text, path), path, 0)
-
-
-class _Tokens:
-    """The tokens of a text, made on access: an early error is found at once."""
-
-    def __init__(self, text: str, path: str) -> None:
-        self._text, self._path, self._at = text, path, 0
-        self._next = self._read()
-
-    def __bool__(self) -> bool:
-        return self._next is not None
-
-    @property
-    def next(self) -> str | None:
-        """Return the token that `pop` returns next."""
-        return self._next
-
-    def pop(self) -> str:
-        """Remove and return the next token."""
-        token, self._next = self._next, self._read()
-        assert token is not None
-        return token
-
-    def _read(self) -> str | None:
-        while self._at < len(self._text):
-            match = _TOKEN.match(self._text, self._at)
-            if match is None:
-                line = self._text.count("\n", 0, self._at) + 1
-                raise FormatError(
-                    f"{self._path}:{line}: unexpected {self._text[self._at]!r}; is this a Caffe prototxt?"
-                )
-            self._at = match.end()
-            if match.lastgroup:
-                return match.group()
-        return None
-
-
-def _message(tokens: _Tokens, path: str, depth: int) -> Message:
-    if depth > _MAX_DEPTH:
-        raise FormatError(f"{path}: nested deeper than {_MAX_DEPTH}")
-    out: Message = {}
-    while tokens:
-        key = tokens.pop()
-        if key in ("}", ">"):
-            if depth == 0:
-                raise FormatError(f"{path}: a closing brace too many")
-            return out
-        if key in (";", ","):
-            continue
-        colon = tokens.next == ":"
-        if colon:
-            tokens.pop()
-        if not tokens:
-            raise FormatError(f"{path}: field {key!r:.80} has no value")
-        value = tokens.pop()
-        if value in ("{", "<"):
-            out.setdefault(key, []).append(_message(tokens, path, depth + 1))
-        elif value == "[":
-            while tokens and (item := tokens.pop()) != "]":
-                if item != ",":
-                    out.setdefault(key, []).append(_value(item))
-        elif colon and value not in ("}", ">", ":"):
-            out.setdefault(key, []).append(_value(value))
-        else:
-            raise FormatError(f"{path}: field {key!r:.80} has no value")
-    if depth:
-        raise FormatError(f"{path}: the file ends inside a brace")
-    return out
-
-
-def _value(token: str) -> str:
-    return token[1:-1] if token[0] in "\"'" else token
+    """Return the Convolution and InnerProduct layers in the order of the file."""
+    return _Network(parse(text, path), path).layers
 
 
 class _Network:
@@ -268,7 +163,7 @@ class _Network:
 
     def _integer(self, value: object, field: str, name: str) -> int:
         if not isinstance(value, str) or not (value.isascii() and value.isdigit()) or len(value) > 9:
-            raise FormatError(f"{self.path}: layer {name!r}: {field} should be a small number, found {value!r:.40}")
+            raise FormatError(f"{self.path}: layer {name!r}: {field}: expected a small number, found {value!r:.40}")
         return int(value)
 
     def _integers(self, message: Message, field: str, name: str) -> list[int]:
@@ -277,7 +172,7 @@ class _Network:
     def _texts(self, message: Message, field: str) -> list[str]:
         values = message.get(field, [])
         if not all(isinstance(value, str) for value in values):
-            raise FormatError(f"{self.path}: {field} should be a name, found a message in braces")
+            raise FormatError(f"{self.path}: {field}: expected a name, found a message in braces")
         return values
 
     @staticmethod

@@ -89,13 +89,15 @@ class TfliteModel:
     def _counted(self, count: int, what: str) -> int:
         """The length of a vector, whose entries take four bytes each at least."""
         if count * 4 > len(self._data):
-            raise FormatError(f"{self._path}: {count} {what} do not fit into the file; it is damaged")
+            raise FormatError(f"{self._path}: {count} {what} do not fit into the file; fetch the file again")
         return count
 
     def _place(self, model: tflite.Model, number: int) -> tuple[int, int] | None:
         """Where in the file a tensor's values are; None of one that is computed."""
         if number >= model.BuffersLength():
-            raise FormatError(f"{self._path}: buffer {number} of {model.BuffersLength()}; the model is damaged")
+            raise FormatError(
+                f"{self._path}: buffer {number}: the model has {model.BuffersLength()}; fetch the file again"
+            )
         buffer = model.Buffers(number)
         start, size = buffer.Offset(), buffer.Size()  # behind the flatbuffer, where it would exceed 2 GB
         if start <= 1:
@@ -126,7 +128,7 @@ class TfliteModel:
         shape = self._guard.shape(lengths, dtype.itemsize, f"tensor {name!r:.80}")
         expected = -(-prod(shape) // 2) if kind == "INT4" else prod(shape) * dtype.itemsize
         if place[1] != expected:
-            raise FormatError(f"{where}: {plural(place[1], 'byte')} of data, {kind} {list(shape)} takes {expected}")
+            raise FormatError(f"{where}: expected {expected} bytes for {kind} {list(shape)}, found {place[1]}")
         quantization = self._quantized(name, tensor)
         # Of two tensors of the same values that mean different numbers neither is a second name of the other.
         owner = self._owners.setdefault((place, kind, shape, repr(quantization)), name)

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from dcz.convert.guard import ARCHIVE_ERRORS, Guard, check_alone
+from dcz.convert.archives import ARCHIVE_ERRORS, check_alone
+from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor
 from dcz.convert.torch_structure import MAX_DEPTH, Structure
 from dcz.dtypes import DTYPES
@@ -138,7 +139,7 @@ class TorchModel:
         """Names everything in a value. What is `lost`, as it cannot be named, may be left out unless it has tensors."""
         self._guard.visit()
         if depth > MAX_DEPTH:
-            raise LimitError(f"{self._path}: nested deeper than {MAX_DEPTH}")
+            raise LimitError(f"{self._path}: nested deeper than {MAX_DEPTH} levels; save the weights alone")
         if isinstance(value, self._torch.Tensor):
             if lost:
                 raise UnsupportedError(f"{self._path}: {path}: {lost}, but there are tensors in it; save them by name")
@@ -170,7 +171,8 @@ class TorchModel:
     def _unique(self, path: str) -> None:
         if path in self._named:
             raise FormatError(
-                f"{self._path}: two entries have the name {path!r:.80} once their paths are joined by dots"
+                f"{self._path}: duplicate name {path!r:.80}, of two entries whose paths are joined by dots; rename "
+                "one of them"
             )
         self._named.add(path)
 

@@ -186,7 +186,7 @@ def check_name(name: object, where: str, error: type[Exception], too_long: type[
     except UnicodeEncodeError:
         raise error(f"{where}: {name!r:.80} is not valid Unicode") from None
     if size > limits.MAX_NAME_BYTES:
-        raise (too_long or error)(f"{where}: {size} bytes are more than {limits.MAX_NAME_BYTES}")
+        raise (too_long or error)(f"{where}: {size} bytes; the limit is {limits.MAX_NAME_BYTES}")
 
 
 def _short(name: str) -> bool:

@@ -75,7 +75,7 @@ class Recipe:
         name, suffix = os.fspath(path), check_suffix(path)
         with closing(FileSource(path)) as source:
             if source.size > _MAX_BYTES:
-                raise LimitError(f"{name}: {source.size} bytes are too many for a recipe; the limit is {_MAX_BYTES}")
+                raise LimitError(f"{name}: {source.size} bytes; the limit of a recipe is {_MAX_BYTES}")
             data = read(source, 0, source.size).tobytes()
         try:
             plain = json.loads(data) if suffix == ".json" else _toml().loads(_bounded(data.decode(), name))

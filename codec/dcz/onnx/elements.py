@@ -13,7 +13,6 @@ from dcz.dtypes import DTYPES, Dtype, by_numpy
 from dcz.errors import FormatError, UnsupportedError
 from dcz.onnx.external import external_bytes
 from dcz.tensor import from_words
-from dcz.text import plural
 
 # By the names that ONNX gives its types, as their numbers differ from version to version in what is there.
 _CODES = {
@@ -58,7 +57,7 @@ def read_elements(tensor: TensorProto, shape: tuple[int, ...], where: str, folde
     else:
         return _from_lists(tensor, shape, dtype, where)
     if len(data) != size:
-        raise FormatError(f"{where}: {plural(len(data), 'byte')} of data, its shape takes {size}")
+        raise FormatError(f"{where}: expected {size} bytes for its shape, found {len(data)}")
     if bits:
         return _unpacked(data, bits, count, kind, dtype).reshape(shape)
     return from_words(data, dtype, shape)

@@ -25,7 +25,7 @@ def external_bytes(tensor: TensorProto, where: str, folder: str | None, size: in
         raise FormatError(f"{where}: offset and length {numbers!r:.80} are not numbers")
     offset, length = map(int, numbers)
     if length != size:
-        raise FormatError(f"{where}: {plural(length, 'byte')} of data, its shape takes {size}")
+        raise FormatError(f"{where}: expected {size} bytes for its shape, found {length}")
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise UnsupportedError(f"{where}: {path} is not a regular file but a folder, pipe, socket or device")
     source = FileSource(path)
@@ -46,15 +46,17 @@ def inside(folder: str, location: str, where: str) -> str:
     `folder` may be the path of the model itself: one that is a link, as in the hub's cache, may have its data beside
     the file it is linked to."""
     if not isinstance(location, str):  # protobuf gives the bytes of what is not text
-        raise FormatError(f"{where}: {location!r:.80} is not valid UTF-8; the model is damaged")
+        raise FormatError(f"{where}: {location!r:.80} is not valid UTF-8; fetch the file again")
     parts = location.replace("\\", "/").split("/")
     if not location or ".." in parts or parts[0] == "" or ":" in parts[0] or "\0" in location or parts == ["."]:
-        raise FormatError(f"{where}: {location!r:.80} is outside of the model's folder; refused")
+        raise FormatError(f"{where}: {location!r:.80} is outside the model's folder; put the file into it")
     homes = [os.path.realpath(folder)]
     if not os.path.isdir(folder):
         homes = [os.path.realpath(os.path.dirname(os.path.abspath(folder))), os.path.dirname(homes[0])]
         folder = os.path.dirname(os.path.abspath(folder))
     path = os.path.join(folder, location)
     if not any(os.path.realpath(path).startswith(os.path.join(home, "")) for home in homes):
-        raise FormatError(f"{where}: {location!r:.80} is linked from outside of the model's folder; refused")
+        raise FormatError(
+            f"{where}: {location!r:.80} is a link to outside the model's folder; put the file itself into it"
+        )
     return path

@@ -14,7 +14,8 @@ from dcz.adapters import Adapter, Progress, load_tensors, save_bytes, save_tenso
 from dcz.dtypes import by_numpy
 from dcz.errors import UnsupportedError
 from dcz.onnx.elements import from_array
-from dcz.onnx.initializers import Dense, Weight, Weights
+from dcz.onnx.initializers import Weights
+from dcz.onnx.weights import Dense, Weight
 
 
 def save_file(

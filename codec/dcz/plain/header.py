@@ -61,7 +61,9 @@ class SafetensorsHeader:
         header, start = _parsed(source)
         metadata = _metadata(header.pop(METADATA, None), name)
         if len(header) > limits.MAX_TENSORS:
-            raise LimitError(f"{name}: the header has more than {limits.MAX_TENSORS} tensors")
+            raise LimitError(
+                f"{name}: the header has more than {limits.MAX_TENSORS} tensors; split the model into shards"
+            )
         with locating(name):
             entries = sorted((_entry(*item) for item in header.items()), key=lambda entry: entry[3:])
         for entry in entries:
@@ -83,7 +85,7 @@ class SafetensorsHeader:
                 f"{name}: {plural(whole - size, 'byte')} short ({size} of {whole}); finish the download"
             )
         if whole < size:
-            raise FormatError(f"{name}: should have {whole} bytes, but has {size}")
+            raise FormatError(f"{name}: expected {whole} bytes, found {size}; fetch the file again")
 
     def read(self, entry: Stored) -> NDArray[np.generic]:
         """Return a tensor's values in a fresh array."""
@@ -114,15 +116,15 @@ def _parsed(source: Source) -> tuple[dict[str, object], int]:
     """Return the header as JSON has it, and where the tensors' bytes begin."""
     name, size = source.name, source.size
     if size < 8:
-        raise TruncatedError(f"{name}: {size} bytes are too few for a safetensors file")
+        raise TruncatedError(f"{name}: expected 8 bytes or more, found {size}; finish the download")
     length = int(read(source, 0, 8).view("<u8")[0])
     if length > MAX_HEADER:
         raise FormatError(f"{name}: not a safetensors file (its header would have {length} bytes)")
     if 8 + length > size:
-        raise TruncatedError(f"{name}: the header should have {length} bytes, the file has {size}")
+        raise TruncatedError(f"{name}: expected a header of {length} bytes, the file has {size}; finish the download")
     text = read(source, 8, length).tobytes()
     if text.count(b"{") + text.count(b"[") > _MAX_CONTAINERS:  # each takes sixty times its byte once it is parsed
-        raise LimitError(f"{name}: the header has more than {limits.MAX_TENSORS} tensors")
+        raise LimitError(f"{name}: the header has more than {limits.MAX_TENSORS} tensors; split the model into shards")
     try:
         header = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
@@ -163,10 +165,13 @@ def _entry(name: str, value: object) -> Stored:
         if not isinstance(numbers, list) or any(type(n) is not int or n < 0 for n in numbers):
             raise FormatError(f"{where}: expected lengths, found {numbers!r:.80}")
     if len(offsets) != 2 or offsets[1] < offsets[0]:
-        raise FormatError(f"{where}: data_offsets {offsets!r:.80} are not a range")
+        raise FormatError(f"{where}: data_offsets: expected a range, found {offsets!r:.80}")
     size = stored_bytes(name, dtype, shape)
     if offsets[1] - offsets[0] != size:
-        raise FormatError(f"{where}: {dtype.code} {shape} takes {plural(size, 'byte')}, not {offsets[1] - offsets[0]}")
+        raise FormatError(
+            f"{where}: data_offsets: expected {plural(size, 'byte')} for {dtype.code} {shape}, found "
+            f"{offsets[1] - offsets[0]}"
+        )
     return Stored(name, dtype, tuple(shape), offsets[0], offsets[1])
 
 

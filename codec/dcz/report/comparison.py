@@ -58,7 +58,7 @@ def compare(
     True
     """
     if isinstance(model, Mapping) and shapes is not None:
-        raise DczError("shapes: are for .net files; arrays have their own")
+        raise DczError("shapes: are for .net files; arrays have their own; leave the option out")
     if isinstance(model, (Reader, ShardedReader)):
         return _of_reader(model, progress)
     if isinstance(model, Mapping):

@@ -23,5 +23,7 @@ def check_shape(shape: Iterable[object], where: str, itemsize: int = 1) -> tuple
             )
         bound *= n or 1
         if bound > limits.MAX_WORDS:
-            raise LimitError(f"{where}: shape {list(lengths)!r:.80} takes more than {limits.MAX_WORDS} bytes")
+            raise LimitError(
+                f"{where}: shape {list(lengths)!r:.80} takes more than {limits.MAX_WORDS} bytes; is the file damaged?"
+            )
     return lengths  # type: ignore[return-value]
