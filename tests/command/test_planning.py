@@ -96,6 +96,22 @@ def test_plan_for_an_error_with_a_plot(folder: Path, dcz_: Callable) -> None:
     assert Path("p.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_plan_for_several_sizes(folder: Path, dcz_: Callable) -> None:
+    """A recipe of its own for each, whose file is small enough."""
+    run = dcz_("plan", "model.safetensors", "--target-ratio", "6,4.5", "-o", "r.toml", "--n-bits", "2,4,6")
+    assert (run.code, run.err) == (0, "") and not Path("r.toml").exists()
+    tensors = load_file("model.safetensors")
+    for line, ratio in zip(run.out.splitlines(), ("4.5", "6")):
+        small = dcz.save(dcz.compress(tensors, f"r-{ratio}.toml"))
+        assert f"({len(small)} bytes)" in line
+        assert sum(array.nbytes for array in tensors.values()) / len(small) >= float(ratio)
+    run = dcz_("plan", "model.safetensors", "--target-ratio", "6,4.5", "-o", "r.toml", "--n-bits", "2,4,6")
+    assert run.code == 1 and "r-4.5.toml" in run.err
+    sizes = json.loads(dcz_("plan", "model.safetensors", "--target-bytes", "9000,14000", "--json").out)["plans"]
+    assert 9000 < sizes[0]["file_bytes"] <= 14000 and sizes[1]["file_bytes"] <= 9000
+    assert dcz_("plan", "model.safetensors", "--target-ratio", "6,x").code == 2
+
+
 RATIO = ("--target-ratio", "5")
 ERRORS = {
     "empty recipe": (

@@ -227,3 +227,25 @@ def test_weights_whose_codebook_value_rounds_to_zero_are_counted() -> None:
     assert found.clusters["fc"].zeroed == 1024 == 4096 - np.count_nonzero(found.tensors["fc"])
     assert dcz.compress({"fc": weights}, {"n_bits": 1, "codebook_dtype": "float8_e4m3fn"}).reports["fc"].zeroed == 1024
     assert dcz.cluster({"fc": weights}, n_bits=1).clusters["fc"].zeroed == 0
+
+
+@pytest.mark.parametrize("keys", [{"n_bits": 2}, {"step": 0.8}, {"n_bits": 2, "granularity": "per_grouped_channel"}])
+def test_rescaled_codebooks_keep_the_signal(keys: dict) -> None:
+    """<w, q> is <w, w> in each group, with the same clusters."""
+    w = np.random.Generator(np.random.PCG64(3)).laplace(size=(16, 256)).astype("f4")
+    keys = {**keys, **({"group_size": 4} if "granularity" in keys else {})}
+    plain = dcz.cluster({"w": w}, **keys).clusters["w"]
+    scaled = dcz.cluster({"w": w}, rescale=True, **keys).clusters["w"]
+    assert (plain.indices == scaled.indices).all() and scaled.codebook.shape == plain.codebook.shape
+    for a, b, c in zip(*(np.split(x.astype("f8"), len(plain.codebook)) for x in (w, plain.array(), scaled.array()))):
+        assert (a * b).sum() < 0.97 * (a * a).sum() and (a * c).sum() == pytest.approx((a * a).sum(), rel=1e-6)
+
+
+def test_rescaled_codebooks_stay_in_range() -> None:
+    w = np.full((8, 512), np.finfo("f2").max, "f2")
+    w[0, :] = -60000
+    w[1, ::2] = 1
+    found = dcz.cluster({"w": w}, n_clusters=2, rescale=True).tensors["w"]
+    assert np.isfinite(found).all() and found.max() == np.finfo("f2").max
+    with pytest.raises(dcz.DczError, match="rescale: expected true or false, found 'yes'"):
+        dcz.cluster({"w": w}, n_bits=2, rescale="yes")

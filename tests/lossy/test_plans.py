@@ -158,7 +158,7 @@ def test_hulls_and_paths() -> None:
         }.items()
     }
     costs = dict.fromkeys(curves, lambda point: point.rel_error**2)
-    path = search.path(curves, costs)
+    path = search.Path(curves, costs)
     assert search.total(path[0]) == 300 and search.total(path[-1]) == 30
     choices = [(a.nbytes + b.nbytes, a.rel_error**2 + b.rel_error**2) for a, b in product(*curves.values())]
     for choice in path:

@@ -36,8 +36,10 @@ def plan(
     output: Annotated[
         Optional[str], typer.Option("--output", "-o", help="Write the recipe to this .toml or .json file.")
     ] = None,
-    target_ratio: Annotated[Optional[float], typer.Option(help="Dense bytes per byte of the file, at least.")] = None,
-    target_bytes: Annotated[Optional[int], typer.Option(help="Bytes of the file, at most.")] = None,
+    target_ratio: Annotated[
+        Optional[str], typer.Option(help="Dense bytes per byte of the file, at least; several as in 4,8,12.")
+    ] = None,
+    target_bytes: Annotated[Optional[str], typer.Option(help="Bytes of the file, at most; several as above.")] = None,
     max_rel_error: Annotated[
         Optional[float], typer.Option(help="Relative error of each tensor, at most; 0.1 is a tenth of its norm.")
     ] = None,
@@ -85,13 +87,16 @@ def plan(
 
     if sum(value is not None for value in (target_ratio, target_bytes, max_rel_error)) != 1:
         raise typer.BadParameter("give one of --target-ratio, --target-bytes and --max-rel-error")
+    ratios = None if target_ratio is None else _numbers(target_ratio, "--target-ratio", float)
+    sizes = None if target_bytes is None else _numbers(target_bytes, "--target-bytes", int)
+    ratios, sizes = ratios and sorted(ratios), sizes and sorted(sizes, reverse=True)  # from large files to small
     recipe: dict[str, object] = {"weight_threshold": weight_threshold}
     recipe |= {key: value for key, value in (("init", init), ("entropy", entropy)) if value}
     spread = None if steps is None else _numbers(steps, "--steps", float)
     kept = None if densities is None else _numbers(densities, "--densities", float)
     bits = None if n_bits is None else _numbers(n_bits, "--n-bits", int)
     with checking_options():
-        planning.check_target(target_ratio, target_bytes, max_rel_error)
+        planning.check_target(ratios, sizes, max_rel_error)
         planning.check_base(recipe)
         planning.Tries.of(spread, kept, bits)
         check_profile(profile)
@@ -100,16 +105,18 @@ def plan(
         if plot is not None:
             planning.check_plot(plot)
     check_input(src, models=True)
-    for path in (output, plot):
+    several = len(ratios or sizes or [0]) > 1
+    outputs = [output] if not several or output is None else [_numbered(output, each) for each in ratios or sizes or []]
+    for path in (*outputs, plot):
         if path is not None:
             check_output(path, force)
     with open_model(in_folder(src)) as model:
         tensors = {tensor.name: np.asarray(model.read(tensor.name)) for tensor in model.tensors()}
     with progress("measuring", quiet or json, bytes_=False) as report:
-        planned = planning.plan(
+        plans = planning.plan(
             tensors,
-            target_ratio=target_ratio,
-            target_bytes=target_bytes,
+            target_ratio=ratios,
+            target_bytes=sizes,
             max_rel_error=max_rel_error,
             steps=spread,
             densities=kept,
@@ -120,29 +127,43 @@ def plan(
             keep_nonfinite=keep_nonfinite,
             progress=report,
         )
+    found = [plans] if isinstance(plans, planning.Planned) else list(plans)
     if plot is not None:
-        chosen = [tensor.name for tensor in planned.tensors if tensor.skipped is None]
+        chosen = [tensor.name for tensor in found[0].tensors if tensor.skipped is None]
         with progress("drawing", quiet or json, bytes_=False) as report:
-            found = planning.sensitivity(
+            curves = planning.sensitivity(
                 tensors, names=chosen, recipe={"init": init or "linear"}, profile=profile, progress=report
             )
-        found.plot(plot)
-    if output is not None:
-        planned.save(output)
+        curves.plot(plot)
+    for planned, path in zip(found, outputs):
+        if path is not None:
+            planned.save(path)
     if json:
-        print_json(document(src, planned))
+        print_json(document(src, found[0]) if not several else {"plans": [document(src, each) for each in found]})
     elif not quiet:
-        columns.show(table(planned, columns.most_rows(everything)), wide, only)
-        streams.say_printable(
-            f"{src}: {size(planned.dense)} of arrays to a file of {exact(planned.file_bytes)}"
-            f", {planned.ratio:.2f} times smaller; "
-            f"largest relative error {planned.rel_error:.4f}"
-        )
+        for planned in found:
+            if not several:
+                columns.show(table(planned, columns.most_rows(everything)), wide, only)
+            streams.say_printable(
+                f"{src}: {size(planned.dense)} of arrays to a file of {exact(planned.file_bytes)}, "
+                f"{planned.ratio:.2f} times smaller; "
+                f"largest relative error {planned.rel_error:.4f}"
+            )
         streams.say_printable(
             "the error of weights says little about accuracy: measure it, or plan on it with evaluate= of dcz.plan"
         )
-        if output is not None:
-            streams.say_printable(f"{output}: written; dcz pack {src} model.dcz --recipe {output}")
+        for path in outputs:
+            if path is not None:
+                streams.say_printable(f"{path}: written; dcz pack {src} model.dcz --recipe {path}")
+
+
+def _numbered(output: str, target: float) -> str:
+    """The file of one of several targets: recipe-8.toml."""
+    from pathlib import Path
+
+    path = Path(output)
+    number = str(target) if isinstance(target, int) else f"{target:g}"
+    return str(path.with_name(f"{path.stem}-{number}{path.suffix}"))
 
 
 _Number = TypeVar("_Number", int, float)

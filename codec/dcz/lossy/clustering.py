@@ -43,6 +43,7 @@ def cluster(
     entropy: float = 0.0,
     importance: Mapping[str, np.ndarray] | None = None,
     codebook_dtype: str | None = None,
+    rescale: bool = False,
     granularity: str = "per_tensor",
     group_size: int | None = None,
     seed: int = 0,
@@ -78,6 +79,9 @@ def cluster(
             shapes, not negative, for those that have one.
         codebook_dtype: a narrower float that codebook values are rounded to; tensors keep their dtype. A value
             beyond its range is refused; weights whose value rounds to zero are counted in `Clusters.zeroed`.
+        rescale: multiplies each codebook by <w, w> / <w, q>, w the weights and q the values they become. Clusters'
+            means shrink what a layer puts out by the square of the relative error; this undoes it. No byte more, and
+            a larger error of weights; measure outputs.
         granularity: "per_tensor", or "per_grouped_channel": a codebook for each `group_size` channels of the
             first dimension.
         seed: of "random" and "kmeans++".
@@ -103,6 +107,7 @@ def cluster(
         init=init,
         entropy=entropy,
         codebook_dtype=codebook_dtype,
+        rescale=rescale,
         granularity=granularity,
         group_size=group_size,
         seed=seed,

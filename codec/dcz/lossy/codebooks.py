@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dcz.errors import DczError
 from dcz.lossy.config import ClusterConfig
 from dcz.lossy.entropy_constrained import entropy_constrained
-from dcz.lossy.flat import working
+from dcz.lossy.flat import dot, limits_of, working
 from dcz.lossy.grid import fits, grid, price_of, step_for, step_of
 from dcz.lossy.inits import INITS
 from dcz.lossy.lloyd import Partition, lloyd, midpoints
@@ -54,7 +54,18 @@ def fit(values: np.ndarray, config: ClusterConfig, weights: NDArray[np.float64] 
         part, edges = _by_rate(samples, config, name)
     else:
         part = _partition(samples, min(config.k, samples.distinct), config)
+    if config.rescale:
+        part, edges = _rescaled(samples, part, edges, dtype)
     return _rounded(part, edges, dtype, config, name)
+
+
+def _rescaled(samples: Samples, part: Partition, edges: F64 | None, dtype: np.dtype) -> tuple[Partition, F64]:
+    """Centroids times <w, w> / <w, q>, as far as `dtype` reaches, and the edges as they were."""
+    shrunk = dot(samples.moments(part.cuts), part.centroids)
+    factor = samples.squares / shrunk if shrunk > 0 else 1.0
+    most = float(limits_of(dtype).max)
+    scaled = np.clip(part.centroids * factor, -most, most)
+    return replace(part, centroids=scaled), midpoints(part.centroids) if edges is None else edges
 
 
 def _by_rate(samples: Samples, config: ClusterConfig, name: str) -> tuple[Partition, F64]:

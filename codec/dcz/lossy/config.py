@@ -83,6 +83,7 @@ class ClusterConfig:
     init: str = "linear"
     entropy: float = 0.0
     codebook_dtype: str | None = None
+    rescale: bool = False
     granularity: str = "per_tensor"
     group_size: int | None = None
     seed: int = 0
@@ -96,6 +97,8 @@ class ClusterConfig:
         check_number(self.entropy, "entropy", 0, 1e6)
         if self.codebook_dtype is not None:
             check_choice(self.codebook_dtype, "codebook_dtype", CODEBOOK_DTYPES)
+        if self.rescale not in (True, False):
+            raise DczError(f"rescale: expected true or false, found {self.rescale!r:.80}")
         check_choice(self.granularity, "granularity", GRANULARITIES)
         if (self.granularity == "per_tensor") != (self.group_size is None):
             raise DczError("group_size: goes with granularity per_grouped_channel, and that needs it")

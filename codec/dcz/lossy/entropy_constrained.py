@@ -38,7 +38,9 @@ def entropy_constrained(samples: Samples, start: Partition, price: float, max_it
     if len(state.centroids) <= ONE_SYMBOL:
         lengths = code_lengths(samples.masses(state.cuts))
         cost = _cost(samples, state.centroids, state.cuts, price, lengths)
-        whole, more, _ = _settle(samples, state.centroids, state.cuts, price, code_lengths, _HUFFMAN_ROUNDS)
+        whole, more, _ = _settle(
+            samples, state.centroids, state.cuts, price, code_lengths, min(max_iter, _HUFFMAN_ROUNDS)
+        )
         iterations += more
         if whole.cost < cost:
             state = whole

@@ -27,6 +27,15 @@ def working(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64 if dtype.name == "float64" else np.float32)
 
 
+def limits_of(dtype: np.dtype) -> Any:
+    """The largest and smallest numbers of a float type, as `numpy.finfo` has them."""
+    if hasattr(np, dtype.name):
+        return np.finfo(dtype)
+    import ml_dtypes
+
+    return ml_dtypes.finfo(dtype)
+
+
 def pieces(array: np.ndarray) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Each piece of a flat array: its slice, and its values in the type to compute with."""
     kind = working(array.dtype)

@@ -1,6 +1,6 @@
 """Density and bit-width of each tensor: measured by the codec, chosen for a size or an accuracy."""
 
-from dcz.planning.outcome import Planned, PlannedTensor
+from dcz.planning.outcome import Planned, PlannedTensor, Plans
 from dcz.planning.planner import plan
 from dcz.planning.points import DENSITIES, N_BITS, STEPS, Tries, check_grid
 from dcz.planning.sweep import Reading, Sensitivity, check_plot, sensitivity
@@ -11,6 +11,7 @@ __all__ = [
     "N_BITS",
     "Planned",
     "PlannedTensor",
+    "Plans",
     "Reading",
     "STEPS",
     "Sensitivity",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from dcz.api import save_file
-from dcz.lossy.compression import Compressed
 from dcz.lossy.recipe import Recipe
-from dcz.planning.points import stored_bytes
+from dcz.planning.made import Made
 from dcz.ties import Ties
 
 
@@ -37,7 +36,8 @@ class PlannedTensor:
 class Planned:
     """The result of `plan`: `recipe` is plain data for `dcz.compress` and `dcz pack --recipe`; `file_bytes` is the size
     of a file made by it, `dense` that of the arrays, in bytes; `score` is what `evaluate` returned for its tensors,
-    `baseline` for the tensors given."""
+    `baseline` for the tensors given, `validated` what `validate` returned for its tensors. `warnings` say why a score
+    is not to be trusted."""
 
     recipe: dict[str, object]
     tensors: tuple[PlannedTensor, ...]
@@ -45,6 +45,8 @@ class Planned:
     dense: int
     score: float | None = None
     baseline: float | None = None
+    validated: float | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def ratio(self) -> float:
@@ -59,6 +61,18 @@ class Planned:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the recipe as .toml or .json."""
         Recipe.parse(self.recipe).save(path)
+
+
+class Plans(tuple[Planned, ...]):
+    """Plans for several sizes, from the largest file to the smallest: a curve of size and score."""
+
+    __slots__ = ()
+
+    @property
+    def recommended(self) -> Planned | None:
+        """The smallest file without a warning; None without scores, or where each has one."""
+        good = [plan for plan in self if plan.score is not None and not plan.warnings]
+        return min(good, key=lambda plan: plan.file_bytes, default=None)
 
 
 def file_bytes(tensors: Mapping[str, np.ndarray], profile: str) -> int:
@@ -87,28 +101,30 @@ class _Count:
 def outcome(
     recipe: dict[str, object],
     tensors: Mapping[str, np.ndarray],
-    compressed: Compressed,
-    profile: str,
-    score: float | None = None,
-    baseline: float | None = None,
+    made: Mapping[str, Made],
+    nbytes: int,
+    score: float | None,
+    baseline: float | None,
+    validated: float | None,
+    warnings: Iterable[str],
 ) -> Planned:
     """A recipe with all that is known of its result."""
-    parsed = Recipe.parse(recipe)
     rows = []
-    for name, array in compressed.items():
-        report, clustering = compressed.reports[name], parsed.settings(name).clustering
+    for name, each in made.items():
+        report, clustering = each.report, each.settings.clustering if each.report.skipped is None else None
         rows.append(
             PlannedTensor(
                 name,
-                array.shape,
+                each.array.shape,
                 report.density,
-                clustering.n_bits if clustering is not None and report.skipped is None else None,
+                None if clustering is None else clustering.n_bits,
                 report.clusters,
-                stored_bytes(array, profile, name),
+                each.nbytes,
                 tensors[name].nbytes,
                 report.rel_error,
                 report.skipped,
-                clustering.step if clustering is not None and report.skipped is None else None,
+                None if clustering is None else clustering.step,
             )
         )
-    return Planned(recipe, tuple(rows), file_bytes(compressed, profile), dense_bytes(tensors), score, baseline)
+    dense = dense_bytes(tensors)
+    return Planned(recipe, tuple(rows), nbytes, dense, score, baseline, validated, tuple(warnings))

@@ -18,7 +18,7 @@ DENSITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.02)
 N_BITS = (2, 3, 4, 5, 6, 7, 8)
 # Of a grid, in units of the root mean square: a third of a bit apart.
 STEPS = tuple(round(0.02 * 2 ** (number / 3), 4) for number in range(26))
-# Beside steps: where a grid would make zeros of all weights, a few large ones that are kept say more.
+# Where a grid would make zeros of all weights, a few large ones that are kept say more: tried for what no grid reaches.
 _HARSH = (0.25, 0.13, 0.06, 0.03, 0.02)
 _HARSH_BITS = (2,)
 # The relative error at which nothing is left of a tensor, which only a score can allow.
@@ -27,6 +27,8 @@ GONE = 0.99
 # Weights that are measured of a larger tensor: runs of them, evenly spread.
 SAMPLE = 1 << 18
 _RUN = 1 << 14
+# Rounds of rounding by rate: the size and error of a grid are known to a part in a thousand by then.
+_ROUNDS = 8
 # Keys for which a sample of runs would not do.
 _STRUCTURED = frozenset(("granularity", "block_size", "dim"))
 
@@ -55,6 +57,10 @@ class Point:
         """Step of the grid in units of the root mean square; None where there is none."""
         return self.keys.get("step")  # type: ignore[return-value]
 
+    def sized(self, factor: float) -> Point:
+        """The same in so many times the bytes."""
+        return Point(self.keys, round(self.nbytes * factor), self.rel_error)
+
     def scaled(self, factor: float) -> Point:
         """The same with another step, whose size and error are not measured."""
         if self.step is None:
@@ -78,17 +84,22 @@ class Tries:
         *,
         kmeans: bool = False,
     ) -> Tries:
-        """The values given, checked. Without any: steps and a few harsh densities, or k-means if it is wanted."""
+        """The values given, checked. Without any: steps, or k-means if it is wanted."""
         if densities is None and n_bits is None and (steps is not None or not kmeans):
             given = tuple(STEPS if steps is None else steps)
             for step in given:
                 check_number(step, "steps", 0, 1e6, open_left=True)
             if not given:
                 raise DczError("steps: give at least one")
-            return Tries(given, *((), ()) if steps is not None else (_HARSH, _HARSH_BITS))
+            return Tries(given, (), ())
         some = () if steps is None else Tries.of(steps).steps
         checked = check_grid(DENSITIES if densities is None else densities, N_BITS if n_bits is None else n_bits)
         return Tries(some, *checked)
+
+    @staticmethod
+    def harsh() -> Tries:
+        """A few of the largest weights, in four values."""
+        return Tries((), _HARSH, _HARSH_BITS)
 
     def keys(self, density: float) -> Iterator[dict[str, object]]:
         """The recipe's keys of each try that changes a tensor of this density, from mild to harsh of each kind."""
@@ -136,7 +147,8 @@ def whole(array: np.ndarray, profile: str, name: str = "array") -> Point:
 def treated(array: np.ndarray, keys: Mapping[str, object], base: Mapping[str, object], profile: str) -> Point:
     """A tensor treated by these keys of a recipe, on top of those of `base`."""
     part, factor = (array, 1.0) if _STRUCTURED & set(base) else sample(array)
-    runner = RecipeRunner({**base, **keys, "weight_threshold": 0}, ["w"], lambda name: part)
+    rounds: dict[str, object] = {"max_iter": _ROUNDS} if "step" in keys and "max_iter" not in base else {}
+    runner = RecipeRunner({**base, **rounds, **keys, "weight_threshold": 0}, ["w"], lambda name: part)
     if part.ndim < 2:
         part = part.reshape(1, -1)
     out, done = runner.apply("w", part)
@@ -145,5 +157,10 @@ def treated(array: np.ndarray, keys: Mapping[str, object], base: Mapping[str, ob
 
 def curve(name: str, array: np.ndarray, tries: Tries, base: Mapping[str, object], profile: str) -> list[Point]:
     """The tensor left alone, and treated in every way that is tried."""
+    return [whole(array, profile, name), *treatments(array, tries, base, profile)]
+
+
+def treatments(array: np.ndarray, tries: Tries, base: Mapping[str, object], profile: str) -> list[Point]:
+    """The tensor treated in every way that is tried."""
     own = np.count_nonzero(array) / max(array.size, 1)
-    return [whole(array, profile, name), *(treated(array, keys, base, profile) for keys in tries.keys(own))]
+    return [treated(array, keys, base, profile) for keys in tries.keys(own)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import overload
 
 from dcz.planning.points import Point
 
@@ -24,21 +27,42 @@ def hull(points: Sequence[Point], cost: Cost) -> list[Point]:
     return best
 
 
-def path(curves: Mapping[str, Sequence[Point]], costs: Mapping[str, Cost]) -> list[Choice]:
+class Path(Sequence[Choice]):
     """Choices for all tensors from the largest file to the smallest, each a step of one tensor from the one before:
-    that which costs the least per byte (Shoham and Gersho 1988)."""
-    hulls = {name: hull(points, costs[name]) for name, points in curves.items()}
-    steps = [
-        (_slope(a, b, costs[name]), number, name, b)
-        for name, points in hulls.items()
-        for number, (a, b) in enumerate(zip(points, points[1:]))
-    ]
-    choice = {name: points[0] for name, points in hulls.items()}
-    out = [choice]
-    for _, _, name, point in sorted(steps, key=lambda step: step[:3]):
-        choice = {**choice, name: point}
-        out.append(choice)
-    return out
+    that which costs the least per byte (Shoham and Gersho 1988). A choice is made when it is asked for."""
+
+    def __init__(self, curves: Mapping[str, Sequence[Point]], costs: Mapping[str, Cost]) -> None:
+        hulls = {name: hull(points, costs[name]) for name, points in curves.items()}
+        steps = sorted(
+            (_slope(a, b, costs[name]), number, name, a.nbytes - b.nbytes)
+            for name, points in hulls.items()
+            for number, (a, b) in enumerate(zip(points, points[1:]))
+        )
+        self._hulls, self._names = hulls, [name for _, _, name, _ in steps]
+        largest = sum(points[0].nbytes for points in hulls.values())
+        self._saved = list(accumulate((saved for *_, saved in steps), initial=0))
+        self._largest = largest
+
+    def __len__(self) -> int:
+        return len(self._names) + 1
+
+    @overload
+    def __getitem__(self, number: int) -> Choice: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Choice]: ...
+    def __getitem__(self, number: int | slice) -> Choice | list[Choice]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        at = range(len(self))[number]
+        taken = dict.fromkeys(self._hulls, 0)
+        for name in self._names[:at]:
+            taken[name] += 1
+        return {name: points[taken[name]] for name, points in self._hulls.items()}
+
+    def first_within(self, nbytes: int) -> Choice | None:
+        """The first choice that takes at most so many bytes."""
+        at = bisect_left(self._saved, self._largest - nbytes)
+        return None if at == len(self) else self[at]
 
 
 def total(choice: Choice) -> int:
@@ -46,15 +70,12 @@ def total(choice: Choice) -> int:
     return sum(point.nbytes for point in choice.values())
 
 
-def within(
-    choices: Sequence[Choice], curves: Mapping[str, Sequence[Point]], costs: Mapping[str, Cost], nbytes: int
-) -> Choice | None:
+def within(path: Path, curves: Mapping[str, Sequence[Point]], costs: Mapping[str, Cost], nbytes: int) -> Choice | None:
     """The first choice of the path that takes at most so many bytes, with what is left of them spent where it
     lowers the cost most, unless it has steps of a grid, which can be made finer all together; None where none does."""
-    found = next((choice for choice in choices if total(choice) <= nbytes), None)
+    found = path.first_within(nbytes)
     if found is None or any(point.step for point in found.values()):
         return found
-    found = dict(found)
     while True:
         spare = nbytes - total(found)
         better = [

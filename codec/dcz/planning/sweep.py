@@ -13,8 +13,9 @@ from dcz.errors import DczError, UnsupportedError
 from dcz.extras import require
 from dcz.lossy.compression import compress
 from dcz.lossy.selection import WEIGHT_THRESHOLD, select
-from dcz.planning.planner import Evaluate, Progress
+from dcz.planning.drafts import Progress
 from dcz.planning.points import check_grid, stored_bytes
+from dcz.planning.scores import Evaluate
 
 DENSITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.02)
 N_BITS = (1, 2, 3, 4, 5, 6, 7, 8)
