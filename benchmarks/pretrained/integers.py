@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-SMALL = 2048
-
 
 def rounded(array: np.ndarray, bits: int, group: int | None) -> tuple[np.ndarray, int]:
     """The array after rounding, and the bits that integers and scales take. `group` weights in order of memory share a
