@@ -205,6 +205,24 @@ except dcz.DczError as error:
 """
 
 
+ABSENT = """
+import torch, dcz.hub
+for name, options in (("user/nothing", {}), ("user/repo", {"revision": "v9"})):
+    try:
+        dcz.hub.load_model(torch.nn.Linear(2, 2), name, **options)
+    except dcz.DczError as error:
+        print(error)
+"""
+
+
+def test_repos_and_revisions_that_are_not_there(hub: Hub, tmp_path: Path) -> None:
+    hub.repos["user/repo"] = {"model.dcz": dcz.save({"w": np.ones(3)})}
+    assert run_program(ABSENT, **hub.environment(tmp_path)).splitlines() == [
+        "user/nothing: no such folder here, and no such repo that the hub lets you read",
+        "user/repo: no such folder here, and no such repo at v9 that the hub lets you read",
+    ]
+
+
 def test_a_model_of_a_repo(hub: Hub, tmp_path: Path) -> None:
     """Weights in other formats and code are not downloaded, and shards that are missing are named."""
     library("transformers")

@@ -79,6 +79,18 @@ def test_transformers_in_half_precision(tmp_path: Path, there_and_back: Convert)
     assert again.dtype is torch.bfloat16 and equal(logits(again), logits(model))
 
 
+@pytest.mark.parametrize("shard", ["50KB", "5GB"])
+def test_a_variant(tmp_path: Path, shard: str, there_and_back: Convert) -> None:
+    """Files of one precision among others: `model.fp16.safetensors`, and shards under an index of their own."""
+    transformers = library("transformers")
+    model = llama()
+    model.save_pretrained(tmp_path / "model", variant="fp16", max_shard_size=shard)
+    bert().save_pretrained(tmp_path / "model" / "other")
+    assert (tmp_path / "model" / "model.safetensors.index.fp16.json").exists() == (shard == "50KB")
+    back = there_and_back(tmp_path / "model")
+    assert equal(logits(transformers.AutoModelForCausalLM.from_pretrained(back, variant="fp16")), logits(model))
+
+
 def test_sentence_transformers(tmp_path: Path, there_and_back: Convert) -> None:
     """Modules in folders of their own, `2_Dense/model.safetensors` among them."""
     sentence_transformers = library("sentence_transformers")

@@ -107,6 +107,14 @@ def test_device_maps_are_followed(tmp_path: Path) -> None:
     assert equal(logits(again), logits(model))
 
 
+@pytest.mark.parametrize("place", ["auto", "cpu", {"": "cpu"}])
+def test_a_whole_model_on_a_device(tmp_path: Path, place: Any) -> None:
+    library("accelerate")
+    model = llama()
+    again = load(transformers.AutoModelForCausalLM, packed(model, tmp_path), device_map=place)
+    assert equal(logits(again), logits(model)) and {each.device.type for each in again.parameters()} == {"cpu"}
+
+
 def test_options_and_results_of_the_library(tmp_path: Path) -> None:
     model = llama()
     model.generation_config.max_new_tokens = 7
@@ -261,6 +269,8 @@ def test_saving_over_a_folder(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "plain")
     with pytest.raises(dcz.DczError, match=r"has model.safetensors, which libraries would load instead"):
         save(model, tmp_path / "plain")
+    with pytest.raises(dcz.DczError, match="push_to_hub: would send the unpacked files"):
+        save(model, tmp_path / "pushed", push_to_hub=True)
     with pytest.raises(dcz.DczError, match="has no save_pretrained"):
         save(torch.nn.Linear(2, 2), tmp_path / "linear")
 
@@ -383,6 +393,9 @@ def test_a_folder_without_weights_or_configuration(folder: Path, tmp_path: Path)
         load(transformers.AutoModelForCausalLM, folder)
     with pytest.raises(dcz.DczError, match="neither a folder nor the name of a repo"):
         load(transformers.AutoModelForCausalLM, tmp_path / "not" / "there")
+    for name in ("nobody/nothing", "nothing"):
+        with pytest.raises(dcz.DczError, match=f"{name}: (no such folder here|neither a folder)"):
+            load(transformers.AutoModelForCausalLM, name, cache_dir=str(tmp_path / "cache"))
     with pytest.raises(dcz.DczError, match="a file; name the folder"):
         load(transformers.AutoModelForCausalLM, next(folder.glob("*.dcz")))
 

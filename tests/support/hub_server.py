@@ -60,6 +60,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append((self.command, plain, self.headers.get("Range", "")))
         if files is None:
             self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
+        elif found is not None and found[4] not in (None, "main", COMMIT):
+            self._send(404, b"", {"X-Error-Code": "RevisionNotFound"})
         elif kind == "resolve":
             self._file(files, (rest or "")[1:])
         elif kind == "paths-info":

@@ -47,7 +47,12 @@ def local_folder(place: str | os.PathLike[str], subfolder: str = "", **options: 
 
 def _download(repo: str, below: str, options: dict[str, Any]) -> str:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import (
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     try:
         return snapshot_download(
@@ -55,6 +60,13 @@ def _download(repo: str, below: str, options: dict[str, Any]) -> str:
         )
     except HFValidationError:
         raise DczError(f"{repo}: neither a folder nor the name of a repo; expected a path or user/repo") from None
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        asked = f" at {options['revision']}" if options.get("revision") else ""
+        raise DczError(f"{repo}: no such folder here, and no such repo{asked} that the hub lets you read") from error
+    except LocalEntryNotFoundError as error:
+        raise DczError(
+            f"{repo}: no such folder here, and as a repo it is not in the cache and the hub cannot be reached"
+        ) from error
 
 
 def dcz_weights(folder: str, variant: str | None = None) -> str:

@@ -36,7 +36,8 @@ def save_pretrained(
         recipe: prune and cluster the tensors by it, as in `dcz.compress`; by default no value is changed.
         profile, threads: as in `dcz.save_file`.
         keep_nonfinite: as in `dcz.compress`.
-        options: of the model's own `save_pretrained`; `max_shard_size` among them.
+        options: of the model's own `save_pretrained`; `max_shard_size` among them. `push_to_hub` is refused: it would
+            send the unpacked files.
 
     Raises:
         DczError: a model without `save_pretrained`, weights of other formats in the folder, an invalid recipe.
@@ -53,6 +54,11 @@ def save_pretrained(
     save = getattr(model, "save_pretrained", None)
     if not callable(save):
         raise DczError(f"{type(model).__name__} has no save_pretrained; dcz.hub.save_model writes any torch module")
+    if options.get("push_to_hub"):
+        raise DczError(
+            "push_to_hub: would send the unpacked files; save first, then call "
+            "huggingface_hub.upload_folder(folder_path=..., repo_id=...)"
+        )
     size = options.get("max_shard_size")
     shard_size = parse_size(size, "max_shard_size") if isinstance(size, str) else size
     target = os.path.abspath(folder)
@@ -62,9 +68,10 @@ def save_pretrained(
     scratch = temporary.new_name(target + ".unpacked")
     os.mkdir(scratch)
     try:
-        save(scratch, **options)
+        plain = os.path.join(scratch, os.path.basename(target))  # libraries write a folder's name into model cards
+        save(plain, **options)
         convert_folder(
-            scratch, target, ".dcz", profile=profile, threads=threads, replace=True, recipe=recipe,
+            plain, target, ".dcz", profile=profile, threads=threads, replace=True, recipe=recipe,
             keep_nonfinite=keep_nonfinite, shard_size=None if recipe is None else shard_size,
         )  # fmt: skip
     finally:
