@@ -12,7 +12,8 @@ from dcz.container.mapping import TensorMetadata, check_names
 from dcz.container.shards import SUFFIX
 from dcz.convert.dcz_file import DczTarget
 from dcz.convert.model import Tensor
-from dcz.convert.shards import SHARD_SIZE, ShardedTarget, parse_size
+from dcz.convert.shard_layout import SHARD_SIZE
+from dcz.convert.shards import ShardedTarget, parse_size
 from dcz.errors import DczError, UnsupportedError
 from dcz.saving import Progress
 from dcz.tensor import to_words

@@ -123,8 +123,8 @@ def test_the_command_line(stored, dcz_: Callable, tmp_path) -> None:
     for arguments, message in (
         (("pack", target, packed), "already exists; use --force to replace it"),
         (
-            ("pack", "s3://models/model.safetensors", tmp_path / "x.dcz"),
-            "reading .safetensors files at URLs is not supported",
+            ("pack", "s3://models/model.npz", tmp_path / "x.dcz"),
+            "reading .npz files at URLs is not supported",
         ),
         (("unpack", packed, "-o", "s3://models/x.npz"), "writing .npz files at URLs is not supported; copy the file"),
         (("inspect", "s3://models/missing.dcz"), "s3://models/missing.dcz: No such file"),

@@ -121,17 +121,21 @@ def check_output(path: str, force: bool) -> None:
 
 def file_bytes(path: str) -> int:
     """Bytes of a file wherever it is, of all files of an index with it, or of all in a package."""
-    if is_url(path):
-        with contextlib.closing(open_source(path)) as source:
-            return source.size
+    if path.lower().endswith(".index.json"):
+        from dcz.container.shards import ShardIndex
+
+        index = ShardIndex.read(path)
+        return _bytes_of(path) + sum(_bytes_of(index.locate(file)) for file in index.files())
     if os.path.isdir(path):
         return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(path) for name in names)
-    if not path.lower().endswith(".index.json"):
-        return os.path.getsize(path)
-    from dcz.container.shards import ShardIndex
+    return _bytes_of(path)
 
-    index = ShardIndex.read(path)
-    return os.path.getsize(path) + sum(os.path.getsize(index.locate(file)) for file in index.files())
+
+def _bytes_of(path: str) -> int:
+    if not is_url(path):
+        return os.path.getsize(path)
+    with contextlib.closing(open_source(path)) as source:
+        return source.size
 
 
 def check_input(path: str, *, models: bool = False) -> None:

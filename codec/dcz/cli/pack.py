@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -35,13 +35,17 @@ from dcz.cli.common import (
     size,
 )  # fmt: skip
 from dcz.cli.delta import BaseOption, TransformOption
+from dcz.cli.jobs import Resume, Scheduler, client
 from dcz.cli.options import PROFILES, values
 from dcz.io.sources import is_url
 from dcz.text import compared, plural, printable
 
 if TYPE_CHECKING:
+    from dcz.convert.transfers import Transfer
     from dcz.io.sinks import PathSink
+    from dcz.jobs import Done
     from dcz.lossy import TensorReport
+    from dcz.lossy.recipe import Recipe
 
 
 def pack(
@@ -84,6 +88,8 @@ def pack(
     shard_size: ShardSize = None,
     max_bytes: MaxBytes = None,
     threads: Threads = None,
+    resume: Resume = False,
+    scheduler: Scheduler = None,
     force: Force = False,
     strict: Strict = False,
     quiet: Quiet = False,
@@ -94,9 +100,7 @@ def pack(
 
     Example: dcz pack model.safetensors model.dcz
     """
-    from dcz.convert import extension_of, open_model, parse_size, transfer
-    from dcz.convert.compressed import CompressedModel
-    from dcz.convert.model import check_not_empty
+    from dcz.convert import extension_of, parse_size
     from dcz.errors import DczError
     from dcz.lossy.recipe import Recipe, check_suffix
     from dcz.tensor.choose import check_profile
@@ -116,6 +120,11 @@ def pack(
                 raise typer.BadParameter(f"--recipe: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
             if portable:
                 raise typer.BadParameter(f"--portable: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
+            if resume or scheduler is not None:
+                raise typer.BadParameter(
+                    f"--resume, --scheduler: go with a .dcz or .dcz.index.json file as DST, found {dst}; name "
+                    f"{os.path.join(dst, 'model.dcz.index.json')}"
+                )
             folders.convert(src, dst, ".dcz", profile, threads, limit, allowance(max_bytes), force, strict, quiet, json)
             return
         source = folders.weights(src)
@@ -125,38 +134,44 @@ def pack(
     graph: AbstractContextManager[PathSink | None] = contextlib.nullcontext()
     model_file = None
     if pairs.is_model(dst):
-        options = {"--base": base, "--shapes": shapes, "--shard-size": shard_size}
+        options = {
+            "--base": base, "--shapes": shapes, "--shard-size": shard_size, "--resume": resume or None,
+            "--scheduler": scheduler,
+        }  # fmt: skip
         model_file, dst = dst, pairs.weights_beside(src, dst, force, options)
         graph = pairs.graph_of(src, model_file, dst)
     elif not to_file:
         raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC DST")
-    check_output(dst, force)
+    if not resume:
+        check_output(dst, force)
     if portable and base is not None:
         raise typer.BadParameter("--portable: does not go with --base")
-    with (
-        graph as thin,
-        delta.target(
-            dst,
-            base,
-            transform=transform,
-            profile=profile,
-            threads=threads,
-            shard_size=limit,
-            replace=force,
-            source=source,
+    if transform != "auto" and base is None:
+        raise typer.BadParameter("--transform: goes with --base")
+    kept = ""
+    moved: Transfer | Done
+    reports: Mapping[str, TensorReport]
+    if resume or scheduler is not None or (is_url(dst) and dst.lower().endswith(".index.json")):
+        from dcz import jobs
+
+        if base is not None:
+            delta.check_base(base, None)
+        with client(scheduler) as workers, progress("packing", quiet or json) as report:
+            moved = jobs.pack(
+                source, dst, client=workers, resume=resume, replace=force, profile=profile, portable=portable,
+                recipe=None if treatment is None else treatment.to_dict(), keep_nonfinite=keep_nonfinite, base=base,
+                base_hints=None if base is None else delta.hints(base), transform=transform, shard_size=limit,
+                shapes=shapes, max_bytes=allowance(max_bytes), threads=threads, strict=strict, progress=report,
+            )  # fmt: skip
+        reports = moved.reports
+        if moved.kept:
+            kept = f"; {moved.kept} of {len(moved.files)} files were made before"
+    else:
+        moved, reports = _in_one_run(
+            graph, source, dst, treatment, keep_nonfinite, shapes, allowance(max_bytes), strict, quiet or json, base,
+            transform=transform, profile=profile, threads=threads, shard_size=limit, replace=force, source=source,
             portable=portable,
-        ) as target,
-        open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
-        progress("packing", quiet or json) as report,
-    ):
-        check_not_empty(model, source)
-        if treatment is None:
-            moved, reports = transfer(model, target, path=dst, progress=report, strict=strict), {}
-        else:
-            treated = CompressedModel(model, treatment, keep_nonfinite=keep_nonfinite)
-            moved, reports = transfer(treated, target, path=dst, progress=report, strict=strict), treated.reports
-        if thin is not None:
-            thin.publish()
+        )  # fmt: skip
     print_left_out(moved.left_out)
     before, after = file_bytes(source), file_bytes(dst)
     if json:
@@ -171,7 +186,7 @@ def pack(
     elif not quiet:
         streams.say_printable(
             f"{dst}: {plural(moved.tensors, 'tensor')}, {exact(after)}, {compared(after, moved.nbytes)} their "
-            f"{size(moved.nbytes)}; {os.path.basename(source)} has {size(before)}"
+            f"{size(moved.nbytes)}; {os.path.basename(source)} has {size(before)}{kept}"
         )
         if model_file is not None:
             streams.say_printable(f"{model_file}: its graph, {size(file_bytes(model_file))}")
@@ -179,6 +194,41 @@ def pack(
             explain_size(dst, src, moved.nbytes, after)
         if recipe is not None:
             streams.say_printable(recipe_summary(reports))
+
+
+def _in_one_run(
+    graph: AbstractContextManager[PathSink | None],
+    model: str,
+    dst: str,
+    treatment: Recipe | None,
+    keep_nonfinite: bool,
+    shapes: Path | None,
+    max_bytes: int | None,
+    strict: bool,
+    silent: bool,
+    base: str | None,
+    **options: Any,
+) -> tuple[Transfer, Mapping[str, TensorReport]]:
+    """Packs in this process, to files that appear together at its end."""
+    from dcz.convert import open_model, transfer
+    from dcz.convert.compressed import CompressedModel
+    from dcz.convert.model import check_not_empty
+
+    with (
+        graph as thin,
+        delta.target(dst, base, **options) as target,
+        open_model(model, shapes=shapes, max_bytes=max_bytes) as opened,
+        progress("packing", silent) as report,
+    ):
+        check_not_empty(opened, model)
+        if treatment is None:
+            moved, reports = transfer(opened, target, path=dst, progress=report, strict=strict), {}
+        else:
+            treated = CompressedModel(opened, treatment, keep_nonfinite=keep_nonfinite)
+            moved, reports = transfer(treated, target, path=dst, progress=report, strict=strict), treated.reports
+        if thin is not None:
+            thin.publish()
+        return moved, reports
 
 
 def explain_size(dst: str, src: str, dense: int, file: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -27,7 +28,12 @@ from dcz.cli.common import (
     progress,
     size,
 )  # fmt: skip
+from dcz.cli.jobs import Resume, Scheduler, client
 from dcz.text import plural
+
+if TYPE_CHECKING:
+    from dcz.convert.transfers import Transfer
+    from dcz.jobs import Done
 
 
 def unpack(
@@ -52,6 +58,8 @@ def unpack(
     shard_size: ShardSize = None,
     max_bytes: MaxBytes = None,
     threads: Threads = None,
+    resume: Resume = False,
+    scheduler: Scheduler = None,
     force: Force = False,
     strict: Strict = False,
     quiet: Quiet = False,
@@ -69,6 +77,11 @@ def unpack(
     source = src
     if folders.is_folder(src):
         if extension_of(output, WRITABLE) is None:
+            if resume or scheduler is not None:
+                raise typer.BadParameter(
+                    f"--resume, --scheduler: go with a file or an index as DST, found {output}; name "
+                    f"{os.path.join(output, 'model.safetensors.index.json')}"
+                )
             folders.convert(
                 src, output, ".safetensors", "auto", threads, limit, allowance(max_bytes), force, strict, quiet, json
             )
@@ -77,15 +90,28 @@ def unpack(
     else:
         check_input(src)
     if pairs.is_model(output):
+        if resume or scheduler is not None:
+            raise typer.BadParameter(f"--resume, --scheduler: do not go with the two files of {output}")
         pairs.unpack(source, output, threads, allowance(max_bytes), force, quiet, json)
         return
-    check_output(output, force)
-    target = open_target(output, threads=threads, shard_size=limit, replace=force, source=source)
-    with (
-        open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
-        progress("unpacking", quiet or json) as report,
-    ):
-        moved = transfer(model, target, path=output, progress=report, strict=strict)
+    if not resume:
+        check_output(output, force)
+    moved: Transfer | Done
+    if resume or scheduler is not None:
+        from dcz import jobs
+
+        with client(scheduler) as workers, progress("unpacking", quiet or json) as report:
+            moved = jobs.unpack(
+                source, output, client=workers, resume=resume, replace=force, shard_size=limit,
+                max_bytes=allowance(max_bytes), strict=strict, progress=report,
+            )  # fmt: skip
+    else:
+        target = open_target(output, threads=threads, shard_size=limit, replace=force, source=source)
+        with (
+            open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
+            progress("unpacking", quiet or json) as report,
+        ):
+            moved = transfer(model, target, path=output, progress=report, strict=strict)
     print_left_out(moved.left_out)
     after = file_bytes(output)
     if json:

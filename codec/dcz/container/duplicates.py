@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dcz.format.records import Record, StoredLayout
 from dcz.io.sinks import Sink
+from dcz.kernels.interface import U8
 from dcz.tensor.encoded import Encoded
 
 # Bytes that are read back at once.
@@ -32,17 +35,29 @@ class Duplicates:
         """Return tensors whose words may be the same."""
         return self._found.get(key, [])
 
+    def of(self, record: Record) -> list[tuple[Record, int]]:
+        """Return tensors whose words may be those of a stored one."""
+        return self._found.get(_key(record), [])
+
     def same(self, encoded: Encoded, record: Record, offset: int) -> bool:
         """Return whether an encoded tensor is stored as `record` is. This encodes it."""
-        if encoded.stored != record.layout.stored:
+        if encoded.stored != record.layout.stored or not self._holds(encoded.parts(), offset):
             return False
-        for part in encoded.parts():
+        return StoredLayout.of(encoded.layout()) == record.layout
+
+    def same_stored(self, parts: Iterable[U8], stored: Record, record: Record, offset: int) -> bool:
+        """Return whether a tensor that is stored elsewhere, in these `parts`, is stored as `record` is."""
+        return stored.layout == record.layout and self._holds(parts, offset)
+
+    def _holds(self, parts: Iterable[U8], offset: int) -> bool:
+        """Return whether these bytes were written at `offset`."""
+        for part in parts:
             for at in range(0, len(part), _BLOCK):
                 piece = part[at : at + _BLOCK]
                 if self._sink.read_back(offset + at, len(piece)) != piece.tobytes():
                     return False
             offset += len(part)
-        return StoredLayout.of(encoded.layout()) == record.layout
+        return True
 
 
 def _key(record: Record) -> Key:

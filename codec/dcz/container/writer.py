@@ -170,6 +170,20 @@ class Writer:
         self._features |= HAS_BASE if record.transform else 0
         self._copied[segment.store.serial, segment.number] = record
 
+    def adopt(self, reader: Reader | ShardedReader, name: str) -> None:
+        """Store a tensor of a part of this file, which was made by a writer with the same options: as `copy` does, and
+        with the bytes that `add` would write, a reference where an earlier tensor has the same words."""
+        self._check_open()
+        self._check_name(name, self._tensors)
+        segment = reader.stored_segment(name)
+        record = segment.record
+        if not record.transform:
+            for other, offset in self._duplicates.of(record):
+                if self._duplicates.same_stored(segment.parts(), record, other, offset):
+                    self._tensors[name] = replace(record, layout=_NO_LAYOUT, same_as=other.name)
+                    return
+        self.copy(reader, name)
+
     def _check_unchanged(self, name: str, before: int, after: int) -> None:
         """Refuse an array whose words have another CRC-32C than before they were encoded."""
         if before != after:

@@ -16,7 +16,7 @@ from dcz.convert.compressed import CompressedModel
 from dcz.convert.folder_contents import TORCH, TRAINING, Weights, contents
 from dcz.convert.formats import open_model, open_target
 from dcz.convert.model import Model, Tensor, check_not_empty, tensor_metadata
-from dcz.convert.shards import SHARD_SIZE, of_the_same_model
+from dcz.convert.shard_layout import SHARD_SIZE, of_the_same_model
 from dcz.convert.transfers import Transfer, check_nothing_left_out, transfer
 from dcz.errors import DczError
 from dcz.io import temporary

@@ -115,12 +115,19 @@ def _extension(path: str | os.PathLike[str], known: tuple[str, ...], what: str) 
     return extension
 
 
+# Formats that are read a range at a time, so that a server can send them.
+_REMOTE = (".dcz", ".dcz.index.json", ".safetensors", ".safetensors.index.json")
+
+
 def _remote_extension(url: str, what: str) -> str:
-    """Return the extension of a URL; only dcz files are read and written remotely."""
+    """Return the extension of a URL, one of those that are read remotely; only dcz files are written."""
     from dcz.io.remote import extension
 
     found = extension(url)
-    if found != ".dcz":
+    if what == "reading":
+        name = url.partition("::")[0].partition("?")[0].partition("#")[0]
+        found = extension_of(name, _REMOTE) or found
+    if found not in (_REMOTE if what == "reading" else (".dcz",)):
         raise UnsupportedError(f"{url}: {what} {found or 'such'} files at URLs is not supported; copy the file first")
     return found
 
@@ -134,7 +141,7 @@ def open_model(
     """Open a file to read its tensors. `shapes` belongs to .net files; `max_bytes` bounds the bytes of all tensors, by
     default a generous multiple of the file's size."""
     extension = _extension(path, READABLE, "reading")
-    if is_url(path):
+    if is_url(path) and extension == ".dcz":
         return DczModel(path)
     if shapes is not None and extension != ".net":
         raise DczError(f"{os.fspath(path)}: shapes are for .net files; {extension} files have their own")

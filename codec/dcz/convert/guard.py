@@ -18,11 +18,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from dcz import limits
 from dcz.convert.kinds import HEAD, stranger
 from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
+from dcz.io.opening import open_source
+from dcz.io.sources import is_url, read
 from dcz.tensor.shapes import check_shape
 
 if TYPE_CHECKING:
@@ -182,7 +185,11 @@ def _check_bytes(where: str, wanted: int, allowed: int) -> None:
 
 
 def first_bytes(path: str) -> tuple[int, bytes]:
-    """Return size and first bytes of a regular file. Nothing else is read: pipes and devices may block."""
+    """Return size and first bytes of a regular file, or of one on a server. Nothing else is read: pipes and devices may
+    block."""
+    if is_url(path):
+        with closing(open_source(path)) as source:
+            return source.size, read(source, 0, min(HEAD, source.size)).tobytes()
     _check_regular(path, os.stat(path))
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
     fd = os.open(path, flags)

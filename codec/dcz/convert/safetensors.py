@@ -15,8 +15,8 @@ from dcz.convert.guard import Guard
 from dcz.convert.holding import cannot_hold, in_whole_bytes
 from dcz.convert.model import Tensor
 from dcz.errors import DczError, FormatError
+from dcz.io.opening import open_source
 from dcz.io.sinks import PathSink
-from dcz.io.sources import FileSource
 from dcz.plain.header import CODES, MAX_HEADER, METADATA, PACKED_BITS, SafetensorsHeader, stored_bytes
 from dcz.tensor import to_words
 
@@ -27,7 +27,7 @@ class SafetensorsModel:
     def __init__(self, path: str | os.PathLike[str], guard: Guard | None = None) -> None:
         if guard is None:
             Guard(path, ".safetensors")  # refuses pipes, web pages and pointers
-        self._source = FileSource(path)
+        self._source = open_source(os.fspath(path))
         try:
             self._header = SafetensorsHeader(self._source)
         except BaseException:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dcz.container.shards import SUFFIX, ShardIndex
+from dcz.container.shards import ShardIndex
 from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Target, Tensor, extensions, tell_source, tensor_metadata, undecodable
+from dcz.convert.shard_layout import INDEX, SHARD_SIZE, ShardLayout, of_the_same_model, stem_of, write_index
 from dcz.errors import DczError, FormatError
 from dcz.io import temporary
 from dcz.io.sinks import sync_folder
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from dcz.container import Reader
     from dcz.container.sharded import ShardedReader
 
-# The hub's default.
-SHARD_SIZE = 5_000_000_000
-# The key under which a file's metadata keep those of its source's index.
-INDEX = "index"
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
@@ -122,36 +118,6 @@ class ShardedModel:
         self._stack.close()
 
 
-def split(tensors: list[Tensor], shard_size: int) -> list[list[Tensor]]:
-    """Return the tensors of each file: in the given order, as many as fit `shard_size` bytes of arrays, at least
-    one."""
-    out: list[list[Tensor]] = []
-    left = -1
-    for tensor in tensors:
-        if not out or tensor.nbytes > left:
-            out.append([])
-            left = shard_size
-        out[-1].append(tensor)
-        left -= tensor.nbytes
-    return out or [[]]
-
-
-def of_the_same_model(folder: str, stem: str, extension: str) -> list[str]:
-    """Return the files of a folder that belong to a model of this name, in one file or any number of shards."""
-    pattern = re.compile(rf"{re.escape(stem)}(?:-\d{{5}}-of-\d{{5}})?{re.escape(extension)}")
-    return sorted(name for name in os.listdir(folder) if pattern.fullmatch(name))
-
-
-def write_index(path: str, weight_map: Mapping[str, str], metadata: Mapping[str, object]) -> None:
-    """Write the index of shards to a new file: each tensor's file, and what else is known of them."""
-    document = {"metadata": dict(metadata), "weight_map": {name: weight_map[name] for name in sorted(weight_map)}}
-    with open(path, "x", encoding="utf-8") as file:
-        json.dump(document, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 class ShardedTarget:
     """Several files and their index. They are made in a temporary folder beside the target and published together, the
     index last.
@@ -174,41 +140,25 @@ class ShardedTarget:
         self._target: Target | None = None
         self._model: object = None
         self._scratch = ""
-        self._files: dict[str, list[str]] = {}
 
     def source(self, model: object) -> None:
         """Note the source of the tensors, for each file."""
         self._model = model
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None:
-        seconds: dict[str, list[str]] = {}
-        for name, owner in aliases.items():
-            seconds.setdefault(owner, []).append(name)
-        self._shards = split(tensors, self._shard_size)
-        self._aliases = [{name: t.name for t in shard for name in seconds.get(t.name, [])} for shard in self._shards]
-        others = metadata.get(INDEX)
-        self._others = dict(others) if isinstance(others, dict) else {}
-        self._metadata = {key: value for key, value in metadata.items() if key != INDEX or not self._others}
-        folder, name = os.path.split(self._path)
-        stem = name[: -len(self._extension + SUFFIX)]
-        count = len(self._shards)
-        # The hub's index lists the names in the files; aliases are in its metadata.
-        named = self._extension != ".safetensors"
-        if not named:
-            self._others |= aliases
-        for number, shard in enumerate(self._shards, 1):
-            file = f"{stem}-{number:05d}-of-{count:05d}{self._extension}"
-            self._files[file] = [*(tensor.name for tensor in shard), *(self._aliases[number - 1] if named else ())]
+        folder = os.path.dirname(self._path)
+        stem = stem_of(self._path, self._extension)
+        self._layout = ShardLayout.of(stem, self._extension, tensors, aliases, metadata, self._shard_size)
+        new = {file.name for file in self._layout.files}
         there = of_the_same_model(folder, stem, self._extension)
-        self._stale = [os.path.join(folder, file) for file in there if file not in self._files]
+        self._stale = [os.path.join(folder, file) for file in there if file not in new]
         shards = [file for file in there if file != stem + self._extension]
         if not self._replace and shards:
             raise DczError(f"{os.path.join(folder, shards[0])}: already exists; use --force to replace it")
-        self._total = sum(tensor.nbytes for tensor in tensors)
         temporary.remove_leftovers(self._path)
         self._scratch = temporary.new_name(self._path)
         os.mkdir(self._scratch)
-        self._left = iter(zip(self._files, self._shards, self._aliases, strict=True))
+        self._left = iter(self._layout.files)
         self._next()
 
     def _next(self) -> None:
@@ -218,11 +168,10 @@ class ShardedTarget:
             target.close()
         following = next(self._left, None)
         if following is not None:
-            file, shard, aliases = following
-            self._remaining = len(shard)
-            self._target = self._open_one(os.path.join(self._scratch, file))
+            self._remaining = len(following.tensors)
+            self._target = self._open_one(os.path.join(self._scratch, following.name))
             tell_source(self._target, self._model)
-            self._target.begin(shard, aliases, self._metadata)
+            self._target.begin(following.tensors, following.aliases, self._layout.metadata)
 
     def add(self, name: str, array: np.ndarray) -> None:
         self._at_hand().add(name, array)
@@ -245,12 +194,10 @@ class ShardedTarget:
     def close(self) -> None:
         self._next()
         folder, name = os.path.split(self._path)
-        sizes = {file: os.path.getsize(os.path.join(self._scratch, file)) for file in self._files}
-        where = {name: file for file, names in self._files.items() for name in names}
-        write_index(
-            os.path.join(self._scratch, name), where, {**self._others, "file_sizes": sizes, "total_size": self._total}
-        )
-        publish_together(self._scratch, folder, list(self._files), [name])
+        files = [file.name for file in self._layout.files]
+        sizes = {file: os.path.getsize(os.path.join(self._scratch, file)) for file in files}
+        write_index(os.path.join(self._scratch, name), self._layout.index(sizes))
+        publish_together(self._scratch, folder, files, [name])
         temporary.remove(self._scratch)
         if self._replace:
             source = self._source if self._source is not None and os.path.exists(self._source) else None

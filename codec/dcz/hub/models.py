@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import split_state_dict_into_shards_factory
 
 from dcz.container.shards import SUFFIX
-from dcz.convert.shards import of_the_same_model, write_index
+from dcz.convert.shard_layout import index_text, of_the_same_model, write_index
 from dcz.errors import DczError
 from dcz.hub.folders import dcz_weights, local_folder
 from dcz.io import temporary
@@ -86,7 +86,7 @@ def save_model(
         for path in index:
             sizes = {file: os.path.getsize(os.path.join(scratch, file)) for file in files}
             about = {"file_sizes": sizes, "total_size": split.metadata["total_size"]}
-            write_index(os.path.join(scratch, path), split.tensor_to_filename, about)
+            write_index(os.path.join(scratch, path), index_text(split.tensor_to_filename, about))
         publish_together(scratch, folder, list(files), index)
         for stale in (*of_the_same_model(folder, name, ".dcz"), name + ".dcz" + SUFFIX):
             if stale not in (*files, *index) and os.path.isfile(os.path.join(folder, stale)):

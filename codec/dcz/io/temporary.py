@@ -94,6 +94,17 @@ def _place() -> int:
     return zlib.crc32(f"{platform.node()} {namespace}".encode())
 
 
+def this_process() -> tuple[int, int, int]:
+    """Return what names this process in a file that others read: a number of the machine and PID namespace, its own
+    number, and when it started (0 where the system does not say)."""
+    return _place(), os.getpid(), _started(os.getpid()) or 0
+
+
+def is_dead(place: object, pid: object, started: object) -> bool:
+    """Return whether the process that `this_process` named has ended. False for one of another machine."""
+    return place == _place() and _is_dead(f"{pid}.{started}.")
+
+
 def _is_dead(rest: str) -> bool:
     pid, _, rest = rest.partition(".")
     started = rest.partition(".")[0]

@@ -100,14 +100,22 @@ def compress(
 
 class RecipeRunner:
     """Applies a recipe to tensors that are read one at a time. `read(name)` returns a tensor; where all of them count
-    (`scope: global`) it is called several times."""
+    (`scope: global`) it is called several times. `some` says that the names are not all of the model: a pattern may
+    match none of them."""
 
     def __init__(
-        self, recipe: object, names: Iterable[str], read: Callable[[str], np.ndarray], keep_nonfinite: bool = False
+        self,
+        recipe: object,
+        names: Iterable[str],
+        read: Callable[[str], np.ndarray],
+        keep_nonfinite: bool = False,
+        *,
+        some: bool = False,
     ) -> None:
         self._names = list(names)
         parsed = Recipe.parse(recipe)
-        parsed.check(self._names)
+        if not some:
+            parsed.check(self._names)
         self._settings = {name: parsed.settings(name) for name in self._names}
         self._read = read
         self._keep_nonfinite = keep_nonfinite
