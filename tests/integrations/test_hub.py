@@ -197,12 +197,34 @@ with dcz.hub.unpacked("user/repo", local_files_only=True) as lent:
 try:
     dcz.transformers.from_pretrained(transformers.AutoModelForCausalLM, "user/safetensors")
 except dcz.DczError as error:
-    print(type(error).__name__, "no weights in it" in str(error))
+    print(type(error).__name__, str(error).partition(";")[0])
 try:
     dcz.transformers.from_pretrained(transformers.AutoModelForCausalLM, "user/half")
 except dcz.DczError as error:
     print(type(error).__name__, str(error).rpartition(": ")[2])
 """
+
+
+PUSHED = """
+import torch, dcz.hub
+
+class Net(torch.nn.Module, dcz.hub.DczHubMixin):
+    def __init__(self, width: int = 4):
+        super().__init__()
+        self.layer = torch.nn.Linear(width, 2)
+
+net = Net(width=8)
+net.push_to_hub("user/net", token="hf_none")
+again = Net.from_pretrained("user/net")
+print(torch.equal(again.layer.weight, net.layer.weight), again.layer.in_features)
+"""
+
+
+def test_a_mixin_pushes_dcz_files(hub: Hub, tmp_path: Path) -> None:
+    assert run_program(PUSHED, **hub.environment(tmp_path)) == "True 8\n"
+    files = hub.repos["user/net"]
+    assert sorted(files) == ["README.md", "config.json", "model.dcz"]
+    assert dcz.load(files["model.dcz"])["layer.weight"].shape == (2, 8)
 
 
 ABSENT = """
@@ -240,6 +262,6 @@ def test_a_model_of_a_repo(hub: Hub, tmp_path: Path) -> None:
     assert found[0] == f"{total} user/repo"
     names = [name.replace(".dcz", ".safetensors") for name in files]
     assert found[1].split() == sorted(names)
-    assert found[2] == "DczError True"
+    assert found[2] == "DczError user/safetensors: no dcz files in this repo"
     assert found[3].startswith("FormatError") and gone in found[3] and "finish the download" in found[3]
     assert not any(hub.asked(name) for name in others)

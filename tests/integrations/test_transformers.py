@@ -192,6 +192,19 @@ def test_sentence_transformers(tmp_path: Path) -> None:
     assert again.encode(texts).tobytes() == before.encode(texts).tobytes()
 
 
+def test_a_cross_encoder(tmp_path: Path) -> None:
+    sentence_transformers = library("sentence_transformers")
+    sentence_model(tmp_path)  # for its tokenizer
+    transformers.AutoTokenizer.from_pretrained(tmp_path / "bert").save_pretrained(tmp_path / "own")
+    config = transformers.AutoConfig.from_pretrained(tmp_path / "bert", num_labels=1)
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "own")
+    before = sentence_transformers.CrossEncoder(str(tmp_path / "own"), device="cpu")
+    convert_folder(str(tmp_path / "own"), str(tmp_path / "packed"), ".dcz")
+    again = load(sentence_transformers.CrossEncoder, tmp_path / "packed", device="cpu")
+    pairs = [("a small model", "a file"), ("a", "model")]
+    assert again.predict(pairs).tobytes() == before.predict(pairs).tobytes()
+
+
 def test_an_adapter_of_peft(tmp_path: Path) -> None:
     peft = library("peft")
     base = llama()

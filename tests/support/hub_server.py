@@ -1,7 +1,9 @@
-"""The endpoints of the Hugging Face hub that reading a repo needs, on loopback, with a record of what was asked."""
+"""The endpoints of the Hugging Face hub that reading a repo and committing files need, on loopback, with a record of
+what was asked."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -12,6 +14,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+_KINDS = "revision|paths-info|tree|resolve|preupload|commit"
+_PATH = re.compile(rf"(/api/models)?/([^/]+/[^/]+)(?:/({_KINDS})/([^/]+)(.*))?")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -53,12 +57,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = unquote(urlsplit(self.path).path)
-        found = re.fullmatch(r"(/api/models)?/([^/]+/[^/]+)(?:/(revision|paths-info|tree|resolve)/([^/]+)(.*))?", path)
+        found = _PATH.fullmatch(path)
         repo, kind, rest = (found[2], found[3], found[5]) if found else ("", None, None)
         files = self.hub.repos.get(repo)
         plain = path if kind != "resolve" else f"/{repo}/resolve{rest}"
         self.hub.requests.append((self.command, plain, self.headers.get("Range", "")))
-        if files is None:
+        if path == "/api/repos/create":
+            name = "{organization}/{name}".format(**json.loads(body))
+            self.hub.repos.setdefault(name, {})
+            self._json({"url": f"{self.hub.address}/{name}", "name": name, "id": name})
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif files is None:
             self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
         elif found is not None and found[4] not in (None, "main", COMMIT):
             self._send(404, b"", {"X-Error-Code": "RevisionNotFound"})
@@ -67,11 +77,24 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "paths-info":
             wanted = json.loads(body)["paths"] if body.startswith(b"{") else parse_qs(body.decode()).get("paths", [])
             self._json([self._entry(files, name) for name in wanted if name in files])
+        elif kind == "preupload":
+            wanted = [each["path"] for each in json.loads(body)["files"]]
+            self._json({"files": [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in wanted]})
+        elif kind == "commit":
+            self._commit(files, body, repo)
         elif kind == "tree":
             self._json([self._entry(files, name) for name in files])
         else:
             siblings = [{"rfilename": name, "size": len(data)} for name, data in files.items()]
             self._json({"id": repo, "modelId": repo, "sha": COMMIT, "private": False, "siblings": siblings, "tags": []})
+
+    def _commit(self, files: dict[str, bytes], body: bytes, repo: str) -> None:
+        """Files of a commit, a JSON object a line, with their contents in it."""
+        for line in body.splitlines():
+            entry = json.loads(line)
+            if entry["key"] == "file":
+                files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+        self._json({"commitUrl": f"{self.hub.address}/{repo}/commit/{COMMIT}", "commitOid": COMMIT})
 
     @staticmethod
     def _entry(files: dict[str, bytes], name: str) -> dict[str, object]:

@@ -55,7 +55,7 @@ def _download(repo: str, below: str, options: dict[str, Any]) -> str:
     )
 
     try:
-        return snapshot_download(
+        folder = snapshot_download(
             repo, ignore_patterns=list(_NOT_NEEDED), allow_patterns=f"{below}/*" if below else None, **options
         )
     except HFValidationError:
@@ -67,6 +67,12 @@ def _download(repo: str, below: str, options: dict[str, Any]) -> str:
         raise DczError(
             f"{repo}: no such folder here, and as a repo it is not in the cache and the hub cannot be reached"
         ) from error
+    if not any(name.lower().endswith(".dcz") for _, _, names in os.walk(folder) for name in names):
+        raise DczError(
+            f"{repo}: no dcz files in this repo; those of other formats are not downloaded here, the model's own "
+            "library loads them"
+        )
+    return folder
 
 
 def dcz_weights(folder: str, variant: str | None = None) -> str:
