@@ -114,7 +114,7 @@ def test_page_and_figure(folder: Path, dcz_: Callable) -> None:
     assert dcz_("compare", "model.dcz", "--html", "r.html", "--force").code == 0
     assert dcz_("inspect", "model.dcz", "--html", "i.html", "-q").code == 0 and Path("i.html").stat().st_size > 500_000
     run = dcz_("compare", "model.dcz", "--png", "r.bmp")
-    assert run.code == 1 and "r.bmp: the name of a figure ends in one of .png, .pdf, .svg" in run.err
+    assert run.code == 2 and "r.bmp: the name of a figure ends in one of .png, .pdf, .svg" in run.err
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_a_missing_library(
         (["missing.dcz"], 1, "missing.dcz: No such file"),
         (["bad.dcz"], 1, ""),
         (["notes.txt"], 1, "reading a file with the extension .txt is not supported"),
-        (["model.dcz", "--filter", "zzz*"], 1, "no name of 4 matches 'zzz*'"),
+        (["model.dcz", "--filter", "zzz*"], 1, "model.dcz: filter: 'zzz*' matches none of the 4 tensors"),
         (["model.dcz", "--sort", "size"], 2, "expected one of name, bytes"),
         (["model.dcz", "--show", "pie"], 2, "expected one of layouts, tensors"),
         (["model.dcz", "--json", "--csv"], 2, "exclude each other"),
         (["model.dcz", "--top", "0"], 2, "--top"),
-        (["model.dcz", "--shapes", "x.prototxt"], 1, "model.dcz: shapes are for .net files"),
+        (["model.dcz", "--shapes", "x.prototxt"], 2, "--shapes: is for .net files"),
         (["model.dcz", "--html", "no/such/r.html"], 1, "does not exist; create it first"),
         ([], 2, "FILE"),
     ],

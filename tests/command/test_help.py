@@ -112,7 +112,7 @@ def test_terms_are_explained(dcz_: Callable) -> None:
     assert json.loads(dcz_("explain", "gap", "--json").out)["terms"][0]["term"] == "gap"
     listed = dcz_("explain").out
     assert all(f"{term.title}: " in listed for term in vocabulary.TERMS)
-    assert dcz_("explain", "hufman").err == "dcz: Invalid value: 'hufman' is not a term; did you mean Huffman?\n"
+    assert dcz_("explain", "hufman").err == "dcz: 'hufman' is not a term; did you mean Huffman?\n"
     assert (dcz_("explain", "gravity").code, dcz_("explain", "gravity").out) == (2, "")
 
 

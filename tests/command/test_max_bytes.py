@@ -40,4 +40,4 @@ def test_the_default_is_that_of_loading(packed: Path, dcz_: Callable, monkeypatc
 
 def test_what_is_no_size(packed: Path, dcz_: Callable) -> None:
     done = dcz_(*VERBS["unpack"], "--max-bytes", "much")
-    assert done.code == 2 and "max bytes: 'much' is not a size" in done.err
+    assert done.code == 2 and "--max-bytes: 'much' is not a size" in done.err

@@ -141,7 +141,7 @@ _NEVER_ONE = re.compile(
     r"limit is|more than|too (?:few|many)|window|wider|max_bytes|at most|would have|should (?:be|have)|holds \{\}|"
     r"at \{\}|cannot be made|index of|raw index|metadata hold|\{\} bytes(?:>|, \{\} dense| compress)|takes \{\} bytes|"
     r"in common|took nothing|accounted|names, shapes|beyond|\{\} \(\{\} bytes\)|files (?:have|at)|in \{\} and \{\}|"
-    r"with indices of|which the"
+    r"with indices of|which the|expected|limit (?:for|of)|not monotone|offsets, the| had "
 )
 
 

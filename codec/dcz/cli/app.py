@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -105,12 +106,18 @@ def _run() -> int:
         if code == 130:  # how typer reports Ctrl-C
             return _fail("interrupted", 130)
         return code if isinstance(code, int) else 0
+    except SystemExit as end:  # of click, where the reader of a help is gone
+        streams.discard()
+        return end.code if isinstance(end.code, int) else 1
     except DczError as error:
         return _fail(str(error))
     except streams.OutputError as error:
         streams.discard()
         return _fail("" if error.reader_left else str(error))
     except OSError as error:
+        if {"-h", "--help"} & set(sys.argv):  # printed by click, and nothing else is written
+            streams.discard()
+            return _fail("" if error.errno == errno.EPIPE else f"standard output: {error.strerror or error}", 1)
         name = f"{error.filename}: " if error.filename else ""
         return _fail(f"{name}{error.strerror or error}")
     except MemoryError:

@@ -10,12 +10,14 @@ from dcz.cli import streams
 from dcz.cli.common import (
     Force,
     Json,
+    Misuse,
     Quiet,
     ShardSize,
     Threads,
     check_input,
     check_output,
     checking_options,
+    checking_targets,
     destination,
     file_bytes,
     print_json,
@@ -51,18 +53,19 @@ def apply(
 
     Example: dcz apply step-100.safetensors step-101.dcz step-101.safetensors
     """
-    from dcz.cli.delta import check_base, result
-    from dcz.convert import open_target, parse_size, transfer
+    from dcz.cli.delta import result, without_base
+    from dcz.convert import check_target, open_target, parse_size, transfer
 
     if delta is None:
         check_input(old)
-        check_base(None, old)
-    assert delta is not None
+        raise Misuse(without_base(old))
     output = destination(new, output, "NEW")
-    check_input(delta)
-    check_output(output, force)
     with checking_options():
         limit = None if shard_size is None else parse_size(shard_size)
+    with checking_targets():
+        check_target(output, limit)
+    check_input(delta)
+    check_output(output, force)
     target = open_target(output, threads=threads, shard_size=limit, replace=force, source=old)
     with result(old, delta) as model, progress("applying", quiet or json) as report:
         moved = transfer(model, target, path=output, progress=report)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-import typer
-
 from dcz.cli import streams
+from dcz.cli.common import Misuse
 from dcz.text import columns, shortened, shortened_name
 
 _GAP = 2
@@ -66,12 +65,7 @@ class Table:
     def only(self, names: str) -> Table:
         """The table with its first column and those whose titles are listed, with commas between them."""
         titles = {column.title.lower(): at for at, column in enumerate(self.columns)}
-        kept = [0]
-        for name in (part.strip().lower() for part in names.split(",")):
-            if name not in titles:
-                known = ", ".join(titles)
-                raise typer.BadParameter(f"--columns: {name!r:.80} is unknown; expected some of {known}")
-            kept += [titles[name]] if titles[name] not in kept else []
+        kept = list(dict.fromkeys([0, *(titles[name] for name in _names(names) if name in titles)]))
         return replace(
             self,
             columns=[self.columns[at] for at in kept],
@@ -115,6 +109,23 @@ class Table:
             space = " " * (width - _width(shown))
             out.append(space + shown if self.columns[at].right else shown + space)
         return (" " * _GAP).join(out).rstrip()
+
+
+def _names(names: str) -> list[str]:
+    return [name.strip().lower() for name in names.split(",")]
+
+
+def check_names(known: Iterable[Column], names: str | None) -> None:
+    """Refuses the name of a column that is none of these: before the work, not after."""
+    titles = [column.title.lower() for column in known]
+    for name in [] if names is None else _names(names):
+        if name not in titles:
+            raise Misuse(f"--columns: {name!r:.80} is unknown; expected some of {', '.join(dict.fromkeys(titles))}")
+
+
+def has_some(table: Table, names: str) -> bool:
+    """True if a table has one of these columns beside its first."""
+    return any(column.title.lower() in _names(names) for column in table.columns[1:])
 
 
 def _width(cell: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Optional
@@ -11,7 +12,7 @@ from typing import Annotated, Optional
 import typer
 
 from dcz.cli import streams
-from dcz.errors import DczError
+from dcz.errors import DczError, MissingLibraryError
 from dcz.io.opening import open_source
 from dcz.io.sources import is_url
 from dcz.text import json_text, plural, printable
@@ -47,12 +48,19 @@ ShardSize = Annotated[
 ]
 
 
+class Misuse(typer.BadParameter):
+    """The command line is at fault, whatever the files hold: exit code 2. The message begins with what is."""
+
+    def format_message(self) -> str:
+        return self.message
+
+
 def destination(dst: str | None, output: str | None, name: str = "DST") -> str:
     """The file to write: the last argument, or that of --output. One of them is given."""
     if dst is not None and output is not None:
-        raise typer.BadParameter(f"{name} and --output name the file to write twice")
+        raise Misuse(f"{name} and --output name the file to write twice")
     if dst is None and output is None:
-        raise typer.BadParameter(f"Missing argument '{name}': name the file to write")
+        raise Misuse(f"Missing argument '{name}': name the file to write")
     return dst if dst is not None else str(output)
 
 
@@ -63,11 +71,34 @@ def print_json(document: object) -> None:
 
 @contextlib.contextmanager
 def checking_options() -> Iterator[None]:
-    """Turns errors about an option's value into usage errors: exit code 2 instead of 1."""
+    """Turns errors about an option's value into usage errors: exit code 2 instead of 1. They begin with the option,
+    not with the name that it has in Python."""
     try:
         yield
     except DczError as error:
-        raise typer.BadParameter(str(error)) from error
+        message = str(error).removeprefix("recipe: ")
+        raise Misuse(re.sub(r"^[a-z_ ]+(?=: )", _option, message)) from error
+
+
+def _option(field: re.Match[str]) -> str:
+    return "--" + field[0].replace("_", "-").replace(" ", "-")
+
+
+@contextlib.contextmanager
+def checking_targets() -> Iterator[None]:
+    """Turns errors about the name of a file to write into usage errors; a library that is missing is none."""
+    try:
+        yield
+    except MissingLibraryError:
+        raise
+    except DczError as error:
+        raise Misuse(str(error)) from error
+
+
+def check_ending(path: str, endings: tuple[str, ...], what: str, instead: str = "") -> None:
+    """Refuses a target whose name ends in none of these."""
+    if not path.lower().endswith(endings):
+        raise Misuse(f"{path}: the name of {what} ends in {' or '.join(endings)}{instead}")
 
 
 def print_left_out(left_out: Mapping[str, str]) -> None:

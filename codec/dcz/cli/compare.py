@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from dcz.cli import columns, streams
-from dcz.cli.common import All, Json, Quiet, Wide, check_input, check_output, print_json, progress
+from dcz.cli.common import (
+    All,
+    Columns,
+    Json,
+    Misuse,
+    Quiet,
+    Wide,
+    check_input,
+    check_output,
+    checking_targets,
+    print_json,
+    progress,
+)
 from dcz.cli.options import SORTS, VIEWS, values
 from dcz.text import plural
 
@@ -39,6 +51,7 @@ def compare(
     png: Annotated[Optional[str], typer.Option(help="Write a figure to this file (.png, .pdf or .svg).")] = None,
     everything: All = False,
     wide: Wide = False,
+    only: Columns = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace the page or figure if it exists.")] = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -47,17 +60,26 @@ def compare(
 
     Example: dcz compare model.safetensors --sort bytes --top 10 --html report.html
     """
-    from dcz.errors import DczError
+    from dcz.cli import tables
+    from dcz.errors import locating
+    from dcz.report import figure
     from dcz.report.comparison import compare as compared
     from dcz.report.comparison import together
     from dcz.report.rows import document, select, to_csv, to_markdown
 
     if view and view not in VIEWS:
-        raise typer.BadParameter(f"--show: {view!r} is unknown; expected one of {', '.join(VIEWS)}")
+        raise Misuse(f"--show: {view!r} is unknown; expected one of {', '.join(VIEWS)}")
     if sort not in SORTS:
-        raise typer.BadParameter(f"--sort: {sort!r} is unknown; expected one of {', '.join(SORTS)}")
+        raise Misuse(f"--sort: {sort!r} is unknown; expected one of {', '.join(SORTS)}")
     if json + csv + markdown > 1:
-        raise typer.BadParameter("--json, --csv and --markdown exclude each other")
+        raise Misuse("--json, --csv and --markdown exclude each other")
+    views = VIEWS[:-1] if view == "all" else (view,) if view else VIEWS[:2]
+    columns.check_names(tables.columns_of(views), only)
+    if shapes is not None and not any(path.lower().endswith(".net") for path in files):
+        raise Misuse(f"--shapes: is for .net files; {files[0]} has its own")
+    if png is not None:
+        with checking_targets():
+            figure.check_name(png)
     for path in files:
         check_input(path, models=True)
     for output in (html, png):
@@ -69,9 +91,8 @@ def compare(
         for number, path in enumerate(files):
             step = None if bar is None else _scaled(bar, number, len(files))
             reports.append(compared(path, shapes=shapes if path.lower().endswith(".net") else None, progress=step))
-        if shapes is not None and not any(path.lower().endswith(".net") for path in files):
-            raise DczError(f"{files[0]}: shapes are for .net files; this file has its own")
-        report = select(together(reports), sort, pattern, top)
+        with locating(", ".join(files)):
+            report = select(together(reports), sort, pattern, top)
     for path, make in write:
         make(report, path)
     if json:
@@ -81,13 +102,12 @@ def compare(
     elif markdown:
         streams.say(to_markdown(report)[:-1])
     elif not quiet:
-        from dcz.cli import tables
-
-        views = VIEWS[:-1] if view == "all" else (view,) if view else VIEWS[:2]
         most = None if top is not None else columns.most_rows(everything)
         for each in views:
-            columns.show(tables.VIEWS[each](report, most), wide)
-            streams.say("")
+            table = tables.VIEWS[each](report, most)
+            if only is None or columns.has_some(table, only):
+                columns.show(table, wide, only)
+                streams.say("")
         streams.say_printable(tables.conclusion(report))
         for path, _ in write:
             streams.say_printable(f"{path}: written, {plural(os.path.getsize(path), 'byte')}")

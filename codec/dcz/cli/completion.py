@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from dcz.cli import streams
+from dcz.cli.common import Misuse
 from dcz.cli.options import values
 
 # Each shell, and what to do with its script.
@@ -38,7 +39,7 @@ def completion(
     name = shell or os.path.basename(os.environ.get("SHELL", ""))
     if name not in _HOW:
         found = f"{name!r:.80} is unknown" if name else "the variable SHELL is not set"
-        raise typer.BadParameter(f"shell: {found}; expected one of {', '.join(_HOW)}")
+        raise Misuse(f"SHELL: {found}; expected one of {', '.join(_HOW)}")
     from typer import completion as scripts
 
     if install:

@@ -72,8 +72,6 @@ def target(
     from dcz.models import tensors_of
 
     if base is None:
-        if transform != "auto":
-            raise typer.BadParameter("--transform: goes with --base")
         yield open_target(
             dst, profile=profile, threads=threads, shard_size=shard_size, replace=replace, source=source,
             portable=portable,
@@ -106,15 +104,22 @@ def result(base: str, delta: str) -> Iterator[Model]:
         yield model
 
 
-def check_base(base: str | None, delta: str | None) -> None:
+def check_base(base: str, delta: str | None) -> None:
     """Refuses a base that is not there, in one line that says which one `delta` wants."""
     from dcz.errors import BaseError
 
-    if base is not None and (is_url(base) or os.path.exists(base)):
+    if is_url(base) or os.path.exists(base):
         return
     wanted = "" if delta is None else _wanted(delta)
-    what = "the base is missing" if base is None else f"{base}: the base is not there"
-    raise BaseError(f"{what}; {delta or 'the file'} wants {wanted}" if wanted else what)
+    raise BaseError(f"{base}: the base is not there" + (f"; {delta} wants {wanted}" if wanted else ""))
+
+
+def without_base(file: str) -> str:
+    """What is missing where `dcz apply` is given one file: the base, if these are differences."""
+    wanted = _wanted(file) if file.lower().endswith((".dcz", ".dcz.index.json")) else ""
+    if wanted:
+        return f"{file}: the base is missing; the file wants {wanted}: dcz apply BASE {file} NEW"
+    return "Missing argument 'DELTA': name the base, the file of differences, and the file to write"
 
 
 def _wanted(delta: str) -> str:
@@ -133,6 +138,7 @@ def inspect_delta(
     *,
     everything: bool,
     wide: bool,
+    only: str | None,
     quiet: bool,
     json: bool,
 ) -> None:
@@ -140,10 +146,12 @@ def inspect_delta(
     from dcz.cli import columns, delta_table, streams
     from dcz.cli.common import print_json
     from dcz.delta.reader import DeltaReader
+    from dcz.errors import DczError
     from dcz.models import tensors_of
 
+    columns.check_names(delta_table.COLUMNS, only)
     if html is not None:
-        raise typer.BadParameter("--html: shows whole models; apply the differences first: dcz apply BASE FILE -o NEW")
+        raise DczError(f"{file}: --html shows whole models; apply the differences first: dcz apply BASE FILE NEW")
     found, full = delta_table.tensors(reader), None
     if base is not None:
         check_base(base, file)
@@ -152,5 +160,5 @@ def inspect_delta(
     if json:
         print_json(delta_table.document(file, reader, found, full))
     elif not quiet:
-        columns.show(delta_table.table(found, columns.most_rows(everything)), wide)
+        columns.show(delta_table.table(found, columns.most_rows(everything)), wide, only)
         streams.say_printable(delta_table.summary(file, reader, found, full))

@@ -51,6 +51,7 @@ def diff(
     from dcz.convert.difference import differences
 
     limit = allowance(max_bytes)
+    columns.check_names(_COLUMNS, only)
     found: list[Difference] = []
     with (
         _open(a, shapes, limit) as one,

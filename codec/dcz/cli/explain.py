@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from dcz.cli import columns, streams
-from dcz.cli.common import Json, print_json
+from dcz.cli.common import Json, Misuse, print_json
 from dcz.cli.options import values
 from dcz.vocabulary import TERMS, Term, find
 
@@ -52,7 +52,7 @@ def _term(word: str) -> Term:
     known = {name.lower(): each.title for each in TERMS for name in (each.title, *each.also)}
     near = list(dict.fromkeys(known[name] for name in difflib.get_close_matches(word.lower(), known, 3)))
     hint = f"did you mean {' or '.join(near)}?" if near else "dcz explain lists all terms"
-    raise typer.BadParameter(f"{word!r:.80} is not a term; {hint}")
+    raise Misuse(f"{word!r:.80} is not a term; {hint}")
 
 
 def paragraphs(term: Term) -> list[str]:

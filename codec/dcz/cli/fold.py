@@ -14,6 +14,7 @@ from dcz.cli.common import (
     Quiet,
     Threads,
     allowance,
+    check_ending,
     check_input,
     check_output,
     destination,
@@ -49,6 +50,7 @@ def fold(
     from dcz.deltas import fold as folded
 
     output = destination(dst, output)
+    check_ending(output, (".dcz",), "a file of differences")
     check_input(first)
     check_input(second)
     check_output(output, force)

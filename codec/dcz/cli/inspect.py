@@ -49,6 +49,7 @@ def inspect(
     from dcz.cli.delta import inspect_delta
     from dcz.delta.opening import open_file
     from dcz.delta.reader import DeltaReader
+    from dcz.errors import DczError
     from dcz.report import stored_file
 
     check_input(file, models=True)
@@ -56,10 +57,11 @@ def inspect(
         check_output(html, force)
     with open_file(file) as reader:
         if isinstance(reader, DeltaReader):
-            inspect_delta(reader, file, base, html, everything=everything, wide=wide, quiet=quiet, json=json)
+            inspect_delta(reader, file, base, html, everything=everything, wide=wide, only=only, quiet=quiet, json=json)
             return
+        columns.check_names((*_COLUMNS, _STORED_AS) if verbose else _COLUMNS, only)
         if base is not None:
-            raise typer.BadParameter(f"--base: {file} is a whole model")
+            raise DczError(f"{file}: is a whole model; --base is for files of differences")
         found = stored_file(reader)
         if html is not None:
             _page(reader, html, quiet or json)

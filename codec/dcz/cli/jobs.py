@@ -9,6 +9,8 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from dcz.cli.common import Misuse
+
 Resume = Annotated[
     bool,
     typer.Option("--resume", help="Keep the files that an earlier run of this job made, and make the others."),
@@ -31,7 +33,7 @@ def client(scheduler: str | None) -> Iterator[Any]:
     from dcz.jobs.cluster import connect
 
     if "://" not in scheduler:
-        raise typer.BadParameter(f"--scheduler: expected an address such as tcp://host:8786, found {scheduler!r:.80}")
+        raise Misuse(f"--scheduler: expected an address such as tcp://host:8786, found {scheduler!r:.80}")
     for name in ("distributed", "tornado", "asyncio"):  # what they have to say is said in one line, as an error
         logging.getLogger(name).setLevel(logging.CRITICAL)
     found = connect(scheduler)

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from dcz.cli import streams
-from dcz.cli.common import Force, Json, Quiet, check_input, check_output, exact, file_bytes, print_json, progress
+from dcz.cli.common import (
+    Force,
+    Json,
+    Quiet,
+    check_ending,
+    check_input,
+    check_output,
+    exact,
+    file_bytes,
+    print_json,
+    progress,
+)
 from dcz.text import plural
 
 
@@ -27,12 +38,10 @@ def merge(
     Example: dcz merge encoder.dcz decoder.dcz -o model.dcz
     """
     from dcz.container.merge import merge as merge_files
-    from dcz.errors import DczError
 
+    check_ending(out, (".dcz",), "a merged file")
     for file in files:
         check_input(file, models=True)
-    if not out.endswith(".dcz"):
-        raise DczError(f"{out}: the name of a merged file ends in .dcz")
     check_output(out, force)
     with progress("merging", quiet or json) as report:
         tensors = merge_files(files, out, progress=report)

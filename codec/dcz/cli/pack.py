@@ -19,6 +19,7 @@ from dcz.cli.common import (
     Force,
     Json,
     MaxBytes,
+    Misuse,
     Quiet,
     ShardSize,
     Strict,
@@ -27,6 +28,7 @@ from dcz.cli.common import (
     check_input,
     check_output,
     checking_options,
+    checking_targets,
     exact,
     file_bytes,
     print_json,
@@ -100,32 +102,44 @@ def pack(
 
     Example: dcz pack model.safetensors model.dcz
     """
-    from dcz.convert import extension_of, parse_size
-    from dcz.errors import DczError
+    from dcz.convert import check_target, extension_of, parse_size
+    from dcz.delta.transforms import check_choice
     from dcz.lossy.recipe import Recipe, check_suffix
     from dcz.tensor.choose import check_profile
 
     with checking_options():
         check_profile(profile)
+        check_choice(transform)
         limit = None if shard_size is None else parse_size(shard_size)
-        if recipe is not None:
+    if recipe is not None:
+        with checking_targets():
             check_suffix(recipe)
-    treatment = None if recipe is None else Recipe.load(recipe)
     if keep_nonfinite and recipe is None:
-        raise typer.BadParameter("--keep-nonfinite: goes with --recipe; without one nothing is rounded")
+        raise Misuse("--keep-nonfinite: goes with --recipe; without one nothing is rounded")
+    if transform != "auto" and base is None:
+        raise Misuse("--transform: goes with --base")
+    if portable and base is not None:
+        raise Misuse("--portable: does not go with --base")
+    if shapes is not None and not src.lower().endswith(".net"):
+        raise Misuse(f"--shapes: is for .net files; {src} has its own")
     to_file = extension_of(dst, (".dcz", ".dcz.index.json")) is not None
+    if to_file:
+        with checking_targets():
+            check_target(dst, limit)
+    allowed = allowance(max_bytes)
+    treatment = None if recipe is None else Recipe.load(recipe)
     if folders.is_folder(src):
         if not to_file:
             if recipe is not None:
-                raise typer.BadParameter(f"--recipe: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
+                raise Misuse(f"--recipe: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
             if portable:
-                raise typer.BadParameter(f"--portable: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
+                raise Misuse(f"--portable: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
             if resume or scheduler is not None:
-                raise typer.BadParameter(
+                raise Misuse(
                     f"--resume, --scheduler: go with a .dcz or .dcz.index.json file as DST, found {dst}; name "
                     f"{os.path.join(dst, 'model.dcz.index.json')}"
                 )
-            folders.convert(src, dst, ".dcz", profile, threads, limit, allowance(max_bytes), force, strict, quiet, json)
+            folders.convert(src, dst, ".dcz", profile, threads, limit, allowed, force, strict, quiet, json)
             return
         source = folders.weights(src)
     else:
@@ -141,13 +155,9 @@ def pack(
         model_file, dst = dst, pairs.weights_beside(src, dst, force, options)
         graph = pairs.graph_of(src, model_file, dst)
     elif not to_file:
-        raise DczError(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC DST")
+        raise Misuse(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC DST")
     if not resume:
         check_output(dst, force)
-    if portable and base is not None:
-        raise typer.BadParameter("--portable: does not go with --base")
-    if transform != "auto" and base is None:
-        raise typer.BadParameter("--transform: goes with --base")
     kept = ""
     moved: Transfer | Done
     reports: Mapping[str, TensorReport]
@@ -161,14 +171,14 @@ def pack(
                 source, dst, client=workers, resume=resume, replace=force, profile=profile, portable=portable,
                 recipe=None if treatment is None else treatment.to_dict(), keep_nonfinite=keep_nonfinite, base=base,
                 base_hints=None if base is None else delta.hints(base), transform=transform, shard_size=limit,
-                shapes=shapes, max_bytes=allowance(max_bytes), threads=threads, strict=strict, progress=report,
+                shapes=shapes, max_bytes=allowed, threads=threads, strict=strict, progress=report,
             )  # fmt: skip
         reports = moved.reports
         if moved.kept:
-            kept = f"; {moved.kept} of {len(moved.files)} files were made before"
+            kept = f"; {moved.kept} of {plural(len(moved.files), 'file was', 'files were')} made before"
     else:
         moved, reports = _in_one_run(
-            graph, source, dst, treatment, keep_nonfinite, shapes, allowance(max_bytes), strict, quiet or json, base,
+            graph, source, dst, treatment, keep_nonfinite, shapes, allowed, strict, quiet or json, base,
             transform=transform, profile=profile, threads=threads, shard_size=limit, replace=force, source=source,
             portable=portable,
         )  # fmt: skip

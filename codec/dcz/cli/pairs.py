@@ -7,11 +7,10 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-import typer
-
 from dcz.cli import streams
-from dcz.cli.common import check_output, file_bytes, print_json, progress, size
+from dcz.cli.common import Misuse, check_output, file_bytes, print_json, progress, size
 from dcz.errors import DczError
+from dcz.text import plural
 
 if TYPE_CHECKING:
     from dcz.io.sinks import PathSink
@@ -26,7 +25,7 @@ def weights_beside(src: str, dst: str, force: bool, options: Mapping[str, object
     """The .dcz file of a pair to write, once everything that can be checked before is."""
     for option, value in options.items():
         if value not in (None, False):
-            raise typer.BadParameter(f"{option}: goes with a .dcz file as DST, found {dst}")
+            raise Misuse(f"{option}: goes with a .dcz file as DST, found {dst}")
     if not is_model(src):
         raise DczError(f"{dst}: only an .onnx file is packed to a graph and its weights, found {src}")
     check_output(dst, force)
@@ -64,4 +63,4 @@ def unpack(
             "source_bytes": file_bytes(src), "file_bytes": after,
         })  # fmt: skip
     elif not quiet:
-        streams.say_printable(f"{dst}: {tensors} tensors, {size(after)}")
+        streams.say_printable(f"{dst}: {plural(tensors, 'tensor')}, {size(after)}")

@@ -14,11 +14,13 @@ from dcz.cli.common import (
     Columns,
     Force,
     Json,
+    Misuse,
     Quiet,
     Wide,
     check_input,
     check_output,
     checking_options,
+    checking_targets,
     exact,
     print_json,
     progress,
@@ -82,11 +84,12 @@ def plan(
     from dcz import planning
     from dcz.convert import open_model
     from dcz.convert.folder import in_folder
+    from dcz.errors import locating
     from dcz.lossy.recipe import check_suffix
     from dcz.tensor.choose import check_profile
 
     if sum(value is not None for value in (target_ratio, target_bytes, max_rel_error)) != 1:
-        raise typer.BadParameter("give one of --target-ratio, --target-bytes and --max-rel-error")
+        raise Misuse("give one of --target-ratio, --target-bytes and --max-rel-error")
     ratios = None if target_ratio is None else _numbers(target_ratio, "--target-ratio", float)
     sizes = None if target_bytes is None else _numbers(target_bytes, "--target-bytes", int)
     ratios, sizes = ratios and sorted(ratios), sizes and sorted(sizes, reverse=True)  # from large files to small
@@ -100,10 +103,12 @@ def plan(
         planning.check_base(recipe)
         planning.Tries.of(spread, kept, bits)
         check_profile(profile)
+    with checking_targets():
         if output is not None:
             check_suffix(output)
         if plot is not None:
             planning.check_plot(plot)
+    columns.check_names(_COLUMNS, only)
     check_input(src, models=True)
     several = len(ratios or sizes or [0]) > 1
     outputs = [output] if not several or output is None else [_numbered(output, each) for each in ratios or sizes or []]
@@ -112,7 +117,7 @@ def plan(
             check_output(path, force)
     with open_model(in_folder(src)) as model:
         tensors = {tensor.name: np.asarray(model.read(tensor.name)) for tensor in model.tensors()}
-    with progress("measuring", quiet or json, bytes_=False) as report:
+    with locating(src), progress("measuring", quiet or json, bytes_=False) as report:
         plans = planning.plan(
             tensors,
             target_ratio=ratios,
@@ -130,7 +135,7 @@ def plan(
     found = [plans] if isinstance(plans, planning.Planned) else list(plans)
     if plot is not None:
         chosen = [tensor.name for tensor in found[0].tensors if tensor.skipped is None]
-        with progress("drawing", quiet or json, bytes_=False) as report:
+        with locating(src), progress("drawing", quiet or json, bytes_=False) as report:
             curves = planning.sensitivity(
                 tensors, names=chosen, recipe={"init": init or "linear"}, profile=profile, progress=report
             )
@@ -173,7 +178,7 @@ def _numbers(text: str, name: str, kind: Callable[[str], _Number]) -> list[_Numb
     try:
         return [kind(part) for part in text.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"{name}: expected numbers with commas between them, found {text!r:.80}") from None
+        raise Misuse(f"{name}: expected numbers with commas between them, found {text!r:.80}") from None
 
 
 def document(path: str, planned: Planned) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dcz.cli import columns, streams
 from dcz.cli.columns import Column, Painted, Table, name_column
@@ -137,6 +137,12 @@ VIEWS: dict[str, Callable[[StorageReport, int | None], Table]] = {
     "stages": stages,
     "bars": bars,
 }
+
+
+def columns_of(views: Iterable[str]) -> list[Column]:
+    """The columns of all these tables."""
+    nothing = StorageReport("", (), {})
+    return [column for view in views for column in VIEWS[view](nothing, None).columns]
 
 
 def conclusion(report: StorageReport) -> str:

@@ -13,6 +13,7 @@ from dcz.cli.common import (
     Force,
     Json,
     MaxBytes,
+    Misuse,
     Quiet,
     ShardSize,
     Strict,
@@ -21,6 +22,7 @@ from dcz.cli.common import (
     check_input,
     check_output,
     checking_options,
+    checking_targets,
     destination,
     file_bytes,
     print_json,
@@ -69,30 +71,32 @@ def unpack(
 
     Example: dcz unpack model.dcz model.safetensors
     """
-    from dcz.convert import WRITABLE, extension_of, open_model, open_target, parse_size, transfer
+    from dcz.convert import WRITABLE, check_target, extension_of, open_model, open_target, parse_size, transfer
 
     output = destination(dst, output)
     with checking_options():
         limit = None if shard_size is None else parse_size(shard_size)
+    if not folders.is_folder(src) and not pairs.is_model(output):
+        with checking_targets():
+            check_target(output, limit)
+    allowed = allowance(max_bytes)
     source = src
     if folders.is_folder(src):
         if extension_of(output, WRITABLE) is None:
             if resume or scheduler is not None:
-                raise typer.BadParameter(
+                raise Misuse(
                     f"--resume, --scheduler: go with a file or an index as DST, found {output}; name "
                     f"{os.path.join(output, 'model.safetensors.index.json')}"
                 )
-            folders.convert(
-                src, output, ".safetensors", "auto", threads, limit, allowance(max_bytes), force, strict, quiet, json
-            )
+            folders.convert(src, output, ".safetensors", "auto", threads, limit, allowed, force, strict, quiet, json)
             return
         source = folders.weights(src)
     else:
         check_input(src)
     if pairs.is_model(output):
         if resume or scheduler is not None:
-            raise typer.BadParameter(f"--resume, --scheduler: do not go with the two files of {output}")
-        pairs.unpack(source, output, threads, allowance(max_bytes), force, quiet, json)
+            raise Misuse(f"--resume, --scheduler: do not go with the two files of {output}")
+        pairs.unpack(source, output, threads, allowed, force, quiet, json)
         return
     if not resume:
         check_output(output, force)
@@ -103,12 +107,12 @@ def unpack(
         with client(scheduler) as workers, progress("unpacking", quiet or json) as report:
             moved = jobs.unpack(
                 source, output, client=workers, resume=resume, replace=force, shard_size=limit,
-                max_bytes=allowance(max_bytes), strict=strict, progress=report,
+                max_bytes=allowed, strict=strict, progress=report,
             )  # fmt: skip
     else:
         target = open_target(output, threads=threads, shard_size=limit, replace=force, source=source)
         with (
-            open_model(source, shapes=shapes, max_bytes=allowance(max_bytes)) as model,
+            open_model(source, shapes=shapes, max_bytes=allowed) as model,
             progress("unpacking", quiet or json) as report,
         ):
             moved = transfer(model, target, path=output, progress=report, strict=strict)

@@ -84,8 +84,8 @@ class ShardIndex:
         if absent:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
             raise FormatError(
-                f"{self.path}: {absent[0]!r:.120}{more} of its {plural(len(self.files()), 'file')} "
-                "not there; finish the download"
+                f"{self.path}: {absent[0]!r:.120}{more} {'are' if more else 'is'} missing, of "
+                f"{plural(len(self.files()), 'file')}; finish the download"
             )
         for file in self.files():
             wanted = self.file_sizes.get(file)

@@ -155,6 +155,16 @@ def open_model(
     return model
 
 
+def check_target(path: str | os.PathLike[str], shard_size: int | None = None) -> str:
+    """Return the extension of a file to write; it is known, and that of an index if there is a shard size."""
+    extension = _extension(path, WRITABLE, "writing")
+    if shard_size is not None and not extension.endswith(SUFFIX):
+        raise DczError(
+            f"{os.fspath(path)}: a shard size is for several files; name their index, such as model{extension}{SUFFIX}"
+        )
+    return extension
+
+
 def open_target(
     path: str | os.PathLike[str],
     *,
@@ -169,17 +179,13 @@ def open_target(
 
     `profile`, `portable` and `threads` belong to .dcz files, `shard_size` in bytes to the index of shards, and so does
     `replace`, whether existing files may be replaced. `source` is the file being read: it is never removed."""
-    extension = _extension(path, WRITABLE, "writing")
+    extension = check_target(path, shard_size)
     if extension.endswith(SUFFIX):
 
         def open_one(part: str) -> Target:
             return open_target(part, profile=profile, threads=threads, portable=portable)
 
         return ShardedTarget(path, extension.removesuffix(SUFFIX), open_one, shard_size, replace, source)
-    if shard_size is not None:
-        raise DczError(
-            f"{os.fspath(path)}: a shard size is for several files; name their index, such as model{extension}{SUFFIX}"
-        )
     if extension == ".dcz":
         return DczTarget(path, profile=profile, threads=threads, portable=portable)
     return _WRITERS[extension](path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -78,7 +79,7 @@ def naming(path: str | None) -> Iterator[None]:
         yield
     except OSError as error:
         name = error.filename
-        temporary = isinstance(name, str) and name.endswith(".tmp")
+        temporary = isinstance(name, str) and any(part.endswith(".tmp") for part in name.split(os.sep))
         if path is None or error.errno is None or not (name is None or temporary):
             raise
         raise OSError(error.errno, error.strerror, path) from error

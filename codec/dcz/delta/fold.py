@@ -20,7 +20,7 @@ from dcz.delta.links import Link, check_has_base, links
 from dcz.delta.patch import changes
 from dcz.delta.transforms import COPY, NAMES, NONE, REPLACE, STEP, magnitude, stored_dtype
 from dcz.delta.writer import Saved, Writer
-from dcz.errors import BaseError, UnsupportedError
+from dcz.errors import BaseError, UnsupportedError, locating
 from dcz.kernels.interface import I64
 from dcz.kernels.pure.order import applied
 from dcz.tensor import from_words
@@ -74,8 +74,9 @@ def fold(
 ) -> Saved:
     """See `dcz.fold`."""
     one, two = _Delta(first), _Delta(second)
-    for link in two.links.values():
-        _check_follows(one, link)
+    with locating(second.source.name):
+        for link in two.links.values():
+            _check_follows(one, link)
     metadata = _joined_metadata(one.store.index.metadata, two.store.index.metadata)
     extensions = second.index.extensions
     with Writer(out, base=True, metadata=metadata, threads=threads, extensions=extensions) as writer:

@@ -39,12 +39,13 @@ class PathSink:
     the target. Temporary files for the same target that killed processes left behind are removed."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.path.realpath(os.fspath(path))
+        self.name = os.fspath(path)  # as errors name it
+        self._path = os.path.realpath(self.name)
         self._temporary, self._pid = "", os.getpid()
         if os.path.isdir(self._path):
-            raise IsADirectoryError(21, "Is a directory", self._path)
+            raise IsADirectoryError(21, "Is a directory", self.name)
         if os.path.exists(self._path) and not os.path.isfile(self._path):
-            raise DczError(f"{self._path}: not a regular file; open it and pass the file object")
+            raise DczError(f"{self.name}: not a regular file; open it and pass the file object")
         temporary.remove_leftovers(self._path)
         self._temporary = temporary.new_name(self._path)
         try:
@@ -133,7 +134,18 @@ class PathSink:
         except OSError as error:
             if error.errno is None or error.filename not in (None, self._temporary):
                 raise
-            raise OSError(error.errno, error.strerror, self._path) from error
+            raise OSError(error.errno, error.strerror, self.name) from error
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a small file whole or not at all."""
+    sink = PathSink(path)
+    try:
+        sink.write(data)
+        sink.publish()
+    except BaseException:
+        sink.abandon()
+        raise
 
 
 def _stat(path: str) -> os.stat_result | None:

@@ -28,6 +28,7 @@ from dcz.jobs.tasks import Ran, Runner, Task, batches
 from dcz.lossy.compression import TensorReport
 from dcz.lossy.recipe import Recipe
 from dcz.models import tensors_of
+from dcz.text import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,14 +247,13 @@ class Conversion:
             failed.setdefault(owners[key], error)
         file, error = min(failed.items())
         made = kept + sum(isinstance(result, Made) for result in ran.results.values())
-        others = (
-            f" (and {len(failed) - 1} more files fail: {', '.join(sorted(failed)[1:4])})" if len(failed) > 1 else ""
-        )
+        more = plural(len(failed) - 1, "more file fails", "more files fail")
+        others = f" (and {more}: {', '.join(sorted(failed)[1:4])})" if len(failed) > 1 else ""
         kind = type(error) if isinstance(error, DczError) and type(error).__init__ is DczError.__init__ else DczError
         said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
         return kind(
-            f"{file}: {said or type(error).__name__}{others}; {made} of {count} files are made; --resume "
-            "makes the others"
+            f"{file}: {said or type(error).__name__}{others}; {made} of "
+            f"{plural(count, 'file is', 'files are')} made; --resume makes the others"
         )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dcz.errors import DczError
 from dcz.lossy.samples import F64
+from dcz.text import plural
 
 F32 = NDArray[np.float32]
 # Inputs of which all products are kept; of more, those within blocks of so many, and of so many products in all.
@@ -143,7 +144,7 @@ class Calibration(Mapping[str, Moments]):
         return len(self._moments)
 
     def __repr__(self) -> str:
-        return f"<dcz.Calibration of {len(self)} tensors>"
+        return f"<dcz.Calibration of {plural(len(self), 'tensor')}>"
 
     def importance(self, tensors: Mapping[str, np.ndarray]) -> dict[str, F32]:
         """The mean square of the input that each weight is multiplied by, as `dcz.cluster` takes `importance`."""

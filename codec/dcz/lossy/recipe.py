@@ -14,6 +14,7 @@ from types import ModuleType
 
 from dcz.errors import DczError, FormatError, LimitError, UnsupportedError
 from dcz.extras import require
+from dcz.io.sinks import write_whole
 from dcz.io.sources import FileSource, read
 from dcz.lossy.config import SIZES, ClusterConfig, PruneConfig
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_integer, check_patterns, matches, names_one
@@ -94,8 +95,8 @@ class Recipe:
         return {**self.default, **({"tensors": self.overrides} if self.overrides else {})}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """To a .toml or .json file."""
-        Path(path).write_text(dumps(self.to_dict(), check_suffix(path)), encoding="utf-8")
+        """To a .toml or .json file, whole or not at all."""
+        write_whole(path, dumps(self.to_dict(), check_suffix(path)).encode())
 
     def check(self, names: Iterable[str]) -> None:
         """Refuses patterns that match none of these tensors."""

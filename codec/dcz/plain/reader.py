@@ -14,7 +14,7 @@ from dcz.container.memory import target
 from dcz.errors import DczError, LimitError, locating
 from dcz.io.opening import open_source
 from dcz.plain.header import PACKED_BITS, SafetensorsHeader, Stored
-from dcz.text import printable
+from dcz.text import plural, printable
 
 
 class Described(NamedTuple):
@@ -155,7 +155,7 @@ class SafetensorsReader(Mapping[str, NDArray[Any]]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<dcz.plain.SafetensorsReader {printable(self.source, 120)}: {len(self)} tensors>"
+        return f"<dcz.plain.SafetensorsReader {printable(self.source, 120)}: {plural(len(self), 'tensor')}>"
 
 
 class SafetensorsSlice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -11,6 +12,7 @@ import numpy as np
 
 from dcz.errors import DczError, UnsupportedError
 from dcz.extras import require
+from dcz.io.sinks import write_whole
 from dcz.lossy.compression import compress
 from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 from dcz.planning.drafts import Progress
@@ -55,10 +57,11 @@ class Sensitivity:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the readings as CSV."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(Reading)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(reading) for reading in self.readings)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [field.name for field in fields(Reading)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(reading) for reading in self.readings)
+        write_whole(path, text.getvalue().encode())
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draws the curves to a .png, .svg or .pdf file; needs matplotlib (`pip install 'dcz[plot]'`)."""
@@ -145,4 +148,6 @@ def _draw(found: Sensitivity, path: str | os.PathLike[str]) -> None:
     figure.axes[0].set_ylabel("score" if scored else "relative error of the tensor")
     if len(found.names) > 1:
         figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    figure.savefig(path, dpi=120)
+    out = io.BytesIO()
+    figure.savefig(out, dpi=120, format=os.path.splitext(path)[1][1:].lower())
+    write_whole(path, out.getvalue())

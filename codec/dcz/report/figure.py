@@ -19,9 +19,14 @@ _COLOURS = {"positions": "#0b7285", "indices": "#2b8a3e", "codebooks": "#b07d00"
 
 def check_library(path: str) -> None:
     """Raises `UnsupportedError` without matplotlib, or where `path` names no kind of figure."""
+    check_name(path)
+    require("matplotlib", "plot", path)
+
+
+def check_name(path: str) -> None:
+    """Raises `UnsupportedError` where `path` names no kind of figure."""
     if os.path.splitext(path)[1].lower() not in _FORMATS:
         raise UnsupportedError(f"{path}: the name of a figure ends in one of {', '.join(_FORMATS)}")
-    require("matplotlib", "plot", path)
 
 
 def write(report: StorageReport, path: str) -> None:
@@ -32,7 +37,7 @@ def write(report: StorageReport, path: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from dcz.io.sinks import PathSink
+    from dcz.io.sinks import write_whole
 
     figure = Figure(figsize=(7, 7), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
@@ -43,13 +48,7 @@ def write(report: StorageReport, path: str) -> None:
     _entropy(right, report)
     out = io.BytesIO()
     figure.savefig(out, format=os.path.splitext(path)[1][1:].lower())
-    sink = PathSink(path)
-    try:
-        sink.write(out.getvalue())
-        sink.publish()
-    except BaseException:
-        sink.abandon()
-        raise
+    write_whole(path, out.getvalue())
 
 
 def _layouts(axes: Axes, report: StorageReport) -> None:

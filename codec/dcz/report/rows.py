@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from dcz.errors import DczError
 from dcz.report.storage import KEYS, LAYOUTS, StorageReport, TensorStorage
-from dcz.text import csv_cell, markdown_cell
+from dcz.text import csv_cell, markdown_cell, plural
 
 # What tensors can be sorted by; bytes and densities largest first.
 SORTS: dict[str, Callable[[TensorStorage], object]] = {
@@ -30,7 +30,8 @@ def select(
         raise DczError(f"sort: {sort!r} is unknown; expected one of {', '.join(SORTS)}")
     kept = [t for t in report.tensors if pattern is None or fnmatchcase(t.name, pattern)]
     if not kept and report.tensors:
-        raise DczError(f"filter: no name of {len(report)} matches {pattern!r}; * stands for any letters")
+        tensors = plural(len(report), "tensor")
+        raise DczError(f"filter: {pattern!r} matches none of the {tensors}; * stands for any letters")
     return StorageReport(report.source, tuple(sorted(kept, key=SORTS[sort])[:top]), report.aliases)  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ from dcz.container.opening import open_file
 from dcz.errors import DczError
 from dcz.hub.folders import HUB_OPTIONS, dcz_weights, local_folder
 from dcz.hub.staging import unpacked
+from dcz.text import plural
 from dcz.transformers.names import check_config, check_modules, check_pipeline, check_trust
 from dcz.transformers.states import stored_tensors
 
@@ -124,7 +125,7 @@ def _from_state_dict(
         more = f", and {len(info['mismatched_keys']) - 1} more" if len(info["mismatched_keys"]) > 1 else ""
         raise _does_not_fit(place, model_class, f"tensor {name!r} is {tuple(found)}, the model's {tuple(wanted)}{more}")
     if stored and len(info["unexpected_keys"]) >= stored:
-        raise _does_not_fit(place, model_class, f"none of the {stored} tensors is one of the model's")
+        raise _does_not_fit(place, model_class, f"none of the {plural(stored, 'tensor')} is one of the model's")
     model.config._name_or_path = model.name_or_path = os.fspath(folder)  # type: ignore[call-overload]
     return (model, info) if wants_info else model
 

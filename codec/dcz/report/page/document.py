@@ -32,15 +32,9 @@ def check_library() -> None:
 
 def write(report: StorageReport, path: str, reader: Reader | ShardedReader | None = None) -> None:
     """Writes the page; with a reader, also the chunks and checksums of its file."""
-    from dcz.io.sinks import PathSink
+    from dcz.io.sinks import write_whole
 
-    sink = PathSink(path)
-    try:
-        sink.write(build(report, reader).encode())
-        sink.publish()
-    except BaseException:
-        sink.abandon()
-        raise
+    write_whole(path, build(report, reader).encode())
 
 
 def build(report: StorageReport, reader: Reader | ShardedReader | None = None) -> str:
