@@ -239,7 +239,7 @@ def test_the_configuration_of_weights_that_are_dense_now(folder: Path, dcz_: Cal
     config = {"model_type": "tiny", "quantization_config": inner | ({"config_groups": groups} if groups else {})}
     Path("tiny/config.json").write_text(json.dumps(config))
     done = dcz_("pack", "tiny", "packed")
-    assert done.code == 0 and "packed/config.json: changed, as the weights are dense now" in done.out
+    assert done.code == 0 and "packed/config.json: changed, as the weights are plain tensors now" in done.out
     found = json.loads(Path("packed/config.json").read_text())
     assert "sparsity_config" not in found.get("quantization_config", {}) and found["model_type"] == "tiny"
     assert ("quantization_config" in found) == bool(groups)

@@ -62,4 +62,4 @@ def convert(
             f"before {size(done.source_bytes)}; {plural(len(done.copied), 'other file')} copied"
         )
         for path in done.mended:
-            streams.say_printable(f"{os.path.join(dst, path)}: changed, as the weights are dense now")
+            streams.say_printable(f"{os.path.join(dst, path)}: changed, as the weights are plain tensors now")

@@ -52,6 +52,8 @@ class _Group:
 class BitmaskModel:
     """A model whose bitmask tensors are read as dense ones."""
 
+    remade = True
+
     def __init__(self, inner: Model, guard: Guard) -> None:
         self._inner, self._path, self._guard = inner, guard.path, guard
         self.metadata: Mapping[str, object] = inner.metadata

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcz.container.shards import SUFFIX
-from dcz.convert.bitmask import BitmaskModel, without_bitmasks
+from dcz.convert.bitmask import without_bitmasks
 from dcz.convert.compressed import CompressedModel
+from dcz.convert.dfloat11 import has_config, without_dfloat11
 from dcz.convert.folder_contents import TORCH, TRAINING, Weights, contents
 from dcz.convert.formats import open_model, open_target
+from dcz.convert.joined import JoinedModel
 from dcz.convert.model import Model, Tensor, check_not_empty, tensor_metadata
 from dcz.convert.shard_layout import SHARD_SIZE, of_the_same_model
 from dcz.convert.transfers import Transfer, check_nothing_left_out, transfer
@@ -31,8 +33,8 @@ _WEIGHTS = (".dcz", ".safetensors", ".bin", ".pth", ".pt")
 @dataclass(frozen=True, slots=True)
 class FolderTransfer:
     """The result of a conversion, as paths below the new folder: the file to load (weights or their index), all weight
-    files, the copied files; what was left out, with reasons; and configurations changed because sparse weights are now
-    dense."""
+    files, the copied files; what was left out, with reasons; and configurations changed because sparse or
+    DFloat11 weights are now plain."""
 
     moved: Transfer
     weights: str
@@ -95,6 +97,7 @@ def convert_folder(
     source, target = os.path.abspath(source), os.path.abspath(target)
     _check_places(source, target, replace)
     found = contents(source, extension)
+    found.weights[:] = _joined(source, found.weights)
     if not found.weights:
         find_weights(source)  # its error says what was looked for
     if strict:
@@ -120,10 +123,27 @@ def convert_folder(
     main = min(run.loaded, key=lambda path: path.count(os.sep))
     moved = Transfer(run.tensors, run.aliases, run.nbytes, run.left_out)
     size = sum(
-        os.path.getsize(os.path.join(source, path)) for each in found.weights for path in {each.path, *each.files}
+        os.path.getsize(os.path.join(source, path))
+        for each in found.weights
+        for path in {*each.files, *([each.path] if each.sharded else [])}
     )
     left_out = {**found.left_out, **run.left_out}
     return FolderTransfer(moved, main, tuple(files), tuple(found.copied), left_out, tuple(run.mended), size)
+
+
+def _joined(source: str, found: list[Weights]) -> list[Weights]:
+    """Return the weights with the files of a DFloat11 checkpoint, which have no index, as those of one model."""
+    out: list[Weights] = []
+    folders: dict[str, list[Weights]] = {}
+    for each in found:
+        below = os.path.dirname(each.path)
+        joined = each.extension == ".safetensors" and not each.sharded and has_config(os.path.join(source, below))
+        (folders.setdefault(below, []) if joined else out).append(each)
+    for below, group in folders.items():
+        files = tuple(each.path for each in group)
+        path = os.path.join(below, "model.safetensors") if len(files) > 1 else files[0]
+        out.append(Weights(path, ".safetensors", files))
+    return out
 
 
 def _check_places(source: str, target: str, replace: bool) -> None:
@@ -164,18 +184,23 @@ class _Run:
         shutil.copyfile(os.path.join(self._source, path), self._place(path))
 
     def convert(self, weights: Weights) -> None:
-        with self._open(weights.path) as model:
+        with self._open_all(weights) as model:
             check_not_empty(model, weights.path)
-            made_dense = isinstance(model, BitmaskModel)
-            if not weights.sharded or made_dense or self._shard_size is not None or self.change is not None:
+            remade = getattr(model, "remade", False)
+            if not weights.sharded or remade or self._shard_size is not None or self.change is not None:
                 self._as_one(model if self.change is None else self.change(model), weights)
-                if made_dense:
+                if remade:
                     self._mend(os.path.join(os.path.dirname(weights.path), "config.json"))
                 return
         for file in weights.files:
             with self._open(file) as model:
                 self._transfer(model, weights, weights.renamed(file, self._extension), None)
         self._index(weights)
+
+    def _open_all(self, weights: Weights) -> Model:
+        if len(weights.files) > 1 and not weights.sharded:
+            return JoinedModel(weights.files, self._open)
+        return self._open(weights.path)
 
     def _open(self, path: str) -> Model:
         return open_model(os.path.join(self._source, path), max_bytes=self._max_bytes)
@@ -187,7 +212,7 @@ class _Run:
 
     def _as_one(self, model: Model, weights: Weights) -> None:
         """Write one file, or as many shards as the shard size needs."""
-        limit = self._shard_size or (SHARD_SIZE if weights.sharded else None)
+        limit = self._shard_size or (SHARD_SIZE if len(weights.files) > 1 else None)
         path = weights.renamed(weights.path, self._extension).removesuffix(SUFFIX)
         if limit is not None and sum(tensor.nbytes for tensor in model.tensors()) > limit:
             self._transfer(model, weights, path + SUFFIX, limit)
@@ -227,12 +252,14 @@ class _Run:
         self.loaded.append(path)
 
     def _mend(self, path: str) -> None:
-        """Change a configuration that calls weights sparse, if they are now dense."""
+        """Change a configuration that calls weights sparse or DFloat11, which they are no more."""
         place = os.path.join(self._target, path)
         if os.path.isfile(place):
             with open(place, "rb") as file:
-                mended = without_bitmasks(file.read())
-            if mended is not None:
+                text = mended = file.read()
+            for without in (without_bitmasks, without_dfloat11):
+                mended = without(mended) or mended
+            if mended != text:
                 with open(place, "wb") as file:
                     file.write(mended)
                 self.mended.append(path)

@@ -9,6 +9,7 @@ from dcz.container.shards import SUFFIX
 from dcz.convert.bitmask import with_dense_bitmasks
 from dcz.convert.coreml import CoremlModel
 from dcz.convert.dcz_file import DczModel, DczTarget
+from dcz.convert.dfloat11 import with_plain_dfloat11
 from dcz.convert.gguf import GgufModel, GgufTarget
 from dcz.convert.guard import Guard
 from dcz.convert.hdf5 import Hdf5Model
@@ -46,11 +47,11 @@ def _open_safetensors_shard(path: str, guard: Guard) -> Model:
 
 
 def _safetensors(path: str | os.PathLike[str], guard: Guard) -> Model:
-    return with_dense_bitmasks(SafetensorsModel(path, guard), guard)
+    return with_plain_dfloat11(with_dense_bitmasks(SafetensorsModel(path, guard), guard), guard)
 
 
 def _sharded_safetensors(path: str | os.PathLike[str], guard: Guard) -> Model:
-    return with_dense_bitmasks(ShardedModel(path, guard, _open_safetensors_shard), guard)
+    return with_plain_dfloat11(with_dense_bitmasks(ShardedModel(path, guard, _open_safetensors_shard), guard), guard)
 
 
 _READERS: dict[str, Callable[..., Model]] = {

@@ -39,7 +39,8 @@ class Model(Protocol):
 
     A model with entries that are not weights also has `left_out`, their names and the reasons; one with metadata of
     single tensors has `tensor_metadata`, by name. A dcz file has `extensions`, and `undecodable(name)`: the file itself
-    where this version cannot decode a tensor, else None."""
+    where this version cannot decode a tensor, else None. One whose tensors are not those that its file names has a true
+    `remade`: then configurations beside it change."""
 
     @property
     def metadata(self) -> Mapping[str, object]: ...

@@ -15,8 +15,8 @@ from onnx import GraphProto, NodeProto, TensorProto
 from dcz.adapters import Progress
 from dcz.api import load_file
 from dcz.extras import require
-from dcz.onnx.initializers import Weight
 from dcz.onnx.models import Pair, open_pair, serialized
+from dcz.onnx.weights import Weight
 
 # Smaller tensors, such as the shape that a Reshape takes, are part of the graph: the runtime infers shapes from them.
 _SMALLEST = 1024
