@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -98,6 +99,17 @@ def test_the_manual_page_has_every_option(dcz_: Callable) -> None:
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="no groff on this machine")
+def test_the_manual_page_is_installed(dcz_: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    page = tmp_path / "man" / "man1" / "dcz.1"
+    assert dcz_("manual", "--install").out == f"{page}: written; man dcz shows it\n"
+    assert page.read_text() == dcz_("manual").out
+    man = shutil.which("man")
+    if man is not None:
+        run = subprocess.run([man, "-M", tmp_path / "man", "-w", "dcz"], capture_output=True, text=True)
+        assert run.stdout.strip() == str(page)
+
+
 def test_groff_takes_the_manual_page_without_a_warning(dcz_: Callable) -> None:
     run = subprocess.run(
         ["groff", "-man", "-Tutf8", "-ww", "-rLL=78n"], input=dcz_("manual").out, capture_output=True, text=True

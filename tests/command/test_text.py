@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import dcz
+from dcz import planning
 from dcz.text import columns, ended, printable, shortened, shortened_name
 
 # What terminals, spreadsheets and Markdown obey: escape sequences of two kinds, text that runs backwards, formulas,
@@ -125,6 +126,10 @@ def test_one_is_not_many(tmp_path: Path, dcz_: Callable, monkeypatch: pytest.Mon
     with dcz.open("w.dcz") as reader:
         shown += [repr(reader), repr(reader.info("w").layout), reader._repr_html_()]
     report = dcz.compare("w.dcz")
+    treated = dcz.compress({"w": np.eye(48)}, {"n_bits": 2})
+    plan = dcz.plan({"w": np.random.Generator(np.random.PCG64(1)).standard_normal((48, 48))}, target_ratio=4)
+    shown += [treated._repr_html_(), repr(plan), plan._repr_html_(), planning.Plans((plan,))._repr_html_()]
+    assert all("1 tensor to a file of" in text for text in shown[-3:-1])
     shown += [repr(report), report._repr_html_()]
     assert all(shown) and "1 tensor" in shown[0] and "and 1 more entry of metadata" in shown[0]
     for text in shown:

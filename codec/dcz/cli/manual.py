@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,12 +19,27 @@ _EXIT_CODES = (
 )
 
 
-def manual(context: typer.Context) -> None:
-    """Print the manual page, in the language of man.
+def manual(
+    context: typer.Context,
+    install: Annotated[
+        bool, typer.Option("--install", help="Write it to ~/.local/share/man, where man looks for pages.")
+    ] = False,
+) -> None:
+    """Print the manual page, in the language of man, or install it.
 
-    Example: dcz manual | man -l -
+    Example: dcz manual --install && man dcz
     """
-    streams.say("\n".join(page(context.find_root().command)))
+    text = "\n".join(page(context.find_root().command))
+    if not install:
+        streams.say(text)
+        return
+    from dcz.io.sinks import write_whole
+
+    data = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
+    path = os.path.join(data, "man", "man1", "dcz.1")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    write_whole(path, f"{text}\n".encode())
+    streams.say_printable(f"{path}: written; man dcz shows it")
 
 
 def page(group: Any) -> Iterator[str]:

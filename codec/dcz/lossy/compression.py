@@ -16,6 +16,8 @@ from dcz.lossy.moments import Calibration
 from dcz.lossy.pruning import global_threshold, mask, mask_by, masked
 from dcz.lossy.recipe import Recipe, Settings
 from dcz.lossy.selection import check_finite, check_tensors, skip_reason
+from dcz.markup import table
+from dcz.text import printable
 from dcz.ties import Ties
 
 
@@ -41,6 +43,22 @@ class Compressed(dict[str, np.ndarray]):
     """Names to arrays, as `save_file` takes them; `reports` says what became of each."""
 
     reports: dict[str, TensorReport]
+
+    def _repr_html_(self) -> str:
+        head = ("tensor", "shape", "density", "clusters", "bits", "rel. error", "left alone")
+        rows = [
+            (
+                printable(name, 200),
+                "x".join(map(str, self[name].shape)) or "scalar",
+                "" if each.density is None else f"{100 * each.density:.1f}%",
+                "" if each.clusters is None else each.clusters,
+                "" if each.bits is None else f"{each.bits:.2f}",
+                f"{each.rel_error:.4f}",
+                each.skipped or "",
+            )
+            for name, each in self.reports.items()
+        ]
+        return f"<div>{table('Pruned and clustered tensors', head, rows)}</div>"
 
 
 def compress(

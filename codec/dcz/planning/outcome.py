@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,13 @@ import numpy as np
 
 from dcz.api import save_file
 from dcz.lossy.recipe import Recipe
+from dcz.markup import table
 from dcz.planning.made import Made
+from dcz.text import plural, printable
 from dcz.ties import Ties
+
+# Characters of a name that a notebook shows.
+_LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class PlannedTensor:
     step: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Planned:
     """The result of `plan`: `recipe` is plain data for `dcz.compress` and `dcz pack --recipe`; `file_bytes` is the size
     of a file made by it, `dense` that of the arrays, in bytes; `score` is what `evaluate` returned for its tensors,
@@ -58,6 +64,47 @@ class Planned:
         """The largest relative error of a tensor."""
         return max((tensor.rel_error for tensor in self.tensors), default=0.0)
 
+    def __repr__(self) -> str:
+        return f"<dcz.Planned: {self._summary()}>"
+
+    def _summary(self) -> str:
+        scored = "" if self.score is None else f", score {self.score:.6g}"
+        return (
+            f"{plural(len(self.tensors), 'tensor')} to a file of {plural(self.file_bytes, 'byte')}, {self.ratio:.2f} "
+            f"times smaller, largest relative error {self.rel_error:.4f}{scored}"
+        )
+
+    def _repr_html_(self) -> str:
+        head = (
+            "tensor",
+            "shape",
+            "density",
+            "step",
+            "bits",
+            "clusters",
+            "bytes",
+            "smaller",
+            "error",
+            "left alone",
+        )
+        rows = [
+            (
+                printable(t.name, _LONGEST),
+                "x".join(map(str, t.shape)) or "scalar",
+                "" if t.density is None else f"{100 * t.density:.1f}%",
+                "" if t.step is None else f"{t.step:.3g}",
+                "" if t.n_bits is None else t.n_bits,
+                "" if t.clusters is None else t.clusters,
+                f"{t.nbytes:,}",
+                f"{t.dense / t.nbytes:.1f} x" if t.nbytes else "",
+                f"{t.rel_error:.4f}",
+                t.skipped or "",
+            )
+            for t in self.tensors
+        ]
+        said = "".join(f"<p>{html.escape(printable(warning))}</p>" for warning in self.warnings)
+        return f"<div>{table('Plan: ' + self._summary(), head, rows)}{said}</div>"
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the recipe as .toml or .json."""
         Recipe.parse(self.recipe).save(path)
@@ -67,6 +114,20 @@ class Plans(tuple[Planned, ...]):
     """Plans for several sizes, from the largest file to the smallest: a curve of size and score."""
 
     __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                f"{plan.file_bytes:,}",
+                f"{plan.ratio:.2f}",
+                f"{plan.rel_error:.4f}",
+                *("" if score is None else f"{score:.6g}" for score in (plan.score, plan.validated)),
+                "; ".join(plan.warnings),
+            )
+            for plan in self
+        ]
+        head = ("bytes", "times smaller", "rel. error", "score", "validated", "warnings")
+        return f"<div>{table('Plans, from the largest file to the smallest', head, rows)}</div>"
 
     @property
     def recommended(self) -> Planned | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dcz.container.html import table
+from dcz.markup import table
 from dcz.report.layouts import LAYOUTS
 from dcz.report.page.data import LONGEST, summary
 from dcz.report.totals import ModelStorage
