@@ -165,6 +165,22 @@ def test_a_variant_and_a_subfolder(tmp_path: Path) -> None:
         load(transformers.AutoModel, tmp_path / "packed", subfolder="../plain")
 
 
+def test_weights_quantized_by_torchao(tmp_path: Path) -> None:
+    """Its loader reads the metadata of safetensors files, which no state dict has."""
+    torchao = library("torchao.quantization")
+    model = llama(hidden_size=64)
+    model.save_pretrained(tmp_path / "whole")
+    method = transformers.TorchAoConfig(torchao.Int8WeightOnlyConfig(version=2))
+    auto = transformers.AutoModelForCausalLM
+    before = auto.from_pretrained(tmp_path / "whole", quantization_config=method)
+    again = load(auto, packed(before, tmp_path))
+    assert (
+        type(again.model.layers[0].mlp.up_proj.weight).__name__
+        == type(before.model.layers[0].mlp.up_proj.weight).__name__
+    )
+    assert equal(logits(again), logits(before))
+
+
 # -- the other libraries
 
 

@@ -14,7 +14,7 @@ from dcz.errors import DczError
 from dcz.hub.folders import HUB_OPTIONS, dcz_weights, local_folder
 from dcz.hub.staging import unpacked
 from dcz.text import plural
-from dcz.transformers.names import check_config, check_modules, check_pipeline, check_trust
+from dcz.transformers.names import check_config, check_modules, check_pipeline, check_trust, quantized_by_files
 from dcz.transformers.states import stored_tensors
 
 # The classes of each library by their base, most special first: a class of diffusers may derive from transformers'.
@@ -35,8 +35,8 @@ def from_pretrained(
     A model of transformers takes each tensor from the file when it puts it in its place, by the `state_dict` of
     `PreTrainedModel.from_pretrained`: `dtype`, `device_map`, quantization and ties are the library's own, and nothing
     is written. With the file's dtype the peak of memory is the model; a cast adds the tensors being cast (four
-    threads, or one with `HF_DEACTIVATE_ASYNC_LOAD=1`). The other libraries read files alone: for them the weights are
-    unpacked to a temporary folder first, see `dcz.hub.unpacked`.
+    threads, or one with `HF_DEACTIVATE_ASYNC_LOAD=1`). The other libraries, and weights that torchao
+    has quantized, are read from files alone: they are unpacked to a temporary folder first, see `dcz.hub.unpacked`.
 
     Args:
         model_class: an `AutoModel...` or a model's class of transformers; a pipeline or model of diffusers;
@@ -66,7 +66,7 @@ def from_pretrained(
         hub["cache_dir"] = options.pop("cache_folder")
     subfolder = options.pop("subfolder", "") or ""
     place = local_folder(folder, subfolder, **hub)
-    if library == "transformers":
+    if library == "transformers" and not quantized_by_files(place):
         return _from_state_dict(model_class, folder, place, arguments, options)
     return _from_files(library, model_class, place, arguments, options, threads)
 
@@ -179,6 +179,8 @@ def _from_files(
     """Unpack to a temporary folder, and let the library load it."""
     if library == "diffusers":
         check_pipeline(place)
+    elif library == "transformers":
+        check_config(place)
     elif library == "sentence_transformers":
         check_modules(place)
     elif not arguments or not isinstance(arguments[0], torch.nn.Module):
@@ -186,7 +188,7 @@ def _from_files(
     with unpacked(place, threads=threads) as lent:
         if library == "sentence_transformers":
             return model_class(lent, *arguments, **options)
-        if library == "diffusers":
+        if library in ("diffusers", "transformers"):
             return model_class.from_pretrained(lent, *arguments, **options)
         base, *others = arguments
         try:

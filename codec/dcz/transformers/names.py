@@ -16,6 +16,8 @@ from dcz.hub.folders import read_json
 CONFIG = "config.json"
 _PIPELINE = "model_index.json"
 _MODULES = "modules.json"
+# Methods of quantization whose loaders open the files; all others are given tensors.
+_OF_FILES = ("torchao",)
 # The libraries that classes of a pipeline may come from.
 _LIBRARIES = ("diffusers", "transformers")
 
@@ -47,6 +49,15 @@ def check_config(folder: str) -> None:
         f"{path}: model_type: {kind!r:.80} is not a model of transformers {transformers.__version__}; give the class "
         "of the model"
     )
+
+
+def quantized_by_files(folder: str) -> bool:
+    """Return whether the weights are quantized by a library that reads the metadata of safetensors files itself."""
+    path = os.path.join(folder, CONFIG)
+    parts: list[Any] = [read_json(path)] if os.path.isfile(path) else []
+    parts += [value for part in parts for value in part.values()]
+    methods = [part.get("quantization_config") for part in parts if isinstance(part, dict)]
+    return any(isinstance(method, dict) and method.get("quant_method") in _OF_FILES for method in methods)
 
 
 def check_pipeline(folder: str) -> None:
