@@ -101,7 +101,7 @@ class Exponents:
         data = np.zeros((to - lane) * LANE + 8, np.uint8)
         part = self._data[lane * LANE : to * LANE + 8]
         data[: len(part)] = part
-        pairs = data[:-1].astype(np.uint16) << 8 | data[1:]
+        pairs = data[:-1].astype(np.uint16) << np.uint16(8) | data[1:]
         base = np.arange(to - lane, dtype=np.int64) * (LANE * 8)
         at, stop = base + self._gaps[lane:to], base + LANE * 8
         found = np.zeros((LANE * 8, to - lane), np.uint8)
@@ -178,7 +178,7 @@ def _gaps(packed: Bytes, lanes: int, where: str) -> Integers:
 
 def joined(exponents: Bytes, sign_mantissa: Bytes) -> NDArray[np.uint16]:
     """Return the words of bfloat16 numbers."""
-    out = (sign_mantissa & 0x80).astype(np.uint16) << 8
-    out |= exponents.astype(np.uint16) << 7
+    out = (sign_mantissa & 0x80).astype(np.uint16) << np.uint16(8)
+    out |= exponents.astype(np.uint16) << np.uint16(7)
     out |= sign_mantissa & 0x7F
     return out

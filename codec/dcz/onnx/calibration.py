@@ -15,8 +15,9 @@ from onnx import ModelProto, NodeProto
 from dcz.errors import DczError
 from dcz.lossy.moments import Accumulator, Calibration, collected
 from dcz.lossy.patches import patches, some
-from dcz.onnx.initializers import Weight, Weights
+from dcz.onnx.initializers import Weights
 from dcz.onnx.runs import Session
+from dcz.onnx.weights import Weight
 
 Feed = Mapping[str, np.ndarray]
 

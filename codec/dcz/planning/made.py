@@ -33,7 +33,8 @@ class Maker:
     def make(self, recipe: Mapping[str, object]) -> dict[str, Made]:
         """All tensors by this recipe. Names of one array that are treated alike have one outcome."""
         runner = RecipeRunner(recipe, self._tensors, lambda name: self._tensors[name], self._keep_nonfinite)
-        ties, out = Ties(), {}
+        ties = Ties()
+        out: dict[str, Made] = {}
         for name, array in self._tensors.items():
             settings = runner.settings(name)
             owner = ties.owner(name, array, settings)

@@ -56,6 +56,25 @@ def plan(
     keep_nonfinite: bool = False,
     progress: Progress | None = None,
 ) -> Plans: ...
+@overload
+def plan(
+    tensors: Mapping[str, np.ndarray],
+    *,
+    target_ratio: float | Iterable[float] | None = None,
+    target_bytes: int | Iterable[int] | None = None,
+    max_rel_error: float | None = None,
+    max_drop: float | None = None,
+    evaluate: Evaluate | None = None,
+    validate: Evaluate | None = None,
+    steps: Iterable[float] | None = None,
+    densities: Iterable[float] | None = None,
+    n_bits: Iterable[int] | None = None,
+    recipe: Mapping[str, object] | None = None,
+    names: Iterable[str] | None = None,
+    profile: str = "auto",
+    keep_nonfinite: bool = False,
+    progress: Progress | None = None,
+) -> Planned | Plans: ...
 def plan(
     tensors: Mapping[str, np.ndarray],
     *,
@@ -141,7 +160,7 @@ def plan(
     dense = dense_bytes(tensors)
     wanted = [target if target_ratio is None else int(dense / target) for target in targets]
     if isinstance(target_ratio if target_bytes is None else target_bytes, Iterable):
-        return Plans(_best(drafts, costs, nbytes) for nbytes in sorted(wanted, reverse=True))
+        return Plans(_best(drafts, costs, int(nbytes)) for nbytes in sorted(wanted, reverse=True))
     return _best(drafts, costs, int(wanted[0]))
 
 
