@@ -31,6 +31,7 @@ def save_calibration(calibration: Calibration, filename: str | os.PathLike[str] 
     layers: list[dict[str, object]] = []
     for number, (name, moments) in enumerate(calibration.items()):
         tensors[f"{number}.mean"] = moments.mean
+        tensors[f"{number}.shrinkage"] = moments.shrinkage
         for at, block in enumerate(moments.blocks):
             tensors[f"{number}.block.{at}"] = _triangle(block)
         layers.append(
@@ -89,9 +90,14 @@ def _moments(layer: Mapping[str, object], number: int, tensors: Mapping[str, np.
         if triangle.dtype != np.float32 or triangle.shape != (len(mean), size * (size + 1) // 2):
             raise FormatError(f"{field}: block {at}: {triangle.dtype} {triangle.shape} does not fit {size} inputs")
         blocks.append(_square(triangle, size))
+    shrinkage = tensors[f"{number}.shrinkage"]
+    if shrinkage.dtype != np.float32 or shrinkage.shape != (len(sizes), len(mean)):
+        raise FormatError(f"{field}: shrinkage of {shrinkage.dtype} {shrinkage.shape} does not fit its blocks")
+    if not ((shrinkage >= 0) & (shrinkage <= 1)).all():
+        raise FormatError(f"{field}: shrinkage is outside of 0 to 1")
     if not np.isfinite(mean).all() or not all(np.isfinite(block).all() for block in blocks):
         raise FormatError(f"{field}: has NaN or infinity")
-    return Moments(tuple(blocks), mean, count, inputs_first, bias)
+    return Moments(tuple(blocks), mean, shrinkage, count, inputs_first, bias)
 
 
 def _triangle(block: F32) -> F32:

@@ -90,6 +90,29 @@ def test_outputs_change_less_than_by_plain_rounding(recipe: dict[str, object], s
         assert change(weights, with_data["w"], inputs) < 0.6 * change(weights, without["w"], inputs)
 
 
+@pytest.mark.parametrize("vectors", [16, 64, 256])
+def test_few_samples_without_correlations_do_no_harm(vectors: int) -> None:
+    """On other samples than those measured: white inputs have nothing to make up for, whatever the samples seem to."""
+    rng = np.random.default_rng(3)
+    weights = rng.laplace(size=(64, 128)).astype(np.float32)
+    seen, unseen = (rng.standard_normal((count, 128)).astype(np.float32) for count in (vectors, 4000))
+    found = Calibration.of({"w": seen})
+    assert found["w"].shrinkage > 0.9
+    with_data, without = (dcz.compress({"w": weights}, {"step": 0.5}, calibration=c)["w"] for c in (found, None))
+    assert change(weights, with_data, unseen) < 1.03 * change(weights, without, unseen)
+
+
+def test_shrinkage_is_the_share_of_noise() -> None:
+    """Against the definition, on correlations of all pairs."""
+    inputs = correlated(np.random.default_rng(4), 50, 20).astype(np.float64)
+    z = inputs / np.sqrt(np.square(inputs).mean(axis=0))
+    products = z[:, :, None] * z[:, None, :]
+    off = ~np.eye(20, dtype=bool)
+    wanted = (products.var(axis=0, ddof=1) / 50)[off].sum() / np.square(products.mean(axis=0))[off].sum()
+    assert np.isclose(Calibration.of({"w": inputs})["w"].shrinkage[0, 0], wanted, rtol=1e-3)
+    assert Calibration.of({"w": inputs[:1]})["w"].shrinkage == 1
+
+
 def test_the_file_is_hardly_larger() -> None:
     rng = np.random.default_rng(2)
     weights, inputs = rng.laplace(size=(200, 300)).astype(np.float32), correlated(rng, 600, 300)
@@ -256,13 +279,18 @@ def test_files_round_trip(tmp_path: Path) -> None:
         assert (again[name].count, again[name].bias) == (30, moments.bias)
         assert again[name].inputs_first == moments.inputs_first
         assert np.array_equal(again[name].mean, moments.mean)
+        assert np.array_equal(again[name].shrinkage, moments.shrinkage)
         assert len(again[name].blocks) == len(moments.blocks)
         for a, b in zip(again[name].blocks, moments.blocks):
             assert np.allclose(a, b, rtol=1e-5, atol=1e-6) and np.array_equal(a, a.transpose(0, 2, 1))
 
 
 LAYER = {"tensor": "w", "count": 1, "inputs_first": False, "bias": None, "blocks": [2]}
-PARTS = {"0.mean": np.zeros((1, 2), np.float32), "0.block.0": np.zeros((1, 3), np.float32)}
+PARTS = {
+    "0.mean": np.zeros((1, 2), np.float32),
+    "0.shrinkage": np.zeros((1, 1), np.float32),
+    "0.block.0": np.zeros((1, 3), np.float32),
+}
 
 
 @pytest.mark.parametrize(
@@ -281,6 +309,16 @@ PARTS = {"0.mean": np.zeros((1, 2), np.float32), "0.block.0": np.zeros((1, 3), n
             {"layers": [LAYER]},
             {**PARTS, "0.block.0": np.zeros((1, 4), np.float32)},
             "calibration of 'w': block 0: float32 (1, 4) does not fit 2 inputs",
+        ),
+        (
+            {"layers": [LAYER]},
+            {**PARTS, "0.shrinkage": np.full((1, 1), 1.5, np.float32)},
+            "calibration of 'w': shrinkage is outside of 0 to 1",
+        ),
+        (
+            {"layers": [LAYER]},
+            {**PARTS, "0.shrinkage": np.zeros((2, 1), np.float32)},
+            "calibration of 'w': shrinkage of float32 (2, 1) does not fit its blocks",
         ),
         (
             {"layers": [LAYER]},

@@ -11,6 +11,7 @@ INITS = ("linear", "density", "random", "kmeans++", "optimal")
 TRANSFORMS = ("auto", "step", "xor", "replace")
 VIEWS = ("layouts", "tensors", "stages", "bars", "all")
 SORTS = ("name", "bytes", "dense", "density", "ratio", "bits")
+METRICS = ("cosine", "correlation", "top1")
 
 
 def values(allowed: Iterable[str]) -> Callable[[str], list[str]]:

@@ -67,13 +67,14 @@ class Layer:
         return self.moments.tensor(out, self.array)
 
     def error(self, array: np.ndarray) -> float:
-        """What the outputs change by, squared, if the tensor becomes `array`."""
-        return self.moments.squared(self._weights - self.moments.matrix(array), self.centred)
+        """What the outputs are expected to change by, squared, if the tensor becomes `array`."""
+        return self.moments.squared(self._weights - self.moments.matrix(array), self.centred, shrunk=True)
 
     def relative(self, array: np.ndarray) -> float:
-        """The root of the same over that of the squared outputs."""
+        """The root of the squared change on the samples measured over that of the squared outputs."""
         whole = self.moments.squared(self._weights)
-        return math.sqrt(self.error(array) / whole) if whole else float(self.error(array) > 0)
+        change = self.moments.squared(self._weights - self.moments.matrix(array), self.centred)
+        return math.sqrt(change / whole) if whole else float(change > 0)
 
     def shift(self, array: np.ndarray) -> NDArray[np.float64] | None:
         """The mean change of each output, which its bias can take up."""

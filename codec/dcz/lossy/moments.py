@@ -2,7 +2,12 @@
 
 A layer computes W x. Rounding W to Q changes its outputs by (W - Q) x, in the mean over samples by the quadratic form
 E|(W - Q) x|^2 = tr((W - Q) H (W - Q)^T) of the second moments H = E[x x^T]. Where a bias takes up the mean of that
-change, (W - Q) E[x], what is left is the same form of the covariance H - E[x] E[x]^T."""
+change, (W - Q) E[x], what is left is the same form of the covariance H - E[x] E[x]^T.
+
+Few samples make correlations of nothing: with fewer vectors than inputs, weights that make up for each other on these
+do harm on others. So what lies off the diagonal is shrunk by the share of it that is expected to be noise (Ledoit and
+Wolf 2004; for correlations Schaefer and Strimmer 2005, "A shrinkage approach to large-scale covariance matrix
+estimation", section 2.4)."""
 
 from __future__ import annotations
 
@@ -32,6 +37,8 @@ class Moments:
         blocks: for consecutive inputs the means of their products, each of shape (groups, b, b), float32. One block
             has all inputs unless there are more than `MAX_INPUTS`.
         mean: of each input, shape (groups, inputs), float32.
+        shrinkage: the share of what is off the diagonal of each block that is taken for noise, shape (blocks, groups),
+            float32, 0 to 1.
         count: vectors seen.
         inputs_first: the tensor's first dimension are the inputs, and not the outputs.
         bias: the tensor that is added to the layer's outputs, if any.
@@ -39,6 +46,7 @@ class Moments:
 
     blocks: tuple[F32, ...]
     mean: F32
+    shrinkage: F32
     count: int
     inputs_first: bool = False
     bias: str | None = None
@@ -82,24 +90,28 @@ class Moments:
         each = np.repeat(own, shape[0] // self.groups, axis=0)
         return each.reshape(shape)
 
-    def parts(self, centred: bool) -> Iterator[tuple[int, slice, F64]]:
-        """Each group and block: its number, which inputs, and their second moments, or the covariance."""
+    def parts(self, centred: bool, shrunk: bool = True) -> Iterator[tuple[int, slice, F64]]:
+        """Each group and block: its number, which inputs, and their second moments, or the covariance, shrunk."""
         for group in range(self.groups):
             start = 0
-            for block in self.blocks:
+            for block, noise in zip(self.blocks, self.shrinkage):
                 part = slice(start, start + block.shape[1])
                 second = block[group].astype(np.float64)
                 if centred:
                     mean = self.mean[group, part].astype(np.float64)
                     second -= np.outer(mean, mean)
+                if shrunk:
+                    own = np.diagonal(second).copy()
+                    second *= 1 - float(noise[group])
+                    np.fill_diagonal(second, own)
                 yield group, part, second
                 start = part.stop
 
-    def squared(self, difference: NDArray[Any], centred: bool = False) -> float:
+    def squared(self, difference: NDArray[Any], centred: bool = False, shrunk: bool = False) -> float:
         """E|D x|^2 for D as `matrix` gives it: what the outputs change by, squared, summed over them. `centred` leaves
-        out what a bias can take up."""
+        out what a bias can take up; `shrunk` is for other samples than those measured."""
         total = 0.0
-        for group, part, second in self.parts(centred):
+        for group, part, second in self.parts(centred, shrunk):
             own = difference[group, part].astype(np.float64)
             total += float(np.einsum("ij,ij->", own, second @ own))
         return max(total, 0.0)
@@ -178,6 +190,9 @@ class Accumulator:
         self._parts = [slice(a, b) for a, b in zip(cuts, cuts[1:])]
         self._blocks = [np.zeros((groups, p.stop - p.start, p.stop - p.start), np.float32) for p in self._parts]
         self._mean = np.zeros((groups, inputs))
+        # Sums over pairs of different inputs of the mean of (z_i z_j)^2, where z are inputs in units of `_scale`.
+        self._fourth = np.zeros((len(self._parts), groups))
+        self._scale: F32 | None = None
         self.count = 0
 
     def add(self, vectors: np.ndarray) -> None:
@@ -196,17 +211,43 @@ class Accumulator:
         self.count += len(vectors)
         share = len(vectors) / self.count
         self._mean += (grouped.mean(axis=1, dtype=np.float64) - self._mean) * share
-        for part, block in zip(self._parts, self._blocks):
-            own = grouped[:, :, part]
+        squares = self._squares(grouped)
+        for number, (part, block) in enumerate(zip(self._parts, self._blocks)):
+            own, z = grouped[:, :, part], squares[:, :, part]
             block *= 1 - share
             block += own.transpose(0, 2, 1) @ own / np.float32(self.count)
+            pairs = np.square(z.sum(axis=2, dtype=np.float64)) - np.square(z).sum(axis=2, dtype=np.float64)
+            self._fourth[number] += (pairs.mean(axis=1) - self._fourth[number]) * share
+
+    def _squares(self, grouped: F32) -> F32:
+        """Squares of inputs, in units of their root mean squares in the first batch."""
+        if self._scale is None:
+            rms = np.sqrt(np.square(grouped, dtype=np.float64).mean(axis=1, keepdims=True))
+            self._scale = np.maximum(rms, rms.max() * 1e-3 or 1.0).astype(np.float32)
+        return np.square(grouped / self._scale)
+
+    def _shrinkage(self) -> F32:
+        """For each block and group the variance of the means of products over their squares."""
+        out = np.ones(self._fourth.shape, np.float32)
+        for number, (part, block) in enumerate(zip(self._parts, self._blocks)):
+            scale = np.ones((len(block), 1, block.shape[1])) if self._scale is None else self._scale[:, :, part]
+            for group in range(len(block)):
+                products = block[group] / (scale[group].T * scale[group])
+                off = float(np.square(products).sum(dtype=np.float64))
+                off -= float(np.square(np.diagonal(products)).sum(dtype=np.float64))
+                noise = max(self._fourth[number, group] - off, 0.0)
+                if off <= 0:
+                    out[number, group] = 0
+                elif self.count > 1:
+                    out[number, group] = min(noise / (self.count - 1) / off, 1.0)
+        return out
 
     def moments(self) -> Moments:
         """The moments of all inputs so far."""
         if not all(np.isfinite(block).all() for block in self._blocks):
             raise DczError(f"layer of {self._name!r}: the squares of its inputs are beyond float32; scale the samples")
         mean = self._mean.astype(np.float32)
-        return Moments(tuple(self._blocks), mean, self.count, self._inputs_first, self._bias)
+        return Moments(tuple(self._blocks), mean, self._shrinkage(), self.count, self._inputs_first, self._bias)
 
 
 def collected(layers: Mapping[str, Accumulator]) -> Calibration:

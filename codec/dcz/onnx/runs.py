@@ -48,7 +48,7 @@ class Session:
     def write(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Gives weights other values."""
         for name, array in tensors.items():
-            self.weights[name].write(np.ascontiguousarray(array))
+            self.weights[name].write(np.asarray(array, order="C"))
         self._session = None
 
     @property

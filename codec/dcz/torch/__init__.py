@@ -13,6 +13,7 @@ from dcz.torch.calibration import calibrate
 from dcz.torch.deltas import apply_delta, save_delta, undo_delta
 from dcz.torch.models import load_model, save_model
 from dcz.torch.patches import weight_patches
+from dcz.torch.shrinking import shrink
 from dcz.torch.sparse import get_csr
 from dcz.torch.state_dicts import fuse
 from dcz.torch.tensors import load, load_file, save, save_file
@@ -34,6 +35,7 @@ __all__ = [
     "save_delta",
     "save_file",
     "save_model",
+    "shrink",
     "undo_delta",
     "weight_patches",
 ]
