@@ -250,6 +250,26 @@ TERMS = (
         "whole (without the base).",
         ("transform", "xor", "replace", "copy", "whole", "1 step"),
     ),
+    Term(
+        "calibration",
+        "Samples run through a model to learn what its layers are fed with.",
+        "dcz.torch.calibrate and dcz.onnx.calibrate measure the second moments of each layer's inputs; dcz.compress "
+        "rounds by them, dcz shrink does both. 128 samples are usually enough.",
+        ("calibrate", "calibrated", "calibration data"),
+    ),
+    Term(
+        "second moments",
+        "The mean of the product of every two inputs of a layer.",
+        "They say how much a change of weights changes the layer's outputs, and which weights can make up for which.",
+        ("moments", "hessian", "covariance", "shrinkage"),
+    ),
+    Term(
+        "error feedback",
+        "Weights that are rounded later make up for the errors of those rounded before.",
+        "Column by column, so that the layer's outputs change least (GPTQ for rounding, SparseGPT for pruning). It "
+        "needs second moments. Single weights move farther than by plain rounding, outputs move less.",
+        ("gptq", "sparsegpt", "obq"),
+    ),
 )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ def test_the_graph_beside_it(folder: Path, dcz_: Callable) -> None:
         ("model.onnx", "nothing.npz", [], 1, "nothing.npz: has no array 'x', an input of the model; it has no arrays"),
         ("model.onnx", "double.npz", [], 1, "sample 0: input 'x' is float64, the model expects float32"),
         ("model.onnx", "narrow.npz", [], 1, "sample 0: input 'x' has shape (1, 8), the model expects ('any', 64)"),
-        ("model.onnx", "flat.npz", [], 1, "flat.npz: array 'x' has 1 dimensions; samples of an input of 2 have 2 or 3"),
+        ("model.onnx", "flat.npz", [], 1, "flat.npz: array 'x' has 1 dimension; samples of an input of 2 have 2 or 3"),
         ("model.onnx", "scalar.npz", [], 1, "scalar.npz: has scalars alone; the first dimension of an array counts "),
         ("model.onnx", "nan.npz", [], 1, "sample 0: input 'x' has NaN or infinity"),
         ("model.onnx", "objects.npz", [], 1, "objects.npz: has an array that cannot be read (Object arrays cannot be"),
@@ -134,7 +134,7 @@ def test_golden_text(monkeypatch: pytest.MonkeyPatch) -> None:
         Tried(step, round(1.2e6 / (1 + 8 * step)), 1 - step**2 / 40) for step in (0.02, 0.1, 0.4, 0.8, 1.6, 3.2)
     )
     remarks = (
-        "one smaller file kept enough on the samples searched and not on those held out (0.98764): give more samples",
+        "1 smaller file kept enough on the samples searched and not on those held out (0.98764): give more samples",
         "38% of the weights are rounded without data, their inputs are unknown: decoder.rnn.weight_ih, embed.weight",
     )
     found = Shrunk(Compressed(), {}, curve, curve[3], 0.9912, 0.98, 4_000_000, remarks)

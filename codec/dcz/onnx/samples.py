@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from dcz.errors import DczError, FormatError
+from dcz.text import plural
 
 Feeds = list[dict[str, NDArray[Any]]]
 
@@ -61,8 +62,8 @@ def feeds(where: str, arrays: Mapping[str, NDArray[Any]], model: ModelProto) -> 
         rank = ranks[key]
         if array.ndim and array.ndim not in (rank, rank + 1):
             raise DczError(
-                f"{where}: array {key!r} has {array.ndim} dimensions; samples of an input of {rank} have {rank} or "
-                f"{rank + 1}"
+                f"{where}: array {key!r} has {plural(array.ndim, 'dimension')}; samples of an input of {rank} have "
+                f"{rank} or {rank + 1}"
             )
     count = next(iter(counts.values()))
     return [{key: _sample(array, ranks[key], number) for key, array in arrays.items()} for number in range(count)]

@@ -13,6 +13,7 @@ from dcz.lossy.compression import Compressed, compress
 from dcz.lossy.moments import Calibration
 from dcz.lossy.selection import WEIGHT_THRESHOLD, check_number, select
 from dcz.planning.outcome import dense_bytes, file_bytes
+from dcz.text import plural
 from dcz.ties import Ties
 
 Tensors = Mapping[str, np.ndarray]
@@ -112,10 +113,11 @@ def shrink(
         failed.append(kept)
     best = max(curve, key=lambda each: each.score)
     found = f"{max(failed):.5f} on held-out samples" if failed else f"{best.score:.5f} on the samples searched"
+    largest = max(each.nbytes for each in curve)
     raise DczError(
-        f"keep: {keep:.7g} of {metric} is out of reach: the finest of {len(curve)} files tried, of "
-        f"{max(each.nbytes for each in curve)} bytes, has {found}; ask for less, give more samples, or leave the most "
-        f"sensitive tensors alone: {', '.join(search.sensitive())}"
+        f"keep: {keep:.7g} of {metric} is out of reach: the finest of {plural(len(curve), 'file')} tried, of "
+        f"{plural(largest, 'byte')}, has {found}; ask for less, give more samples, or leave the most sensitive tensors "
+        f"alone: {', '.join(search.sensitive())}"
     )
 
 
@@ -224,10 +226,9 @@ class _Search:
         """What is to be said besides."""
         out = []
         if failed:
-            count = "one smaller file" if len(failed) == 1 else f"{len(failed)} smaller files"
             out.append(
-                f"{count} kept enough on the samples searched and not on those held out ({failed[0]:.5f}): give more "
-                "samples"
+                f"{plural(len(failed), 'smaller file')} kept enough on the samples searched and not on those held out "
+                f"({failed[0]:.5f}): give more samples"
             )
         ordered = sorted(self._found.values(), key=lambda each: -each.nbytes)
         for large, small in zip(ordered, ordered[1:]):
