@@ -258,12 +258,12 @@ def cut(name: str) -> Change:
         (flip("gaps", 0), "begins at bit"),
         (flip("output_positions", 4), "output_positions: block 1 begins with weight"),
         (flip("output_positions", -4), "do not go from 0 to 40000"),
-        (cut("output_positions"), "should be 32-bit integers"),
+        (cut("output_positions"), "expected 32-bit integers"),
         (lambda parts: parts.update(output_positions=parts["output_positions"][:8]), "do not go from|of 1 blocks"),
         (lambda parts: parts.update(gaps=parts["gaps"][:50]), "gaps should have"),
-        (lambda parts: parts.update(encoded_exponent=parts["encoded_exponent"][:8000]), "the codes end after|blocks"),
-        (lambda parts: parts.update(luts=parts["luts"][:1]), "luts should be"),
-        (lambda parts: parts.update(luts=parts["luts"][:, :255]), "luts should be"),
+        (lambda parts: parts.update(encoded_exponent=parts["encoded_exponent"][:8000]), "expected codes of|blocks"),
+        (lambda parts: parts.update(luts=parts["luts"][:1]), "luts: expected"),
+        (lambda parts: parts.update(luts=parts["luts"][:, :255]), "luts: expected"),
         (lambda parts: parts.update(luts=np.zeros_like(parts["luts"])), "codes of 0 bits"),
         (lambda parts: parts.update(luts=np.full_like(parts["luts"], 200)), "codes for exponents from 240 on"),
     ],
@@ -314,10 +314,10 @@ def test_what_the_configuration_says(tmp_path: Path) -> None:
     refuse(FormatError, "no pattern of config.json's pattern_dict", pattern_dict={"lm_head": []})
     refuse(UnsupportedError, r"pattern '\(a\+\)\+b'", pattern_dict={"(a+)+b": []})
     refuse(UnsupportedError, r"expected names", pattern_dict={"\\d+\\d+x": []})
-    refuse(FormatError, "for 2 layers of", pattern_dict={**layers, "model\\.layers\\.\\d+": ["a.q_proj", "b.q_proj"]})
+    refuse(FormatError, "2 layers, found", pattern_dict={**layers, "model\\.layers\\.\\d+": ["a.q_proj", "b.q_proj"]})
     refuse(UnsupportedError, "that of 'blob' is not known", pattern_dict={**layers, "lm_head": ["blob"]})
     refuse(UnsupportedError, "config.json has no hidden_size", hidden_size=None)
-    refuse(FormatError, "no multiple of hidden_size 77", hidden_size=77)
+    refuse(FormatError, "expected weights in rows of hidden_size 77", hidden_size=77)
     config.write_text("{")
     with pytest.raises(FormatError, match="not valid JSON"):
         open_model(path)

@@ -73,11 +73,14 @@ class DFloat11Model:
             tensor = self._stored.get(f"{module}.{part}")
             if tensor is None or tensor.dtype.code != "U8":
                 found = "none" if tensor is None else tensor.dtype.code
-                raise FormatError(f"{where}: {part} should be U8, found {found}")
+                raise FormatError(f"{where}: {part}: expected U8, found {found}")
         count = self._stored[f"{module}.sign_mantissa"].shape
         coded = self._stored[f"{module}.encoded_exponent"].shape
         if len(count) != 1 or len(coded) != 1 or count[0] > coded[0] * 8:
-            raise FormatError(f"{where}: {coded} bytes of exponents for {count} weights")
+            raise FormatError(
+                f"{where}: encoded_exponent: expected shape (n,) for weights of shape {count}, found "
+                f"{coded}"
+            )
         names = _names(self._config, module, where)
         edges = self._edges(module, count[0], len(names), where)
         out = []
@@ -93,12 +96,15 @@ class DFloat11Model:
         if stored is not None:
             if stored.dtype.code != "I64" or len(stored.shape) != 1 or stored.shape[0] > limits.MAX_TENSORS:
                 raise FormatError(
-                    f"{where}: {_SPLIT} should be a list of I64, found {stored.dtype.code} {stored.shape}"
+                    f"{where}: {_SPLIT}: expected a list of I64, found {stored.dtype.code} {stored.shape}"
                 )
             split = self._inner.read(stored.name).tolist()
         edges = [0, *split, count]
         if len(edges) != layers + 1 or any(a > b for a, b in zip(edges, edges[1:])):
-            raise FormatError(f"{where}: {_SPLIT} {split!r:.80} for {layers} layers of {count} weights in all")
+            raise FormatError(
+                f"{where}: {_SPLIT}: expected to cut {count} weights for {layers} layers, found "
+                f"{split!r:.80}"
+            )
         return edges
 
     def tensors(self) -> list[Tensor]:
@@ -209,7 +215,7 @@ def _shape(config: dict[str, Any], name: str, count: int, where: str) -> tuple[i
             ", as config.json has no hidden_size")
         )  # fmt: skip
     if count % hidden:
-        raise FormatError(f"{where}: {count} weights are no multiple of hidden_size {hidden}")
+        raise FormatError(f"{where}: expected weights in rows of hidden_size {hidden}, found {count}")
     return (hidden, count // hidden) if layer in _ROWS else (count // hidden, hidden)
 
 

@@ -44,7 +44,7 @@ class Exponents:
 
     def _tables(self, luts: Bytes) -> None:
         if luts.ndim != 2 or luts.shape[1] != 256 or not 2 <= len(luts) <= 256 - _POINTER + 1:
-            raise FormatError(f"{self._where}: luts should be U8 (2 to 17, 256), found {luts.shape}")
+            raise FormatError(f"{self._where}: luts: expected U8 (2 to 17, 256), found {luts.shape}")
         self._luts, self._lengths = luts[:-1], luts[-1].astype(np.int64)
         if self._lengths[_POINTER:].any():
             raise FormatError(f"{self._where}: luts: codes for exponents from {_POINTER} on, which no decoder can tell")
@@ -55,7 +55,7 @@ class Exponents:
 
     def _checked(self, packed: Bytes) -> Integers:
         if packed.ndim != 1 or len(packed) % 4 or len(packed) < 8:
-            raise FormatError(f"{self._where}: output_positions should be 32-bit integers, found {len(packed)} bytes")
+            raise FormatError(f"{self._where}: output_positions: expected 32-bit integers, found {len(packed)} bytes")
         positions = packed.view("<u4").astype(np.int64)
         blocks = -(-self._lanes // BLOCK)
         if positions[0] or positions[-1] != self._count or (np.diff(positions) < 0).any():
@@ -83,7 +83,10 @@ class Exponents:
         while at < last:
             to = min(lane + _LANES, self._lanes)
             if lane >= to:
-                raise FormatError(f"{self._where}: the codes end after {at} of {self._count} weights")
+                raise FormatError(
+                    f"{self._where}: expected codes of {self._count} weights, found {at}; fetch the file "
+                    "again"
+                )
             symbols, counts, ends = self._batch(lane, to)
             lanes = np.arange(lane, to)
             begins = at - (int(counts[0]) if skip else 0) + np.cumsum(counts) - counts
