@@ -122,6 +122,14 @@ main()
 """
 
 
+# A test run in the background, or under nohup, hands on that signals are ignored.
+HEEDED = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [
@@ -132,7 +140,7 @@ main()
 )
 def test_a_signal_leaves_the_old_file(folder: Path, name: str, code: int, message: bytes) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with subprocess.Popen([sys.executable, "-c", SLOW], stderr=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", HEEDED + SLOW], stderr=subprocess.PIPE) as process:
         assert process.stderr is not None and process.stderr.readline() == b"writing\n"
         process.send_signal(getattr(signal, name))
         assert (process.stderr.read(), process.wait(timeout=30)) == (message, code)
