@@ -136,7 +136,7 @@ def _file(header: object, body: bytes = b"") -> bytes:
             TruncatedError,
             "9 bytes short",
         ),
-        (_file({"w": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}, b"12345678"), FormatError, "expected 12 bytes"),
+        (_file({"w": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}, b"12345678"), FormatError, "12 bytes"),
         (_file({"w": {"dtype": "I8", "shape": [2**62, 0], "data_offsets": [0, 0]}}), LimitError, "takes more than"),
         (_file({"w": {"dtype": "X", "shape": [3], "data_offsets": [0, 8]}}), FormatError, "unknown dtype 'X'"),
         (struct.pack("<Q", 50) + b"{", TruncatedError, "expected a header of 50 bytes"),
