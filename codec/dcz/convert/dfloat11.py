@@ -78,8 +78,7 @@ class DFloat11Model:
         coded = self._stored[f"{module}.encoded_exponent"].shape
         if len(count) != 1 or len(coded) != 1 or count[0] > coded[0] * 8:
             raise FormatError(
-                f"{where}: encoded_exponent: expected shape (n,) for weights of shape {count}, found "
-                f"{coded}"
+                f"{where}: encoded_exponent: expected shape (n,) for weights of shape {count}, found {coded}"
             )
         names = _names(self._config, module, where)
         edges = self._edges(module, count[0], len(names), where)
@@ -102,8 +101,7 @@ class DFloat11Model:
         edges = [0, *split, count]
         if len(edges) != layers + 1 or any(a > b for a, b in zip(edges, edges[1:])):
             raise FormatError(
-                f"{where}: {_SPLIT}: expected to cut {count} weights for {layers} layers, found "
-                f"{split!r:.80}"
+                f"{where}: {_SPLIT}: expected to cut {count} weights for {layers} layers, found {split!r:.80}"
             )
         return edges
 

@@ -84,8 +84,7 @@ class Exponents:
             to = min(lane + _LANES, self._lanes)
             if lane >= to:
                 raise FormatError(
-                    f"{self._where}: expected codes of {self._count} weights, found {at}; fetch the file "
-                    "again"
+                    f"{self._where}: expected codes of {self._count} weights, found {at}; fetch the file again"
                 )
             symbols, counts, ends = self._batch(lane, to)
             lanes = np.arange(lane, to)
