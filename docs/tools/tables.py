@@ -169,6 +169,10 @@ def delta_speed() -> str:
     return _section("delta.md", "| changed | save_delta", "\n\n")
 
 
+def deduplication() -> str:
+    return _section("deduplication.md", "| model | change |", None)
+
+
 def sparse_product() -> str:
     return _section("sparse_product.md", "| layer, density |", "\n\n")
 
@@ -181,6 +185,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "coded": coded,
     "rounded": rounded,
     "z4ai": z4ai,
+    "deduplication": deduplication,
     "deltas": deltas,
     "delta-speed": delta_speed,
     "sparse-product": sparse_product,
