@@ -17,7 +17,7 @@ Made = Iterator[tuple[str, Tensors, int]]
 Method = Callable[[Tensors, Score], Made]
 
 STEPS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-RATIOS = (4, 5, 6, 8, 10, 12, 16)
+RATIOS = (4, 5.5, 7.5, 10, 13)
 
 
 def _by_recipe(tensors: Tensors, label: str, **recipe: object) -> tuple[str, Tensors, int]:

@@ -15,8 +15,6 @@ from benchmarks.pretrained import inputs
 from benchmarks.pretrained.inputs import F32, Rng
 
 Tensors = Mapping[str, np.ndarray]
-# Fewer weights than this are left as they are, and need no exchange in a graph.
-_SMALL = 2048
 
 
 def installed(package: str, path: str) -> Path:
@@ -50,7 +48,7 @@ class Network:
 
 
 class Onnx:
-    """An ONNX model whose large weights are given to it anew for each run."""
+    """An ONNX model whose weights are given to it anew for each run."""
 
     def __init__(self, path: Path, feed: Callable[[Any, Rng, int], list[F32]]) -> None:
         import onnx
@@ -66,9 +64,9 @@ class Onnx:
         """Outputs of `count` samples."""
         import onnxruntime
 
-        for name in self.weights:
-            if tensors[name].size >= _SMALL:
-                self._places[name].write(np.ascontiguousarray(tensors[name], np.float32))
+        for name, own in self.weights.items():
+            if tensors[name].size:
+                self._places[name].write(np.ascontiguousarray(tensors[name], np.float32).reshape(own.shape))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 3
         session = onnxruntime.InferenceSession(self._model.SerializeToString(), options)

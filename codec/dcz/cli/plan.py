@@ -48,7 +48,7 @@ def plan(
     names: Annotated[
         Optional[list[str]], typer.Option("--names", help="Only tensors whose names match; may be given again.")
     ] = None,
-    weight_threshold: Annotated[int, typer.Option(min=0, help="Leave smaller tensors alone.")] = 2048,
+    weight_threshold: Annotated[int, typer.Option(min=0, help="Leave smaller tensors alone.")] = 256,
     steps: Annotated[
         Optional[str], typer.Option(help="Steps of a grid to try, as in 0.1,0.3, in units of a tensor's rms.")
     ] = None,

@@ -111,7 +111,7 @@ def calibrated(
     if clustering is not None:
         clusters = cluster_array(sparse, clustering, name=name)
         plain = clusters.array()
-        if clustering.group_size is None:
+        if clustering.granularity == "per_tensor":
             levels = _levels(clusters, sparse, clustering, layer.weight)
             plain = min(plain, layer.rounded(levels, sparse != 0), key=layer.error)
         sparse = plain

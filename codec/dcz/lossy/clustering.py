@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.errors import DczError
+from dcz.lossy.channels import cluster_by_channel
 from dcz.lossy.clusters import Clusters, runs
 from dcz.lossy.codebooks import Codebook, fit
 from dcz.lossy.config import ClusterConfig
@@ -46,6 +47,7 @@ def cluster(
     rescale: bool = False,
     granularity: str = "per_tensor",
     group_size: int | None = None,
+    axis: int = 0,
     seed: int = 0,
     max_iter: int = MAX_ITER,
     names: Iterable[str] | None = None,
@@ -82,8 +84,10 @@ def cluster(
         rescale: multiplies each codebook by <w, w> / <w, q>, w the weights and q the values they become. Clusters'
             means shrink what a layer puts out by the square of the relative error; this undoes it. No byte more, and
             a larger error of weights; measure outputs.
-        granularity: "per_tensor", or "per_grouped_channel": a codebook for each `group_size` channels of the
-            first dimension.
+        granularity: "per_tensor"; "per_grouped_channel": a codebook for each `group_size` channels of the first
+            dimension; or, with `step`, "per_channel": the step is a power of two larger or smaller in each channel, so
+            that it is `step` root mean squares of it, about, and all channels share a codebook.
+        axis: the dimension of the channels: 0 in PyTorch and ONNX, -1 in Keras, TensorFlow and Flax.
         seed: of "random" and "kmeans++".
         max_iter: rounds of Lloyd's algorithm at most; it usually settles much earlier.
         names, weight_threshold, keep_nonfinite: as in `prune`.
@@ -110,6 +114,7 @@ def cluster(
         rescale=rescale,
         granularity=granularity,
         group_size=group_size,
+        axis=axis,
         seed=seed,
         max_iter=max_iter,
     )
@@ -143,6 +148,8 @@ def cluster_array(
 ) -> Clusters:
     """One array of floats without NaN or infinity, of any shape."""
     array = np.asarray(array)
+    if config.granularity == "per_channel":
+        return cluster_by_channel(array, config, importance, name)
     words = flat(array)
     group = _group(array.shape, config, name)
     mask = words != 0

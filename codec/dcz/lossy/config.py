@@ -18,7 +18,7 @@ METHODS = ("kmeans", "grid")
 # How codebooks get their size: a number of clusters for k-means, a step for a grid.
 STEPS = ("step", "step_absolute")
 SIZES = ("n_bits", "n_clusters", *STEPS)
-GRANULARITIES = ("per_tensor", "per_grouped_channel")
+GRANULARITIES = ("per_tensor", "per_grouped_channel", "per_channel")
 INIT_NAMES = (*INITS, "optimal")
 # What codebook values may be rounded to.
 CODEBOOK_DTYPES = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
@@ -86,6 +86,7 @@ class ClusterConfig:
     rescale: bool = False
     granularity: str = "per_tensor"
     group_size: int | None = None
+    axis: int = 0
     seed: int = 0
     max_iter: int = MAX_ITER
 
@@ -100,10 +101,11 @@ class ClusterConfig:
         if self.rescale not in (True, False):
             raise DczError(f"rescale: expected true or false, found {self.rescale!r:.80}")
         check_choice(self.granularity, "granularity", GRANULARITIES)
-        if (self.granularity == "per_tensor") != (self.group_size is None):
+        if (self.granularity == "per_grouped_channel") != (self.group_size is not None):
             raise DczError("group_size: goes with granularity per_grouped_channel, and that needs it")
         if self.group_size is not None:
             check_integer(self.group_size, "group_size", 1, 1 << 31)
+        self._check_channels()
         check_integer(self.seed, "seed", 0, 1 << 63)
         check_integer(self.max_iter, "max_iter", 1, 1 << 31)
 
@@ -126,6 +128,16 @@ class ClusterConfig:
             check_number(self.step, "step", 0, 1e6, open_left=True)
         if self.step_absolute is not None:
             check_number(self.step_absolute, "step_absolute", 0, _HUGE, open_left=True)
+
+    def _check_channels(self) -> None:
+        check_integer(self.axis, "axis", -64, 63)
+        if self.granularity != "per_channel":
+            if self.axis != 0:
+                raise DczError("axis: goes with granularity per_channel; groups of channels are of the first dimension")
+        elif self.step is None:
+            raise DczError("granularity: per_channel takes a step, in units of each channel's root mean square")
+        elif self.codebook_dtype is not None:
+            raise DczError("codebook_dtype: does not go with granularity per_channel, whose values are exact multiples")
 
     @property
     def grid(self) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from dcz.errors import DczError
 from dcz.lossy.config import MAX_BITS, ClusterConfig
 from dcz.lossy.lloyd import Partition, midpoints
-from dcz.lossy.samples import Samples
+from dcz.lossy.samples import F64, Samples
 
 # Steps per square root of lambda: the squared error of a grid is step^2 / 12, and a bit more divides it by four, so
 # that a bit is worth step^2 * ln(2) / 6.
@@ -42,6 +42,16 @@ def price_of(step: float) -> float:
     0.1155
     """
     return (step / _STEPS) ** 2
+
+
+def short(numbers: F64, bits: int) -> F64:
+    """The nearest numbers of so many bits: those of eight have zeros for the two low bytes of a float32.
+
+    >>> short(np.array([0.1]), 8)
+    array([0.10009766])
+    """
+    mantissas, exponents = np.frexp(numbers)
+    return np.ldexp(np.rint(mantissas * 2.0**bits), exponents - bits)
 
 
 def fits(samples: Samples, step: float, k: int) -> bool:

@@ -25,7 +25,7 @@ _MAX_PARTS = 64
 # Keys of which one replaces another, and those that go with them.
 _HOW_MANY = ("density", "threshold", "quality", "n_m_ratio")
 _PRUNING = (*_HOW_MANY, "block_size", "dim", "scope")
-_CODEBOOK = ("codebook_dtype", "rescale", "granularity", "group_size", "seed", "max_iter")
+_CODEBOOK = ("codebook_dtype", "rescale", "granularity", "group_size", "axis", "seed", "max_iter")
 _CLUSTERING = (*SIZES, "method", "init", "entropy", *_CODEBOOK)
 _OTHER = ("weight_threshold", "leave")
 KEYS = (*_PRUNING, *_CLUSTERING, *_OTHER)

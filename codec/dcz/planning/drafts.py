@@ -29,10 +29,17 @@ _SPARE = 0.002
 _SHORT = 0.97
 # Bits a weight by which steps are made coarser at most: the tries are a third of a bit apart.
 _COARSER = 0.4
+# How much coarser steps become at most to make room for something else, and more at a time than is expected to do.
+_FAR = 2.0
+_STRIDE = 0.01
 # Points of a tensor at which its loss of score is measured.
 _READINGS = 4
 # Of two points of equal score, that of smaller error.
 _TIE = 1e-6
+
+
+class OutOfReach(DczError):
+    """No plan has a file so small."""
 
 
 @dataclass(slots=True)
@@ -65,6 +72,7 @@ class Drafts:
         self._maker = Maker(tensors, profile, keep_nonfinite)
         self._lost: dict[str, Callable[[float], float]] = {}
         self._harsh = False
+        self._small: Choice = {}
 
     def measure(self, names: list[str], tries: Tries, progress: Progress | None) -> None:
         """Measures these tensors; names of one array once."""
@@ -76,6 +84,11 @@ class Drafts:
             self.curves[name] = self._kept(points)
             if progress is not None:
                 progress(number + 1, len(self._names))
+
+    def measure_small(self, names: list[str]) -> None:
+        """Lets these tensors, biases and norms and what else is small, be rounded to bfloat16 where that scores better:
+        half the bytes, and an error of 2^-9 of each weight."""
+        self._small = {name: Point({"n_bits": 16, "codebook_dtype": "bfloat16"}, 0, 0.0) for name in names}
 
     def _kept(self, points: list[Point]) -> list[Point]:
         return [point for point in points if self.scores is not None or point.rel_error < GONE]
@@ -134,7 +147,7 @@ class Drafts:
 
     def _recipe(self, choice: Choice) -> dict[str, object]:
         return {**self._base, "tensors": {
-            name: dict(point.keys) for owner, point in choice.items() for name in self._names[owner]
+            name: dict(point.keys) for owner, point in choice.items() for name in self._names.get(owner, [owner])
         }}  # fmt: skip
 
     def score(self, draft: Draft) -> float:
@@ -176,7 +189,7 @@ class Drafts:
             curves = {name: _learnt(curves[name], choice[name], nbytes) for name, nbytes in treated.items()}
             budget = wanted - (draft.file_bytes - sum(treated.values())) - turn * wanted // 500
         assert smallest is not None
-        raise DczError(
+        raise OutOfReach(
             f"target: a file of {wanted} bytes cannot be made; the smallest plan takes {smallest.file_bytes} bytes, "
             f"a ratio of {dense_bytes(self._tensors) / smallest.file_bytes:.1f}; try larger steps, smaller densities "
             "or fewer n_bits"
@@ -194,7 +207,8 @@ class Drafts:
                 best, drop = other, found
         if best is not costs[0]:
             draft = min(draft, self._bisected(Path(self.curves, best), most, "other"), key=lambda each: each.file_bytes)
-        return self._coarser(draft, most)
+        draft = self._coarser(draft, most)
+        return self._coarser(self.improved(draft, draft.file_bytes), most)
 
     def _bisected(self, path: Path, most: float, series: str) -> Draft:
         """The smallest draft of a path that loses no more than `most`, if smaller ones lose more."""
@@ -252,17 +266,38 @@ class Drafts:
                 bad = middle
         return best
 
-    def rescaled(self, draft: Draft, wanted: int | None) -> Draft:
-        """The draft with codebooks rescaled, if its file is small enough and it scores better."""
-        assert self.scores is not None
-        choice = {
-            name: replace(point, keys={**point.keys, "rescale": True}) if point.step or point.n_bits else point
+    def improved(self, draft: Draft, wanted: int) -> Draft:
+        """The draft with what scores better in a file of this size at most: steps by channel, small tensors in
+        bfloat16, and codebooks rescaled."""
+        for axis in (0, -1):
+            draft = self._better(draft, self._with(draft, _by_channel(axis)), wanted)
+        draft = self._better(draft, {**draft.choice, **self._small}, wanted)
+        return self._better(draft, self._with(draft, _rescaled), wanted)
+
+    def _with(self, draft: Draft, change: Callable[[Point], Point]) -> Choice:
+        return {
+            name: change(point) if self._tensors[name].ndim > 1 or point.step is None else point
             for name, point in draft.choice.items()
         }
-        found = self.draft(choice)
-        if wanted is not None and found.file_bytes > wanted:
+
+    def _better(self, draft: Draft, choice: Choice, wanted: int) -> Draft:
+        """The draft, or that of another choice if it scores better at the same size."""
+        if choice == draft.choice:
             return draft
-        return found if self.score(found) > self.score(draft) else draft
+        found = self._sized(choice, wanted)
+        return found if found is not None and self.score(found) > self.score(draft) else draft
+
+    def _sized(self, choice: Choice, wanted: int) -> Draft | None:
+        """A choice with all steps larger or smaller by one factor, so that its file has at most so many bytes and few
+        less; None where steps that are `_FAR` bits a weight coarser do not do."""
+        gridded = sum(self._tensors[name].size for name, point in choice.items() if point.step)
+        draft, bits = self.draft(choice), 0.0
+        while draft.file_bytes > wanted:
+            if not gridded or bits > _FAR:
+                return None
+            bits += 8 * (draft.file_bytes - wanted) / gridded + _STRIDE
+            draft = self.draft({name: point.scaled(2**bits) for name, point in choice.items()})
+        return self._finer(draft, wanted)
 
     def planned(self, draft: Draft) -> Planned:
         """All that is known of a draft."""
@@ -285,6 +320,17 @@ def _learnt(points: list[Point], taken: Point, nbytes: int) -> list[Point]:
     if not taken.rel_error or not taken.nbytes:
         return points
     return [point.sized(nbytes / taken.nbytes) if point.rel_error else point for point in points]
+
+
+def _rescaled(point: Point) -> Point:
+    rounded = (point.step or point.n_bits) and "codebook_dtype" not in point.keys
+    return replace(point, keys={**point.keys, "rescale": True}) if rounded else point
+
+
+def _by_channel(axis: int) -> Callable[[Point], Point]:
+    return lambda point: (
+        point if point.step is None else replace(point, keys={**point.keys, "granularity": "per_channel", "axis": axis})
+    )
 
 
 def _scaled(norm: float) -> Cost:

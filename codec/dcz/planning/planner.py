@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import overload
 
 import numpy as np
 
 from dcz.errors import DczError
-from dcz.lossy.selection import WEIGHT_THRESHOLD, select
-from dcz.planning.drafts import Costs, Draft, Drafts, Progress
+from dcz.lossy.flat import finite
+from dcz.lossy.selection import select
+from dcz.planning.drafts import Costs, Draft, Drafts, OutOfReach, Progress
 from dcz.planning.outcome import Planned, Plans, dense_bytes
 from dcz.planning.points import Tries
 from dcz.planning.scores import Evaluate, Scores
@@ -18,6 +20,10 @@ from dcz.tensor.choose import check_profile
 
 # Keys that have no meaning, or another one, for a grid.
 _KMEANS = {"init", "entropy"}
+# Weights below which no codebook pays, which is measured for larger ones.
+_SMALL = 256
+# Weights below which half their bytes are not worth a line in a recipe.
+_LEAST = 32
 
 
 @overload
@@ -99,8 +105,9 @@ def plan(
     (large ones on a sample), once for all targets. For a size, the plan minimises the sum over tensors of the squared
     relative error: by the slopes of the convex hulls, what costs the least per byte first (Shoham and Gersho 1988).
     With `evaluate` it also tries the sum of squared errors, for which one step for all tensors is the best, and of the
-    score that each tensor loses alone, measured at four points, and keeps the plan that scores best, with codebooks
-    rescaled where that scores better. The file is then made, and the plan corrected by its size.
+    score that each tensor loses alone, measured at four points, and keeps the plan that scores best. Then it tries
+    steps by channel of the first and the last dimension, biases, norms and small weights in bfloat16, and codebooks
+    rescaled, and keeps each that scores better in the same bytes. Plans are made, and corrected by the file's size.
 
     Args:
         tensors: names to numpy arrays; they stay as they are.
@@ -123,7 +130,8 @@ def plan(
         progress: called with (tensors measured, tensors in all).
 
     Returns:
-        A plan; of several sizes `Plans`, a tuple of them from the largest file to the smallest. A plan's `warnings` say
+        A plan; of several sizes `Plans`, a tuple of them from the largest file to the smallest, without those that
+        cannot be made unless none can. A plan's `warnings` say
         where outputs fall apart, where a score is not monotone, and where `validate` contradicts it.
 
     Raises:
@@ -144,24 +152,44 @@ def plan(
             raise DczError(f"{field}: needs evaluate, a function from tensors to a score")
     base = check_base(recipe)
     tries = Tries.of(steps, densities, n_bits, kmeans=bool(base.keys() & _KMEANS))
-    threshold = base.get("weight_threshold", WEIGHT_THRESHOLD)
-    chosen, _ = select(tensors, names, threshold, keep_nonfinite)  # type: ignore[arg-type]
+    threshold = base.get("weight_threshold", _SMALL)
+    chosen, skipped = select(tensors, names, threshold, keep_nonfinite)  # type: ignore[arg-type]
     if not chosen:
         raise DczError("tensors: none is eligible; see names and weight_threshold")
     scores = None if evaluate is None else Scores(evaluate, tensors)
     validation = None if validate is None else Scores(validate, tensors, "validate")
     drafts = Drafts(tensors, base, profile, keep_nonfinite, scores, validation)
     drafts.measure(chosen, tries, progress)
+    if scores is not None and names is None:
+        drafts.measure_small([name for name in skipped if _is_small(np.asarray(tensors[name]))])
     if max_rel_error is not None:
         return drafts.planned(drafts.draft(drafts.by_error(max_rel_error)))
     costs = drafts.costs()
     if max_drop is not None:
-        return drafts.planned(drafts.rescaled(drafts.by_drop(costs, max_drop), None))
+        return drafts.planned(drafts.by_drop(costs, max_drop))
     dense = dense_bytes(tensors)
     wanted = [target if target_ratio is None else int(dense / target) for target in targets]
     if isinstance(target_ratio if target_bytes is None else target_bytes, Iterable):
-        return Plans(_best(drafts, costs, int(nbytes)) for nbytes in sorted(wanted, reverse=True))
+        return _all(drafts, costs, sorted(wanted, reverse=True))
     return _best(drafts, costs, int(wanted[0]))
+
+
+def _is_small(array: np.ndarray) -> bool:
+    """True of biases, norms and small weights of 32 or 64 bits, which are skipped for their shape alone."""
+    return array.dtype.name in ("float32", "float64") and array.size >= _LEAST and finite(array)
+
+
+def _all(drafts: Drafts, costs: Sequence[Costs], wanted: Iterable[float]) -> Plans:
+    """A plan for each size; the last one says of smaller ones that cannot be made."""
+    found: list[Planned] = []
+    for nbytes in wanted:
+        try:
+            found.append(_best(drafts, costs, int(nbytes)))
+        except OutOfReach as error:
+            if not found:
+                raise
+            return Plans([*found[:-1], replace(found[-1], warnings=(*found[-1].warnings, str(error)))])
+    return Plans(found)
 
 
 def _best(drafts: Drafts, costs: Iterable[Costs], wanted: int) -> Planned:
@@ -173,4 +201,4 @@ def _best(drafts: Drafts, costs: Iterable[Costs], wanted: int) -> Planned:
         if best is None or drafts.score(draft) > drafts.score(best):
             best = draft
     assert best is not None
-    return drafts.planned(best if drafts.scores is None else drafts.rescaled(best, wanted))
+    return drafts.planned(best if drafts.scores is None else drafts.improved(best, wanted))
