@@ -32,23 +32,21 @@ def fidelity(network: Network, tensors: Tensors, reference: list[np.ndarray], se
         return float(np.mean([np.nan_to_num(np.corrcoef(a, b)[0, 1]) for a, b in pairs]))
 
 
-def measure(network: Network, methods: list[str]) -> list[dict[str, object]]:
-    """A row for each setting of each method."""
+def measure(network: Network, method: str) -> list[dict[str, object]]:
+    """A row for each setting of a method."""
     weights = network.weights
     dense = sum(array.nbytes for array in weights.values())
-    reference = network.outputs(weights, HELD_OUT)
-    rows: list[dict[str, object]] = []
-    searched = network.outputs(weights, SEARCHED)
+    searched, reference = network.outputs(weights, SEARCHED), network.outputs(weights, HELD_OUT)
 
     def score(tensors: Tensors) -> float:
         return fidelity(network, {**weights, **tensors}, searched, SEARCHED)
 
-    for method in methods:
-        for setting, tensors, nbytes in METHODS[method](weights, score):
-            score = fidelity(network, {**weights, **tensors}, reference, HELD_OUT)
-            row = {"network": network.name, "method": method, "setting": setting, "bytes": nbytes}
-            rows.append({**row, "ratio": round(dense / nbytes, 4), "fidelity": round(score, 6)})
-            print(*rows[-1].values(), sep="\t", flush=True)
+    rows: list[dict[str, object]] = []
+    for setting, tensors, nbytes in METHODS[method](weights, score):
+        found = fidelity(network, {**weights, **tensors}, reference, HELD_OUT)
+        row = {"network": network.name, "method": method, "setting": setting, "bytes": nbytes}
+        rows.append({**row, "ratio": round(dense / nbytes, 4), "fidelity": round(found, 6)})
+        print(*rows[-1].values(), sep="\t", flush=True)
     return rows
 
 
@@ -58,6 +56,14 @@ def kept(path: Path) -> list[dict[str, object]]:
         return []
     with path.open(encoding="utf-8") as file:
         return [dict(row) for row in csv.DictReader(file)]
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> None:
+    """The rows of a network as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def main() -> None:
@@ -71,13 +77,9 @@ def main() -> None:
     for network in NETWORKS:
         if network.name in arguments.networks:
             path = arguments.results / f"{network.name.replace(' ', '_')}.csv"
-            rows = [row for row in kept(path) if row["method"] not in arguments.methods]
-            rows += measure(network, arguments.methods)
-            rows.sort(key=lambda row: list(METHODS).index(str(row["method"])))
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            for method in arguments.methods:
+                rows = [row for row in kept(path) if row["method"] != method] + measure(network, method)
+                write(path, sorted(rows, key=lambda row: list(METHODS).index(str(row["method"]))))
     report.write(arguments.results)
 
 

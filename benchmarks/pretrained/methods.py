@@ -20,7 +20,11 @@ STEPS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 RATIOS = (4, 5.5, 7.5, 10, 13)
 
 
-def _by_recipe(tensors: Tensors, label: str, **recipe: object) -> tuple[str, Tensors, int]:
+def _by_recipe(tensors: Tensors, label: str, **keys: object) -> tuple[str, Tensors, int]:
+    return _packed(tensors, label, keys)
+
+
+def _packed(tensors: Tensors, label: str, recipe: Mapping[str, object]) -> tuple[str, Tensors, int]:
     small = dcz.compress(tensors, recipe)
     return label, small, len(dcz.save(small))
 
@@ -60,13 +64,13 @@ def grid_by_channel(tensors: Tensors, score: Score) -> Made:
 def planned(tensors: Tensors, score: Score) -> Made:
     """`dcz.plan` without data."""
     for ratio, plan in zip(RATIOS, dcz.plan(tensors, target_ratio=RATIOS)):
-        yield _by_recipe(tensors, f"{ratio} times", **plan.recipe)
+        yield _packed(tensors, f"{ratio} times", plan.recipe)
 
 
 def planned_by_score(tensors: Tensors, score: Score) -> Made:
     """`dcz.plan` with `evaluate` on the samples that methods may search on."""
     for ratio, plan in zip(RATIOS, dcz.plan(tensors, target_ratio=RATIOS, evaluate=score)):
-        yield _by_recipe(tensors, f"{ratio} times", **plan.recipe)
+        yield _packed(tensors, f"{ratio} times", plan.recipe)
 
 
 def integers(bits: tuple[int, ...], group: int | None) -> Method:
