@@ -130,9 +130,9 @@ def plan(
         progress: called with (tensors measured, tensors in all).
 
     Returns:
-        A plan; of several sizes `Plans`, a tuple of them from the largest file to the smallest, without those that
-        cannot be made unless none can. A plan's `warnings` say
-        where outputs fall apart, where a score is not monotone, and where `validate` contradicts it.
+        A plan; of several sizes `Plans`, a tuple of them from the largest file to the smallest. Without a size that
+        cannot be made, unless none can. A plan's `warnings` say so, and where outputs fall apart, where a score is not
+        monotone, and where `validate` contradicts it.
 
     Raises:
         DczError: invalid arguments, a score that is not a finite number, or a target that cannot be met; the error says
@@ -193,8 +193,7 @@ def _all(drafts: Drafts, costs: Sequence[Costs], wanted: Iterable[float]) -> Pla
 
 
 def _best(drafts: Drafts, costs: Iterable[Costs], wanted: int) -> Planned:
-    """Of the plans for a size by each of the costs that of the best score, with codebooks rescaled if that is
-    better."""
+    """Of the plans for a size by each of the costs that of the best score, improved by what else scores better."""
     best: Draft | None = None
     for each in costs:
         draft = drafts.by_size(each, wanted)
