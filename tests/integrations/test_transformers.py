@@ -245,6 +245,40 @@ def test_an_adapter_of_peft(tmp_path: Path) -> None:
         load(peft.PeftModel, folder)
 
 
+def test_no_path_of_the_temporary_folder_stays(tmp_path: Path) -> None:
+    """Libraries write the path that a model came from into configurations."""
+    diffusers, sentence_transformers = library("diffusers"), library("sentence_transformers")
+    folder = packed(pipeline(), tmp_path)
+    whole = load(diffusers.DDPMPipeline, folder)
+    unet = load(diffusers.UNet2DModel, folder, subfolder="unet")
+    assert whole.config._name_or_path == str(folder)
+    assert whole.unet.config._name_or_path == unet.config._name_or_path == str(folder / "unet")
+    whole.save_pretrained(tmp_path / "again")
+    saved = [path.read_text() for path in (tmp_path / "again").rglob("*.json")]
+    assert any(str(folder) in text for text in saved) and not any("/dcz-" in text for text in saved)
+    (tmp_path / "sentences").mkdir()
+    folder = packed(sentence_model(tmp_path), tmp_path / "sentences")
+    model = load(sentence_transformers.SentenceTransformer, folder, device="cpu")
+    assert model[0].auto_model.name_or_path == model[0].auto_model.config._name_or_path == str(folder)
+
+
+def test_a_damaged_expert(tmp_path: Path) -> None:
+    """The library collects tensors to merge them; the error of one is still that of the file."""
+    config = transformers.MixtralConfig(
+        hidden_size=16, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+        vocab_size=32, num_local_experts=2,
+    )  # fmt: skip
+    folder = packed(transformers.MixtralForCausalLM(config), tmp_path)
+    name = "model.layers.0.block_sparse_moe.experts.1.w1.weight"
+    data = bytearray((folder / "model.dcz").read_bytes())
+    with dcz.open(folder / "model.dcz") as reader:
+        at = reader.stored_segment(name).entry.offset
+    data[at] ^= 4
+    (folder / "model.dcz").write_bytes(data)
+    with pytest.raises(dcz.ChecksumError, match="experts.1.w1"):
+        load(transformers.AutoModelForCausalLM, folder)
+
+
 # -- saving
 
 

@@ -12,9 +12,9 @@ import transformers
 from dcz.container.opening import open_file
 from dcz.errors import DczError
 from dcz.hub.folders import HUB_OPTIONS, dcz_weights, local_folder
-from dcz.hub.staging import unpacked
 from dcz.text import plural
-from dcz.transformers.names import check_config, check_modules, check_pipeline, check_trust, quantized_by_files
+from dcz.transformers.files import load_from_files
+from dcz.transformers.names import check_config, check_trust, quantized_by_files
 from dcz.transformers.states import stored_tensors
 
 # The classes of each library by their base, most special first: a class of diffusers may derive from transformers'.
@@ -68,7 +68,8 @@ def from_pretrained(
     place = local_folder(folder, subfolder, **hub)
     if library == "transformers" and not quantized_by_files(place):
         return _from_state_dict(model_class, folder, place, arguments, options)
-    return _from_files(library, model_class, place, arguments, options, threads)
+    name = os.path.join(os.fspath(folder), subfolder) if subfolder else os.fspath(folder)
+    return load_from_files(library, model_class, place, name, arguments, options, threads)
 
 
 def _library_of(model_class: type) -> str:
@@ -173,36 +174,5 @@ def _concrete(model_class: Any, config: Any, place: str) -> tuple[Any, Any]:
     return found, config if isinstance(config, found.config_class) else config.get_text_config()
 
 
-def _from_files(
-    library: str, model_class: Any, place: str, arguments: tuple[Any, ...], options: dict[str, Any], threads: int | None
-) -> Any:
-    """Unpack to a temporary folder, and let the library load it."""
-    if library == "diffusers":
-        check_pipeline(place)
-    elif library == "transformers":
-        check_config(place)
-    elif library == "sentence_transformers":
-        check_modules(place)
-    elif not arguments or not isinstance(arguments[0], torch.nn.Module):
-        raise DczError(f"{model_class.__name__}: an adapter needs its base; give the model after the folder")
-    with unpacked(place, threads=threads) as lent:
-        if library == "sentence_transformers":
-            return model_class(lent, *arguments, **options)
-        if library in ("diffusers", "transformers"):
-            return model_class.from_pretrained(lent, *arguments, **options)
-        base, *others = arguments
-        try:
-            return model_class.from_pretrained(base, lent, *others, **options)
-        except (RuntimeError, ValueError) as error:
-            raise DczError(
-                f"{place}: the adapter does not fit the base {type(base).__name__}: {_first_lines(error)}; its "
-                "adapter_config.json says what it was made for"
-            ) from error
-
-
 def _does_not_fit(place: str, model_class: type, why: str) -> DczError:
     return DczError(f"{place}: the weights do not fit {model_class.__name__}: {why}; use the class of that model")
-
-
-def _first_lines(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
