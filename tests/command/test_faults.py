@@ -141,7 +141,7 @@ OF_THE_COMMAND_LINE = {
         "a.npz n.dcz --base c.npz --portable": "--portable: does not go with --base",
         "a.npz n.dcz --keep-nonfinite": "--keep-nonfinite: goes with --recipe",
         "a.npz n.dcz --recipe x.yaml": "x.yaml: a recipe is a .toml or .json file",
-        "a.npz n.dcz --shapes x.json": "--shapes: is for .net files; a.npz has its own",
+        "a.npz n.dcz --shapes x.json": "--shapes: is for .net files and DFloat11; a.npz has its own",
         "a.npz n.dcz --shard-size x": "--shard-size: 'x' is not a size; write a number with a unit",
         "a.npz n.dcz --shard-size 5MB": "n.dcz: a shard size is for several files; name their index",
         "a.npz n.dcz --max-bytes x": "--max-bytes: 'x' is not a size",

@@ -293,6 +293,28 @@ def test_damage_never_goes_beyond_an_error() -> None:
     assert refused > 100
 
 
+def test_shapes_that_are_given(tmp_path: Path) -> None:
+    """Of layers that are not known by their names."""
+    dense = {"block.0.proj_out.weight": weights(1, 30, 20), "block.0.to_q.weight": weights(2, 7, 8)}
+    config = json.loads(json.dumps(CONFIG))
+    config["dfloat11_config"]["pattern_dict"] = {"block\\.\\d+": ["proj_out", "to_q"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    path, shapes = tmp_path / "m.safetensors", tmp_path / "shapes.json"
+    save_file(module(dense, "block.0", ["proj_out", "to_q"]), path)
+    with pytest.raises(UnsupportedError, match="that of 'proj_out' is not known; pack the file with --shapes"):
+        open_model(path)
+    shapes.write_text(json.dumps({name: array.shape for name, array in dense.items()}))
+    with open_model(path, shapes=shapes) as model:
+        assert {e.name: e.shape for e in model.tensors()} == {name: array.shape for name, array in dense.items()}
+        assert all(model.read(name).tobytes() == array.tobytes() for name, array in dense.items())
+    shapes.write_text(json.dumps({"block.0.proj_out.weight": [30, 21]}))
+    with pytest.raises(FormatError, match=r"600 weights, the given shape \[30, 21\] takes 630"):
+        open_model(path, shapes=shapes)
+    save_file({"w": dense["block.0.to_q.weight"].astype(np.float32)}, path)
+    with pytest.raises(DczError, match="this file has its own"):
+        open_model(path, shapes=shapes)
+
+
 def test_what_the_configuration_says(tmp_path: Path) -> None:
     dense = checkpoint()
     write(tmp_path / "df11", dense, False)

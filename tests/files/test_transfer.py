@@ -65,7 +65,7 @@ def test_formats_that_are_only_read() -> None:
 
 
 def test_shapes_go_with_net_files(tmp_path: Path) -> None:
-    with pytest.raises(DczError, match="shapes are for .net files; .npz files have their own"):
+    with pytest.raises(DczError, match="shapes are for .net files and DFloat11; .npz files have their own"):
         open_model(tmp_path / "w.npz", shapes=tmp_path / "s.json")
 
 

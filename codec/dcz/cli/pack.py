@@ -76,7 +76,7 @@ def pack(
         bool, typer.Option("--portable", help="No zstd anywhere in the file, for readers that lack it.")
     ] = False,
     shapes: Annotated[
-        Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
+        Optional[Path], typer.Option(help="For .net files and DFloat11: a deploy prototxt, or JSON of name to shape.")
     ] = None,
     base: BaseOption = None,
     transform: TransformOption = "auto",
@@ -102,7 +102,7 @@ def pack(
 
     Example: dcz pack model.safetensors model.dcz
     """
-    from dcz.convert import check_target, extension_of, parse_size
+    from dcz.convert import SHAPED, check_target, extension_of, parse_size
     from dcz.delta.transforms import check_choice
     from dcz.lossy.recipe import Recipe, check_suffix
     from dcz.tensor.choose import check_profile
@@ -120,8 +120,8 @@ def pack(
         raise Misuse("--transform: goes with --base")
     if portable and base is not None:
         raise Misuse("--portable: does not go with --base")
-    if shapes is not None and not src.lower().endswith(".net"):
-        raise Misuse(f"--shapes: is for .net files; {src} has its own")
+    if shapes is not None and not src.lower().endswith(SHAPED):
+        raise Misuse(f"--shapes: is for .net files and DFloat11; {src} has its own")
     to_file = extension_of(dst, (".dcz", ".dcz.index.json")) is not None
     if to_file:
         with checking_targets():

@@ -13,6 +13,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from dcz import limits
 from dcz.convert.dfloat11_decode import BLOCK, LANE, Exponents, joined
 from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Tensor, tensor_metadata
+from dcz.convert.net import read_shapes
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, UnsupportedError
 
@@ -51,13 +53,15 @@ class DFloat11Model:
 
     remade = True
 
-    def __init__(self, inner: Model, guard: Guard) -> None:
+    def __init__(self, inner: Model, guard: Guard, shapes: str | os.PathLike[str] | None = None) -> None:
         self._inner, self._path = inner, guard.path
         self.metadata: Mapping[str, object] = inner.metadata
         self.aliases: Mapping[str, str] = inner.aliases
         self.tensor_metadata = tensor_metadata(inner)
         self._stored = {tensor.name: tensor for tensor in inner.tensors()}
         self._config = _config(guard)
+        given = [] if shapes is None else read_shapes(shapes)
+        self._shapes = {f"{layer.name}.weight": layer.shape for layer in given}
         self._open: tuple[str, Exponents] | None = None
         self._weights: dict[str, _Weight] = {}
         for name in self._stored:
@@ -84,10 +88,19 @@ class DFloat11Model:
         edges = self._edges(module, count[0], len(names), where)
         out = []
         for name, first, last in zip(names, edges, edges[1:]):
-            shape = _shape(self._config, name, last - first, f"{self._path}: tensor {name + '.weight'!r:.80}")
+            shape = self._shape(name, last - first)
             guard.shape(shape, 2, f"tensor {name!r:.80}")
             out.append(_Weight(module, first, last, Tensor(f"{name}.weight", DTYPES["BF16"], shape)))
         return out
+
+    def _shape(self, name: str, count: int) -> tuple[int, ...]:
+        where = f"{self._path}: tensor {name + '.weight'!r:.80}"
+        given = self._shapes.get(f"{name}.weight")
+        if given is None:
+            return _shape(self._config, name, count, where)
+        if prod(given) != count:
+            raise FormatError(f"{where}: {count} weights, the given shape {list(given)} takes {prod(given)}")
+        return given
 
     def _edges(self, module: str, count: int, layers: int, where: str) -> list[int]:
         stored = self._stored.get(f"{module}.{_SPLIT}")
@@ -135,13 +148,16 @@ class DFloat11Model:
         self._inner.__exit__(*error)
 
 
-def with_plain_dfloat11(inner: Model, guard: Guard) -> Model:
+def with_plain_dfloat11(inner: Model, guard: Guard, shapes: str | os.PathLike[str] | None = None) -> Model:
     """Return the model with its DFloat11 tensors as bfloat16 ones, or the model itself if it has none. Errors close
     `inner`."""
-    if not any(tensor.name.endswith(_MARK) for tensor in inner.tensors()):
+    found = any(tensor.name.endswith(_MARK) for tensor in inner.tensors())
+    if not found and shapes is None:
         return inner
     try:
-        return DFloat11Model(inner, guard)
+        if not found:
+            raise DczError(f"{guard.path}: shapes are for .net files and DFloat11; this file has its own")
+        return DFloat11Model(inner, guard, shapes)
     except BaseException:
         inner.__exit__()
         raise
@@ -210,7 +226,7 @@ def _shape(config: dict[str, Any], name: str, count: int, where: str) -> tuple[i
     if hidden <= 0 or layer not in (*_COLUMNS, *_ROWS):
         raise UnsupportedError(
             f"{where}: DFloat11 stores no shapes; that of {layer!r} is not known" + ("" if hidden > 0 else
-            ", as config.json has no hidden_size")
+            ", as config.json has no hidden_size") + "; pack the file with --shapes, a JSON of names to shapes"
         )  # fmt: skip
     if count % hidden:
         raise FormatError(f"{where}: expected weights in rows of hidden_size {hidden}, found {count}")

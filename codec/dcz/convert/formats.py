@@ -46,12 +46,16 @@ def _open_safetensors_shard(path: str, guard: Guard) -> Model:
     return SafetensorsModel(path, guard)
 
 
-def _safetensors(path: str | os.PathLike[str], guard: Guard) -> Model:
-    return with_plain_dfloat11(with_dense_bitmasks(SafetensorsModel(path, guard), guard), guard)
+Shapes = str | os.PathLike[str] | None
 
 
-def _sharded_safetensors(path: str | os.PathLike[str], guard: Guard) -> Model:
-    return with_plain_dfloat11(with_dense_bitmasks(ShardedModel(path, guard, _open_safetensors_shard), guard), guard)
+def _safetensors(path: str | os.PathLike[str], guard: Guard, shapes: Shapes = None) -> Model:
+    return with_plain_dfloat11(with_dense_bitmasks(SafetensorsModel(path, guard), guard), guard, shapes)
+
+
+def _sharded_safetensors(path: str | os.PathLike[str], guard: Guard, shapes: Shapes = None) -> Model:
+    model = ShardedModel(path, guard, _open_safetensors_shard)
+    return with_plain_dfloat11(with_dense_bitmasks(model, guard), guard, shapes)
 
 
 _READERS: dict[str, Callable[..., Model]] = {
@@ -95,6 +99,8 @@ _WRITERS: dict[str, Callable[..., Target]] = {
     ".safetensors.index.json": ShardedTarget,
 }
 READABLE = tuple(_READERS)
+# Formats that have no shapes, or have none where they hold DFloat11.
+SHAPED = (".net", ".safetensors", ".safetensors.index.json")
 WRITABLE = tuple(_WRITERS)
 
 
@@ -139,15 +145,15 @@ def open_model(
     shapes: str | os.PathLike[str] | None = None,
     max_bytes: int | None = None,
 ) -> Model:
-    """Open a file to read its tensors. `shapes` belongs to .net files; `max_bytes` bounds the bytes of all tensors, by
-    default a generous multiple of the file's size."""
+    """Open a file to read its tensors. `shapes` belongs to .net files and DFloat11; `max_bytes` bounds the bytes of all
+    tensors, by default a generous multiple of the file's size."""
     extension = _extension(path, READABLE, "reading")
     if is_url(path) and extension == ".dcz":
         return DczModel(path)
-    if shapes is not None and extension != ".net":
-        raise DczError(f"{os.fspath(path)}: shapes are for .net files; {extension} files have their own")
+    if shapes is not None and extension not in SHAPED:
+        raise DczError(f"{os.fspath(path)}: shapes are for .net files and DFloat11; {extension} files have their own")
     guard = Guard(path, extension, max_bytes)
-    model = NetModel(path, guard, shapes) if extension == ".net" else _READERS[extension](path, guard)
+    model = _READERS[extension](path, guard) if shapes is None else _READERS[extension](path, guard, shapes)
     try:
         guard.check(model)
     except BaseException:
