@@ -44,8 +44,8 @@ def test_pack_by_a_recipe(folder: Path, dcz_: Callable) -> None:
     found = dcz.load_file("model.dcz")
     assert all(found[name].tobytes() == expected[name].tobytes() for name in TENSORS)
     assert "2 tensors pruned or clustered; largest relative error" in run.out
-    assert "left alone, as dtype int64 has no weights to round: steps" in run.out
-    assert "left alone, as biases and norms (fewer than two dimensions) are left alone unless named: fc.bias" in run.out
+    assert "left alone: steps (dtype int64 has no weights to round)" in run.out
+    assert "left alone: fc.bias (a bias or norm, of fewer than two dimensions, not named)" in run.out
 
 
 def test_pack_as_json(folder: Path, dcz_: Callable) -> None:
@@ -175,7 +175,7 @@ def test_errors(folder: Path, dcz_: Callable, case: str) -> None:
 
 def test_nonfinite_tensors_are_kept_when_asked(folder: Path, dcz_: Callable) -> None:
     run = dcz_("pack", "nan.safetensors", "nan.dcz", "--recipe", "r.json", "--keep-nonfinite")
-    assert (run.code, run.err) == (0, "") and "left alone, as it has NaN or infinity: fc.weight" in run.out
+    assert (run.code, run.err) == (0, "") and "left alone: fc.weight (it has NaN or infinity)" in run.out
     found = dcz.load_file("nan.dcz")
     assert found["fc.weight"].tobytes() == load_file("nan.safetensors")["fc.weight"].tobytes()
     assert np.count_nonzero(found["conv.weight"]) == found["conv.weight"].size // 2

@@ -13,6 +13,7 @@ import pytest
 
 import dcz
 from dcz.report import page
+from dcz.report.page import data
 from support.arrays import make_array
 from support.browser import show, wait
 
@@ -165,6 +166,12 @@ def test_a_dense_model_says_so_and_links_lead_to_terms(browser: object, tmp_path
     )
     assert browser.execute_script(targets) == []
     assert len(browser.find_elements("css selector", "#c-tensors path[aria-roledescription=bar]")) >= 2
+
+
+def test_sizes_that_hardly_differ_are_called_equal() -> None:
+    text = data.summary(dcz.compare({"w": make_array(2, "F32", (200, 300), 0.1, 31, "float")}))
+    assert "CSR and bitmap are equally small" in text and "0.0%" not in text
+    assert "in 1 of 1 tensor that has zeros" in text
 
 
 def many() -> dict[str, np.ndarray]:

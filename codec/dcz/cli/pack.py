@@ -270,7 +270,7 @@ def recipe_summary(reports: Mapping[str, TensorReport]) -> str:
         lines.append(
             f"a codebook value that is zero stands for {plural(sum(zeroed.values()), 'weight')}: {_some(zeroed)}"
         )
-    lines += [f"left alone, as {reason}: {_some(names)}" for reason, names in reasons.items()]
+    lines += [f"left alone: {_some(names)} ({reason})" for reason, names in reasons.items()]
     return "\n".join(lines)
 
 

@@ -94,7 +94,7 @@ def compress(
     >>> recipe = {"density": 0.09, "n_bits": 5, "tensors": {"head*": {"density": 0.25}}}
     >>> small = dcz.compress({"body": w, "head": w.copy(), "bias": w[0]}, recipe)
     >>> [f"{report.density:.2f}" for report in small.reports.values()], small.reports["bias"].skipped
-    (['0.09', '0.25', '1.00'], 'biases and norms (fewer than two dimensions) are left alone unless named')
+    (['0.09', '0.25', '1.00'], 'a bias or norm, of fewer than two dimensions, not named')
     >>> len(dcz.save(small)) < w.nbytes / 8
     True
     """

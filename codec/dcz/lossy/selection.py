@@ -87,9 +87,9 @@ def skip_reason(shape: tuple[int, ...], dtype: np.dtype, *, weight_threshold: in
     if requested:
         return None
     if len(shape) < 2:
-        return "biases and norms (fewer than two dimensions) are left alone unless named"
+        return "a bias or norm, of fewer than two dimensions, not named"
     if size < weight_threshold:
-        return f"{plural(size, 'weight is', 'weights are')} fewer than weight_threshold={weight_threshold}"
+        return f"{plural(size, 'weight')}, fewer than weight_threshold={weight_threshold}"
     return None
 
 

@@ -30,7 +30,7 @@ def bars(description: str, field: str, step: int) -> Spec:
     }  # fmt: skip
     x: Spec = {
         "field": "shown", "type": "quantitative", "title": None, "scale": {"domain": [0, 1], "nice": False},
-        "axis": {"labelExpr": _BYTES, "tickCount": 5, "labelFlush": False},
+        "axis": {"labelExpr": _BYTES, "tickCount": 5, "labelFlush": False, "labelBound": 8},
     }  # fmt: skip
     color = {
         "field": "part", "type": "nominal", "scale": {"domain": PARTS, "range": ["#000"] * 4},

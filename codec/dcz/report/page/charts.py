@@ -72,15 +72,22 @@ def _curves() -> Spec:
                 "data": {"name": "rows"}, "mark": {"type": "line", "clip": True},
                 "encoding": {"x": _x_density(), "y": y, "color": _lines(5)},
             },
-            *_crossing(),
+            *_crossing("left"),
             *_points(y, "bits a weight"),
         ],
     }  # fmt: skip
 
 
-def _crossing() -> list[Spec]:
+def _crossing(align: str) -> list[Spec]:
+    """Where CSR and bitmap cross; the label stands where the curves leave room for it, to the right or the left."""
     rule = {"type": "rule", "strokeDash": [5, 4], "color": {"signal": "lines[4]"}}
-    text = {"type": "text", "align": "right", "dx": -5, "y": 10, "color": {"signal": "lines[4]"}}
+    text = {
+        "type": "text",
+        "align": align,
+        "dx": 5 if align == "left" else -5,
+        "y": 10,
+        "color": {"signal": "lines[4]"},
+    }
     return [
         {"data": {"name": "crossing"}, "mark": rule, "encoding": {"x": _x_density()}},
         {"data": {"name": "crossing"}, "mark": text, "encoding": {"x": _x_density(), "text": {"field": "label"}}},
@@ -105,7 +112,7 @@ def _gain() -> Spec:
                 "data": {"name": "rows"}, "mark": {"type": "line", "clip": True},
                 "encoding": {"x": _x_density(), "y": y, "color": _lines(2)},
             },
-            *_crossing(),
+            *_crossing("right"),
             *_points(y, "CSR / bitmap - 1"),
         ],
     }  # fmt: skip

@@ -140,9 +140,10 @@ def summary(report: ModelStorage) -> str:
         verdict = "No tensor has zeros: positions play no part, and neither CSR nor bitmap can help."
     else:
         small, other, by = ("CSR", "bitmap", 1 - csr / bitmap) if csr <= bitmap else ("bitmap", "CSR", 1 - bitmap / csr)
+        apart = f"{small} is {100 * by:.1f}% smaller than {other}" if by >= 5e-4 else "CSR and bitmap are equally small"
         verdict = (
-            f"Huffman-coded, <strong>{small} is {100 * by:.1f}% smaller than {other}</strong> over the model; CSR is "
-            f"the smaller of the two in {wins} of {plural(len(sparse), 'tensor')} that have zeros."
+            f"Huffman-coded, <strong>{apart}</strong> over the model; CSR is the smaller of the two in "
+            f"{wins} of {plural(len(sparse), 'tensor that has zeros', 'tensors that have zeros')}."
         )
     against = f", <strong>{compared(auto, dense)} the arrays</strong>" if dense else ""
     rows = "".join(

@@ -9,7 +9,7 @@ _LINES = {"name": "lines", "value": ["#0b7285", "#c2410c", "#868e96", "#b07d00",
 _VALUE = {
     "field": "value", "type": "quantitative", "title": "weight",
     "scale": {"domain": [0, 1], "nice": False, "padding": 6},
-    "axis": {"grid": False, "format": "~g", "tickCount": 8},
+    "axis": {"grid": False, "format": "~r", "tickCount": 8},
 }  # fmt: skip
 
 
