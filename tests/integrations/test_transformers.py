@@ -165,6 +165,14 @@ def test_a_variant_and_a_subfolder(tmp_path: Path) -> None:
         load(transformers.AutoModel, tmp_path / "packed", subfolder="../plain")
 
 
+def test_shards_of_a_variant(tmp_path: Path) -> None:
+    model = llama()
+    folder = packed(model, tmp_path, variant="fp16", max_shard_size="50KB")
+    assert len(list(folder.glob("model.fp16-*.dcz"))) > 1
+    again = load(transformers.AutoModelForCausalLM, folder, variant="fp16")
+    assert equal(logits(again), logits(model)) and again.name_or_path == str(folder)
+
+
 def test_weights_quantized_by_torchao(tmp_path: Path) -> None:
     """Its loader reads the metadata of safetensors files, which no state dict has."""
     torchao = library("torchao.quantization")

@@ -15,7 +15,7 @@ from dcz.errors import DczError, FormatError, LimitError
 HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 # Of a repo that has dcz files too, only these are needed; code never is.
 _NOT_NEEDED = (
-    *("*.safetensors", "*.safetensors.index*.json", "*.bin", "*.bin.index*.json", "*.pt", "*.pth", "*.ckpt", "*.gguf"),
+    *("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json", "*.pt", "*.pth", "*.ckpt", "*.gguf"),
     *("*.h5", "*.keras", "*.msgpack", "*.npz", "*.onnx", "*.onnx_data", "*.tflite", "*.ot", "*.nemo", "*.py"),
 )
 

@@ -35,8 +35,9 @@ def from_pretrained(
     A model of transformers takes each tensor from the file when it puts it in its place, by the `state_dict` of
     `PreTrainedModel.from_pretrained`: `dtype`, `device_map`, quantization and ties are the library's own, and nothing
     is written. With the file's dtype the peak of memory is the model; a cast adds the tensors being cast (four
-    threads, or one with `HF_DEACTIVATE_ASYNC_LOAD=1`). The other libraries, and weights that torchao
-    has quantized, are read from files alone: they are unpacked to a temporary folder first, see `dcz.hub.unpacked`.
+    threads, or one with `HF_DEACTIVATE_ASYNC_LOAD=1`). The other libraries, weights that torchao has
+    quantized and shards of a variant are read from files alone: they are unpacked to a temporary folder first, see
+    `dcz.hub.unpacked`.
 
     Args:
         model_class: an `AutoModel...` or a model's class of transformers; a pipeline or model of diffusers;
@@ -66,7 +67,9 @@ def from_pretrained(
         hub["cache_dir"] = options.pop("cache_folder")
     subfolder = options.pop("subfolder", "") or ""
     place = local_folder(folder, subfolder, **hub)
-    if library == "transformers" and not quantized_by_files(place):
+    # The index of a variant's shards keeps its name, which only the library knows how to read.
+    variant = os.path.join(place, f"model.safetensors.index.{options.get('variant')}.json")
+    if library == "transformers" and not quantized_by_files(place) and not os.path.isfile(variant):
         return _from_state_dict(model_class, folder, place, arguments, options)
     name = os.path.join(os.fspath(folder), subfolder) if subfolder else os.fspath(folder)
     return load_from_files(library, model_class, place, name, arguments, options, threads)
