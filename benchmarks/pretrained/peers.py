@@ -18,7 +18,7 @@ Tensors = Mapping[str, np.ndarray]
 Made = Iterator[tuple[str, Tensors, int]]
 SMALL = 2048
 # Of NNCodec: a step of 2^(qp / 4), a little more than that between.
-QPS = (-44, -40, -36, -32, -28, -24, -20, -16, -12)
+QPS = (-40, -36, -32, -28, -24, -20, -16)
 
 
 def large(array: np.ndarray) -> bool:

@@ -123,6 +123,8 @@ def test_a_score_that_is_not_monotone() -> None:
 def test_scores_that_say_nothing(score: Callable[[Tensors], float], message: str) -> None:
     with pytest.raises(DczError, match=message):
         dcz.plan(TENSORS, target_ratio=4, evaluate=score, steps=STEPS)
+    with pytest.raises(DczError, match=message):
+        dcz.sensitivity(TENSORS, score, n_bits=[2], densities=[0.5])
 
 
 def test_codebooks_are_rescaled_where_that_scores_better() -> None:

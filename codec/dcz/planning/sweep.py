@@ -17,7 +17,7 @@ from dcz.lossy.compression import compress
 from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 from dcz.planning.drafts import Progress
 from dcz.planning.points import check_grid, stored_bytes
-from dcz.planning.scores import Evaluate
+from dcz.planning.scores import Evaluate, Scores
 
 DENSITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.13, 0.09, 0.06, 0.04, 0.02)
 N_BITS = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -93,7 +93,7 @@ def sensitivity(
         progress: called with (readings done, readings in all).
 
     Raises:
-        DczError: invalid arguments, NaN or infinity.
+        DczError: invalid arguments, NaN or infinity, of weights or scores.
 
     >>> import numpy, dcz
     >>> w = numpy.random.default_rng(0).laplace(size=(64, 64)).astype("float32")
@@ -106,17 +106,18 @@ def sensitivity(
     if not chosen:
         raise DczError("tensors: none is eligible; see names and weight_threshold")
     tried = [("n_bits", value) for value in n_bits] + [("density", value) for value in densities]
+    scores = None if evaluate is None else Scores(evaluate, tensors)
     readings = []
     for name in chosen:
         for sweep, value in tried:
             keys = {**(recipe or {}), sweep: value} if sweep == "n_bits" else {sweep: value}
             found = compress(tensors, {"tensors": {name: keys}})
-            score = None if evaluate is None else float(evaluate(found))
+            score = None if scores is None else scores.of(found)
             nbytes = stored_bytes(found[name], profile, name)
             readings.append(Reading(name, sweep, value, nbytes, found.reports[name].rel_error, score))
             if progress is not None:
                 progress(len(readings), len(chosen) * len(tried))
-    return Sensitivity(tuple(readings), None if evaluate is None else float(evaluate(dict(tensors))))
+    return Sensitivity(tuple(readings), None if scores is None else scores.baseline)
 
 
 def check_plot(path: str | os.PathLike[str]) -> None:
