@@ -177,6 +177,19 @@ def sparse_product() -> str:
     return _section("sparse_product.md", "| layer, density |", "\n\n")
 
 
+def pruned() -> str:
+    """One-shot pruning of a transformer against rounding alone, without data and with."""
+    with (RESULTS / "pruning-transformer.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    head = "smaller | cosine | accuracy"
+    out = [f"| | {head} | with samples: {head} |", f"|---|{'--:|' * 6}"]
+    out.append(f"| as it is | 1.0 x | 1.0 | {float(rows[0]['accuracy']):.1%} | | | |")
+    for pair in zip(rows[1::2], rows[2::2], strict=True):
+        cells = [f"{float(row['ratio']):.1f} x | {row['cosine']} | {float(row['accuracy']):.1%}" for row in pair]
+        out.append(f"| {pair[0]['treatment']} | {' | '.join(cells)} |")
+    return "\n".join(out)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "peers": peers,
     "all-peers": all_peers,
@@ -189,6 +202,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "deltas": deltas,
     "delta-speed": delta_speed,
     "sparse-product": sparse_product,
+    "pruned": pruned,
 }
 
 

@@ -48,7 +48,7 @@ def calibrate(model: ModelProto | str | os.PathLike[str], samples: Iterable[Feed
            [12., 16.]], dtype=float32)
     """
     session = Session(model)
-    layers = _layers(session.model)
+    layers = layers_of(session.model)
     watched = sorted({layer.input for layer in layers})
     session.watch(watched)
     count = 0
@@ -78,7 +78,7 @@ class _Layer:
         self.accumulator.add(self.vectors(inputs))
 
 
-def _layers(model: ModelProto) -> list[_Layer]:
+def layers_of(model: ModelProto) -> list[_Layer]:
     """The nodes of the main graph that multiply by a weight; of one that several use, the first."""
     weights = Weights(model)
     uses = [name for node in model.graph.node for name in node.input]

@@ -98,7 +98,7 @@ def shrink(
         DczError: no tensor to round, scores that are no positive numbers, a target out of reach.
     """
     keep = check_number(keep, "keep", 0, 1, open_left=True)
-    search = _Search(tensors, calibration, keep, searched, change, metric, names, profile, progress)
+    search = Search(tensors, calibration, keep, searched, change, metric, names, profile, progress)
     curve = search.curve()
     base = _score(held_out(tensors), f"{metric} of the model itself on held-out samples", positive=True)
     failed: list[float] = []
@@ -121,7 +121,7 @@ def shrink(
     )
 
 
-class _Search:
+class Search:
     """Steps of all tensors by one factor, and what was found at each."""
 
     def __init__(
