@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 import dcz
+from benchmarks.pretrained.calibrated import calibrated, shrunk
 from benchmarks.pretrained.integers import rounded
 from benchmarks.pretrained.peers import large, nncodec, palettes
 
@@ -103,6 +104,8 @@ METHODS: dict[str, Method] = {
     "grid by channel": grid_by_channel,
     "plan": planned,
     "plan, evaluate": planned_by_score,
+    "calibrated": calibrated,
+    "shrink": shrunk,
     "integers by channel": integers((8, 6, 5, 4, 3), None),
     "integers in groups of 128": integers((8, 6, 5, 4, 3), 128),
     "integers in groups of 32": integers((8, 6, 5, 4, 3), 32),
