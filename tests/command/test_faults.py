@@ -99,6 +99,12 @@ OF_FILES = {
         "a.npz --target-ratio 3 -o no/n.toml": "no/n.toml: the folder ",
         "a.npz --target-ratio 3 -o odd.toml": "odd.toml: already exists; use --force",
     },
+    "shrink": {
+        "missing.onnx n.dcz --data a.npz": "missing.onnx: No such file",
+        "text.onnx n.dcz --data missing.npz": "missing.npz: No such file",
+        "text.onnx old.dcz --data a.npz": "old.dcz: already exists; use --force",
+        "text.onnx no/n.dcz --data a.npz": "no/n.dcz: the folder ",
+    },
     "merge": {
         "missing.dcz -o n.dcz": "missing.dcz: No such file",
         "text.dcz -o n.dcz": "text.dcz: magic: this is not a dcz file",
@@ -198,6 +204,15 @@ OF_THE_COMMAND_LINE = {
         "a.npz --target-ratio 3 -o recipe": "recipe: a recipe is a .toml or .json file",
         "a.npz --target-ratio 3 --plot n.gif": "n.gif: a plot is a .png, .svg, .pdf file",
     },
+    "shrink": {
+        "text.onnx n.dcz": "Missing option '--data'",
+        "a.npz n.dcz --data a.npz": "a.npz: is not an .onnx file",
+        "text.onnx n.npz --data a.npz": "n.npz: the name of a shrunk model ends in .dcz or .onnx",
+        "text.onnx n.dcz --data a.npz --keep 2": "--keep: expected a number in (0, 1]",
+        "text.onnx n.dcz --data a.npz --metric x": "--metric: 'x' is unknown; expected one of",
+        "text.onnx n.dcz --data a.npz --recipe r": "r: a recipe is a .toml or .json file",
+        "text.onnx n.dcz --data a.npz --plot n.gif": "n.gif: a plot is a .png, .svg, .pdf file",
+    },
     "merge": {
         "a.dcz": "Missing option '--out' / '-o'",
         "a.dcz -o n.npz": "n.npz: the name of a merged file ends in .dcz",
@@ -251,7 +266,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "short.dcz").write_bytes(whole[:-10])
     (folder / "empty.dcz").touch()
     (folder / "folder").mkdir()
-    for name in ("text.dcz", "text.npz", "old.dcz", "old.npz"):
+    for name in ("text.dcz", "text.npz", "text.onnx", "old.dcz", "old.npz"):
         (folder / name).write_text("this is no model")
     (folder / "odd.toml").write_text("n_bitz = 4\n")
     (folder / "gone.dcz.index.json").write_text('{"metadata": {}, "weight_map": {"w": "x.dcz"}}')

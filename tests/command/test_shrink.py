@@ -90,7 +90,7 @@ def test_the_graph_beside_it(folder: Path, dcz_: Callable) -> None:
     [
         ("model.onnx", "samples.npz", ["--keep", "0.99999999"], 1, "keep: 1 of cosine is out of reach: the finest of"),
         ("model.onnx", "samples.npz", ["--keep", "2"], 2, "--keep: expected a number in (0, 1], found 2.0"),
-        ("model.onnx", "samples.npz", ["--metric", "loss"], 2, "metric: 'loss' is unknown; expected one of cosine, "),
+        ("model.onnx", "samples.npz", ["--metric", "loss"], 2, "--metric: 'loss' is unknown; expected one of cosine, "),
         ("model.onnx", "samples.npz", ["--held-out", "0.5"], 2, "--held-out: expected a number in (0, 0.333333]"),
         ("model.onnx", "samples.npz", ["--recipe", "r.txt"], 2, "r.txt: a recipe is a .toml or .json file"),
         ("model.onnx", "samples.npz", ["--plot", "c.txt"], 2, "c.txt: a plot is a .png, .svg, .pdf file"),
@@ -107,7 +107,7 @@ def test_the_graph_beside_it(folder: Path, dcz_: Callable) -> None:
         ("model.onnx", "array.npy", [], 1, "array.npy: is no .npz file; numpy.savez writes one, with an array for "),
         ("model.onnx", "missing.npz", [], 1, "missing.npz: No such file or directory"),
         ("text.onnx", "samples.npz", [], 1, "text.onnx: not an ONNX model, or one that is cut off"),
-        ("samples.npz", "samples.npz", [], 1, "samples.npz: is not an .onnx file; for PyTorch there is dcz.torch."),
+        ("samples.npz", "samples.npz", [], 2, "samples.npz: is not an .onnx file; for PyTorch there is dcz.torch."),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

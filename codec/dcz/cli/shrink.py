@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -10,9 +11,22 @@ import typer
 
 from dcz.cli import columns, streams
 from dcz.cli.columns import Column, Table
-from dcz.cli.common import Force, Json, Quiet, check_input, check_output, checking_options, print_json, progress, size
+from dcz.cli.common import (
+    Force,
+    Json,
+    Misuse,
+    Quiet,
+    check_ending,
+    check_input,
+    check_output,
+    checking_options,
+    checking_targets,
+    exact,
+    print_json,
+    progress,
+    size,
+)
 from dcz.cli.options import METRICS, values
-from dcz.errors import UnsupportedError
 from dcz.extras import require
 
 if TYPE_CHECKING:
@@ -47,6 +61,7 @@ def shrink(
 
     Example: dcz shrink model.onnx small.dcz --data samples.npz --keep 0.99
     """
+    from dcz.errors import locating
     from dcz.lossy.recipe import Recipe, check_suffix
     from dcz.lossy.selection import check_number
     from dcz.planning import check_plot
@@ -56,12 +71,14 @@ def shrink(
         check_metric(metric)
         check_number(keep, "--keep", 0, 1, open_left=True)
         check_number(held_out, "--held-out", 0, 1 / 3, open_left=True)
+    with checking_targets():
         if recipe is not None:
             check_suffix(recipe)
         if plot is not None:
             check_plot(plot)
+    check_ending(out, (".dcz", ".onnx"), "a shrunk model")
     if not model.lower().endswith(".onnx"):
-        raise UnsupportedError(f"{model}: is not an .onnx file; for PyTorch there is dcz.torch.shrink")
+        raise Misuse(f"{model}: is not an .onnx file; for PyTorch there is dcz.torch.shrink")
     for path in (model, data):
         check_input(path)
     for output in (out, recipe, plot):
@@ -74,7 +91,7 @@ def shrink(
     from dcz.onnx.samples import load_samples
 
     samples = load_samples(data, read_model(model))
-    with progress("shrinking", quiet or json, bytes_=False) as report, warnings.catch_warnings():
+    with locating(model), progress("shrinking", quiet or json, bytes_=False) as report, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="no sample reached")  # the remarks say so
         found = shrunk(model, samples, out, keep=keep, metric=metric, held_out=held_out, names=names, progress=report)
     if recipe is not None:
@@ -105,10 +122,7 @@ def written(out: str, found: Shrunk) -> str:
     """The file that was written, and its bytes."""
     weights = os.path.splitext(out)[0] + ".dcz" if out.lower().endswith(".onnx") else out
     nbytes = os.path.getsize(weights)
-    return (
-        f"{weights}: {size(found.dense)} of weights in {size(nbytes)} ({nbytes} bytes), {found.dense / nbytes:.2f} "
-        "times smaller"
-    )
+    return f"{weights}: {size(found.dense)} of weights in {exact(nbytes)}, {found.dense / nbytes:.2f} times smaller"
 
 
 _COLUMNS = (
@@ -152,6 +166,8 @@ def draw(found: Shrunk, metric: str, path: str) -> None:
     """The curve as a figure."""
     from matplotlib.figure import Figure
 
+    from dcz.io.sinks import write_whole
+
     figure = Figure(figsize=(6.4, 4), layout="constrained")
     axes = figure.subplots()
     ratios = [found.dense / tried.nbytes for tried in found.curve]
@@ -162,4 +178,6 @@ def draw(found: Shrunk, metric: str, path: str) -> None:
     axes.set_ylabel(metric)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=120)
+    out = io.BytesIO()
+    figure.savefig(out, dpi=120, format=os.path.splitext(path)[1][1:].lower())
+    write_whole(path, out.getvalue())

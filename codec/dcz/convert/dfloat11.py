@@ -25,6 +25,7 @@ from dcz.convert.model import Model, Tensor, tensor_metadata
 from dcz.convert.net import read_shapes
 from dcz.dtypes import DTYPES
 from dcz.errors import DczError, FormatError, UnsupportedError
+from dcz.text import plural
 
 _MARK = ".encoded_exponent"
 _PARTS = ("encoded_exponent", "sign_mantissa", "luts", "gaps", "output_positions")
@@ -99,7 +100,7 @@ class DFloat11Model:
         if given is None:
             return _shape(self._config, name, count, where)
         if prod(given) != count:
-            raise FormatError(f"{where}: {count} weights, the given shape {list(given)} takes {prod(given)}")
+            raise FormatError(f"{where}: {plural(count, 'weight')}, the given shape {list(given)} takes {prod(given)}")
         return given
 
     def _edges(self, module: str, count: int, layers: int, where: str) -> list[int]:
