@@ -13,6 +13,7 @@ import pytest
 
 from campaign import results
 from campaign.campaigns import CAMPAIGNS
+from campaign.faults import NO_COMPILER
 
 SHORT = [name for name in CAMPAIGNS if name not in ("kernels", "branches", "mutants")]
 TESTS = Path(__file__).parents[1]
@@ -20,7 +21,7 @@ TESTS = Path(__file__).parents[1]
 PROGRAM = """
 import importlib, json, sys
 result = importlib.import_module("campaign." + sys.argv[1]).run(full=False, scale=1.0, seed=0)
-print(json.dumps([result.faults, [value for value in result.figures.values() if type(value) is int]]))
+print(json.dumps([result.faults, {name: value for name, value in result.figures.items() if type(value) is int}]))
 """
 
 
@@ -30,7 +31,9 @@ def test_it_finds_no_fault(name: str) -> None:
     assert done.returncode == 0, done.stderr
     faults, counts = json.loads(done.stdout.splitlines()[-1])
     assert faults == []
-    assert any(count > 0 for count in counts), "it did nothing"
+    if list(counts) == [NO_COMPILER]:
+        pytest.skip(f"no {NO_COMPILER}")
+    assert any(count > 0 for count in counts.values()), "it did nothing"
 
 
 def test_the_table_is_written_by_the_programs() -> None:
