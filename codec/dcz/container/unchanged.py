@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dcz.errors import DczError
 from dcz.kernels.interface import KernelError
-from dcz.tensor.words import Words
+from dcz.tensor.words import Words, WordSource
 
 # Words of at most so many bytes are copied before anything is made of them, so that an array that another thread
 # changes meanwhile cannot contradict its checksum. Larger ones are checked afterwards: a copy would take their memory
@@ -12,14 +12,14 @@ from dcz.tensor.words import Words
 PRIVATE_BYTES = 1 << 16
 
 
-def is_private(words: Words) -> bool:
+def is_private(words: WordSource) -> bool:
     """Return whether `private` copies words of this size."""
-    return len(words.data) <= PRIVATE_BYTES
+    return words.nbytes <= PRIVATE_BYTES
 
 
-def private(words: Words) -> Words:
+def private(words: WordSource) -> WordSource:
     """Return words that nobody else changes, if they are few; many are compared by their CRC-32C before and after."""
-    return words.copy() if is_private(words) else words
+    return Words(words.part(0, words.count).copy(), words.dtype, words.shape) if is_private(words) else words
 
 
 def changed(name: str) -> DczError:

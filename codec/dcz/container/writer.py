@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from dcz import kernels, limits
+from dcz import limits
 from dcz.container.duplicates import Duplicates
 from dcz.container.reader import Reader
 from dcz.container.sharded import ShardedReader
@@ -27,7 +27,7 @@ from dcz.kernels.interface import U8
 from dcz.tensor import Layout, encode, tiny, to_words
 from dcz.tensor.choose import check_profile
 from dcz.tensor.encoded import Encoded
-from dcz.tensor.words import Words
+from dcz.tensor.words import StoredWords, WordSource, crc_of
 
 _NO_LAYOUT = StoredLayout()
 
@@ -85,9 +85,16 @@ class Writer:
         with _Abandoning(self):
             self._write(prelude.MAGIC)
 
-    def add(self, name: str, array: np.ndarray | np.generic, *, metadata: Mapping[str, object] | None = None) -> Layout:
+    def add(
+        self,
+        name: str,
+        array: np.ndarray | np.generic | StoredWords,
+        *,
+        metadata: Mapping[str, object] | None = None,
+    ) -> Layout:
         """Store one tensor, bit for bit, and return its layout. `metadata` is about this tensor, and as that of the
-        file.
+        file. A tensor larger than memory is given as `dcz.tensor.StoredWords`, which are read in blocks; the file is
+        the same.
 
         A tensor whose words equal those of an earlier one of the same dtype is stored as a reference to it, which loads
         as an array of its own; not so where what was written cannot be read back, as in a pipe.
@@ -98,21 +105,21 @@ class Writer:
         return self._add(name, words, about)
 
     def _taken(
-        self, name: str, array: np.ndarray | np.generic, metadata: Mapping[str, object] | None
-    ) -> tuple[Words, dict[str, object]]:
+        self, name: str, array: np.ndarray | np.generic | StoredWords, metadata: Mapping[str, object] | None
+    ) -> tuple[WordSource, dict[str, object]]:
         """Check the arguments of `add`; return the words, small ones copied, and the metadata."""
         self._check_open()
         self._check_name(name, self._tensors)
-        words = to_words(array, name)
+        words = array if isinstance(array, StoredWords) else to_words(array, name)
         index.check_shape(words.shape, words.dtype, name)
         about = {} if metadata is None else typed.normalize(metadata, f"metadata of tensor {name!r:.80}")
         return private(words), about
 
-    def _add(self, name: str, words: Words, about: dict[str, object]) -> Layout:
+    def _add(self, name: str, words: WordSource, about: dict[str, object]) -> Layout:
         """Store a tensor whole."""
-        if not 0 < len(words.data) < tiny.LIMIT:
+        if not 0 < words.nbytes < tiny.LIMIT:
             return self._store(name, words, about)
-        key = words.dtype.code, words.data.tobytes()
+        key = words.dtype.code, words.part(0, words.count).tobytes()
         if key in self._tiny:
             owner, layout = self._tiny[key]
             self._tensors[name] = _record(name, words, owner.nonzeros, owner.content_crc, about, same_as=owner.name)
@@ -121,9 +128,9 @@ class Writer:
         self._tiny[key] = self._tensors[self._tensors[name].same_as or name], layout
         return layout
 
-    def _store(self, name: str, words: Words, about: dict[str, object]) -> Layout:
+    def _store(self, name: str, words: WordSource, about: dict[str, object]) -> Layout:
         """Store a tensor: as a segment, or as a reference to an earlier one of equal words."""
-        crc = kernels.active().crc32c(words.data)
+        crc = crc_of(words)
         encoded = self._encoded(name, words)
         for other, offset in self._duplicates.candidates((words.dtype.code, words.count, crc)):
             with ChangesRefused(name):
@@ -132,7 +139,7 @@ class Writer:
                 self._tensors[name] = _record(name, words, encoded.nonzeros, crc, about, same_as=other.name)
                 return encoded.layout()
             encoded = self._encoded(name, words)  # its parts have been asked for
-        layout = self._segment(name, encoded, len(words.data))
+        layout = self._segment(name, encoded, words.nbytes)
         if not is_private(words):
             self._check_unchanged(name, crc, encoded.words_crc(words))
         self._add_record(_record(name, words, encoded.nonzeros, crc, about, StoredLayout.of(layout)))
@@ -190,7 +197,7 @@ class Writer:
             self.abandon()
             raise changed(name)
 
-    def _encoded(self, name: str, words: Words) -> Encoded:
+    def _encoded(self, name: str, words: WordSource) -> Encoded:
         with ChangesRefused(name):
             return encode(words, self._profile, self._pool, self._portable)
 
@@ -291,7 +298,7 @@ class Writer:
 
 
 def _record(
-    name: str, words: Words, nonzeros: int, crc: int, about: dict[str, object],
+    name: str, words: WordSource, nonzeros: int, crc: int, about: dict[str, object],
     layout: StoredLayout = _NO_LAYOUT, same_as: str = "",
 ) -> Record:  # fmt: skip
     dtype = words.dtype

@@ -24,7 +24,8 @@ class Coding:
     """How a stream is coded: its codes, the number of the code each row uses, and the bytes each row takes.
 
     `stored` is the bytes of all rows, exactly; `cost` adds what the codes are expected to take in the index. `frames`
-    holds the rows that zstd has compressed already."""
+    holds the rows that zstd compresses; None for those of symbols that are not held, which are compressed again when
+    they are written."""
 
     __slots__ = ("_tried", "_with_zstd", "codes", "cost", "frames", "lanes", "sizes", "stored", "symbols", "use")
 
@@ -35,10 +36,10 @@ class Coding:
         use: U8,
         sizes: I64,
         lanes: I64,
-        frames: dict[int, bytes] | None = None,
+        frames: dict[int, bytes | None] | None = None,
     ) -> None:
         self.symbols, self.codes, self.use, self.sizes, self.lanes = symbols, codes, use, sizes, lanes
-        self.frames = frames or {}
+        self.frames: dict[int, bytes | None] = frames or {}
         self.stored = int(sizes[0]) if len(sizes) == 1 else int(sizes.sum())
         self.cost = self.stored
         for code in codes:
@@ -56,22 +57,22 @@ class Coding:
             self._tried = True
         return self._with_zstd or self
 
-    def write(self, first: int, last: int, out: U8, offsets: I64) -> None:
-        """Write rows [first, last) at `offsets` in `out`."""
+    def write(self, first: int, last: int, out: U8, offsets: I64, memo: dict[int, list[U8]] | None = None) -> None:
+        """Write rows [first, last) at `offsets` in `out`. `memo` is as in `Symbols.part`."""
+        data, bounds = self.symbols.part(first, last, memo)
         if not self.frames:
-            self._encode(self.symbols.bounds[first : last + 1], slice(first, last), out, offsets)
+            self._encode(data, bounds, slice(first, last), out, offsets)
             return
         for r in range(first, last):
-            at = offsets[r - first : r - first + 1]
+            at, i = int(offsets[r - first]), r - first
             if r in self.frames:
-                out[int(at[0]) : int(at[0]) + len(self.frames[r])] = np.frombuffer(self.frames[r], np.uint8)
+                frame = self.frames[r] or zstd.compress(data[bounds[i] : bounds[i + 1]])
+                out[at : at + len(frame)] = np.frombuffer(frame, np.uint8)
             else:
-                self._encode(self.symbols.bounds[r : r + 2], slice(r, r + 1), out, at)
+                self._encode(data, bounds[i : i + 2], slice(r, r + 1), out, offsets[i : i + 1])
 
-    def _encode(self, bounds: I64, rows: slice, out: U8, offsets: I64) -> None:
-        kernels.active().encode(
-            self.symbols.data, bounds, self.use[rows], _records(self.codes), self.lanes[rows], out, offsets
-        )
+    def _encode(self, data: U8, bounds: I64, rows: slice, out: U8, offsets: I64) -> None:
+        kernels.active().encode(data, bounds, self.use[rows], _records(self.codes), self.lanes[rows], out, offsets)
 
 
 def write_all(streams: Sequence[Coding]) -> U8:
@@ -130,7 +131,7 @@ def _settle(symbols: Symbols, codes: list[Code], use: U8) -> Coding:
     number[order] = np.arange(len(order), dtype=np.uint8)
     codes, use = [codes[j] for j in order], number[use]
     if any(code.kind == "huffman" for code in codes):
-        lanes = kernels.active().lane_sizes(symbols.data, symbols.bounds, use, _records(codes))
+        lanes = _lanes(symbols, codes, use)
     else:
         lanes = np.zeros((symbols.rows, LANES), np.int64)
     counts = symbols.counts
@@ -145,16 +146,26 @@ def _settle(symbols: Symbols, codes: list[Code], use: U8) -> Coding:
     return Coding(symbols, codes, use, sizes, lanes)
 
 
+def _lanes(symbols: Symbols, codes: list[Code], use: U8) -> I64:
+    """Return the bytes of each lane of each row, shape (rows, LANES)."""
+    records = _records(codes)
+    found = [
+        kernels.active().lane_sizes(*symbols.part(first, last), use[first:last], records)
+        for first, last in symbols.blocks()
+    ]
+    return found[0] if len(found) == 1 else np.concatenate(found)
+
+
 def encode_with(symbols: Symbols, code: Code = RAW_CODE) -> Coding:
     """Code all rows by one given code."""
     if code is RAW_CODE and symbols.rows == 1:
-        return Coding(symbols, [code], _FIRST, np.array([len(symbols.data)]), _NO_LANES)
+        return Coding(symbols, [code], _FIRST, np.array([symbols.count]), _NO_LANES)
     return _settle(symbols, [code], np.zeros(symbols.rows, np.uint8))
 
 
 def choose(symbols: Symbols) -> Coding:
     """Return the smallest coding by raw, packed and Huffman, with as many Huffman tables as pay for themselves."""
-    if symbols.rows == 0 or len(symbols.data) == 0:
+    if symbols.rows == 0 or symbols.count == 0:
         return encode_with(symbols)
     if symbols.rows == 1:
         return _single(symbols, symbols.histograms[0])
@@ -188,7 +199,7 @@ def choose_planes(planes: NDArray[np.uint8]) -> list[Coding]:
 
 def _single(symbols: Symbols, histogram: NDArray[np.uint32]) -> Coding:
     """Return the coding of a single row, without arrays that many rows need. At equal cost the simpler code wins."""
-    n = len(symbols.data)
+    n = symbols.count
     top = SYMBOLS - 1 - int((histogram[::-1] != 0).argmax())
     code, size, ends = RAW_CODE, n, _NO_LANES
     cost = n + RAW_CODE.cost
@@ -213,11 +224,11 @@ def _huffman_size(
     """Return the bytes of a single row by a Huffman code, and of each of its lanes."""
     if constant:
         return 0, _NO_LANES
-    if len(symbols.data) < LANE_THRESHOLD:
+    if symbols.count < LANE_THRESHOLD:
         lanes = np.zeros((1, LANES), np.int64)
         lanes[0, 0] = size = -(-int(histogram @ lengths.astype(np.uint32)) // 8)
         return size, lanes
-    lanes = kernels.active().lane_sizes(symbols.data, symbols.bounds, _FIRST, _records([code]))
+    lanes = _lanes(symbols, [code], _FIRST)
     return int(lanes.sum()) + _LANE_HEAD, lanes
 
 
@@ -232,17 +243,18 @@ def compressed(coding: Coding, stored: int) -> Coding:
     symbols = coding.symbols
     if len(coding.codes) == MAX_CODES or not zstd.promising(symbols, stored):
         return coding
-    edges = symbols.bounds.tolist()
-    frames = {}
-    for r, size in enumerate(coding.sizes.tolist()):
-        frame = zstd.compress(symbols.data[edges[r] : edges[r + 1]])
-        if len(frame) < size:
-            frames[r] = frame
+    use, sizes = coding.use.copy(), coding.sizes.copy()
+    frames: dict[int, bytes | None] = {}
+    for first, last in symbols.blocks():
+        data, bounds = symbols.part(first, last)
+        edges = bounds.tolist()
+        for r in range(first, last):
+            frame = zstd.compress(data[edges[r - first] : edges[r - first + 1]])
+            if len(frame) < sizes[r]:
+                frames[r] = frame if symbols.held else None
+                use[r], sizes[r] = len(coding.codes), len(frame)
     if not frames:
         return coding
-    use, sizes = coding.use.copy(), coding.sizes.copy()
-    for r, frame in frames.items():
-        use[r], sizes[r] = len(coding.codes), len(frame)
     order = list(dict.fromkeys(use.tolist()))
     number = np.zeros(len(coding.codes) + 1, np.uint8)
     number[order] = np.arange(len(order), dtype=np.uint8)

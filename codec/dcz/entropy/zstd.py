@@ -83,9 +83,9 @@ def _check_header(frame: bytes | memoryview, size: int, field: str) -> None:
 
 def promising(symbols: Symbols, stored: int) -> bool:
     """Return whether a sample from the middle becomes at least a tenth smaller than its share of `stored` bytes."""
-    n = len(symbols.data)
+    n = symbols.count
     if n < _LEAST:
         return False
     start = max(0, (n - _PROBE) // 2)
-    sample = symbols.data[start : start + _PROBE]
+    sample = symbols.between(start, min(start + _PROBE, n))
     return len(compress(sample, _PROBE_LEVEL)) < _MARGIN * len(sample) * stored / n

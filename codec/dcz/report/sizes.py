@@ -155,7 +155,7 @@ def _values_bytes(encoding: Encoding, analysis: Analysis) -> int:
 def _distinct(analysis: Analysis) -> int | None:
     if analysis.dtype.word == 1:
         return sum(1 for count in _byte_counts(analysis)[1:] if count)
-    return None if analysis.scan is None else len(analysis.scan.keys)
+    return None if analysis.keys is None else len(analysis.keys)
 
 
 def _byte_counts(analysis: Analysis) -> NDArray[np.int64]:

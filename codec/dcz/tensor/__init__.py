@@ -3,6 +3,6 @@
 from dcz.tensor.choose import PROFILES
 from dcz.tensor.encoded import encode
 from dcz.tensor.layout import Layout
-from dcz.tensor.words import Words, from_words, to_words
+from dcz.tensor.words import StoredWords, Words, from_words, in_blocks, to_words
 
-__all__ = ["PROFILES", "Layout", "Words", "encode", "from_words", "to_words"]
+__all__ = ["PROFILES", "Layout", "StoredWords", "Words", "encode", "from_words", "in_blocks", "to_words"]

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz import kernels
 from dcz.dtypes import Dtype
 from dcz.entropy import Coding
 from dcz.kernels.interface import MAX_CODE_LENGTH
@@ -78,7 +77,7 @@ def dense(analysis: Analysis, clusters: tuple[StoredCodebook | None, list[Coding
     if least > limit or book is None or book.group or len(streams) != 1:
         return least
     edges = np.concatenate([[0], np.cumsum(nonzeros)])
-    found = kernels.active().histograms(streams[0].symbols.data, edges)[:, : len(book.words)]
+    found = streams[0].symbols.histograms_of(edges)[:, : len(book.words)]
     found = np.concatenate([(weights - nonzeros)[:, None], found], axis=1)
     words = np.append(book.words.dtype.type(0), book.words)
     index = rows(found) + NUMBER_COST * len(found)

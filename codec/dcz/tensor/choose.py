@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz import limits
-from dcz.entropy import Coding, Symbols, coding
+from dcz.entropy import Coding, coding
 from dcz.entropy.code import RAW_CODE
 from dcz.errors import UnsupportedError
 from dcz.tensor import bounds, chunking
@@ -127,7 +127,7 @@ def with_slack(cost: int) -> int:
 def as_it_is(analysis: Analysis) -> Encoding:
     """Return the encoding that stores the words unchanged."""
     chunk = chunking.chunk_for_bytes(analysis.count, analysis.dtype.word)
-    symbols = Symbols.even(analysis.words.data, chunk * analysis.dtype.word)
+    symbols = analysis.unchanged(chunk)
     return Encoding("all", "bytes", chunk, None, [coding.encode_with(symbols, RAW_CODE)], None, None)
 
 
@@ -240,7 +240,7 @@ def _released(
 ) -> dict[str, tuple[StoredCodebook | None, list[Coding]]]:
     """Return the same values after releasing the symbols of large byte planes. Their stored bytes are known by then;
     with `slack`, those with zstd too."""
-    if len(analysis.words.data) >= _LARGE:
+    if analysis.words.held and analysis.words.nbytes >= _LARGE:
         for stream in values.get("planes", (None, []))[1]:
             if slack:
                 _ = stream.with_zstd

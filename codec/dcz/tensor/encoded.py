@@ -18,7 +18,7 @@ from dcz.tensor import chunking, tiny
 from dcz.tensor.choose import Encoding, choose
 from dcz.tensor.layout import CodebookRecord, Layout, Stream
 from dcz.tensor.streams import Analysis
-from dcz.tensor.words import Words
+from dcz.tensor.words import WordSource, crc_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -73,10 +73,10 @@ class Encoded:
             tuple(self._checksums),
         )
 
-    def words_crc(self, words: Words) -> int:
+    def words_crc(self, words: WordSource) -> int:
         """Return the CRC-32C of the words once all parts are made; of a `mappable` tensor, that of the parts."""
         if not self.mappable:
-            return kernels.active().crc32c(words.data)
+            return crc_of(words)
         sizes = self._chosen.streams[0].sizes.tolist()
         return reduce(lambda crc, row: combine(crc, *row), zip(self._checksums, sizes), 0)
 
@@ -106,10 +106,10 @@ def _raw(size: int) -> tuple[Stream, ...]:
     return (Stream((RAW_CODE,), _ZERO, (size,)),)
 
 
-def encode(words: Words, profile: str = "auto", pool: Executor | None = None, portable: bool = False) -> Encoded:
+def encode(words: WordSource, profile: str = "auto", pool: Executor | None = None, portable: bool = False) -> Encoded:
     """Encode words in the smallest layout of the profile. A `portable` layout has no zstd stream."""
-    if 0 < len(words.data) < tiny.LIMIT:
-        data = words.data.tobytes()
+    if 0 < words.nbytes < tiny.LIMIT:
+        data = words.part(0, words.count).tobytes()
         if tiny.stays(words, data, profile):
             return AsItIs(data, words.dtype.word)
     analysis = Analysis(words)
@@ -128,7 +128,7 @@ def _chunks(streams: list[Coding], pool: Executor | None, checksums: list[int]) 
 
     The bytes of a checksum are private: an array that another thread changes meanwhile never contradicts it."""
     if len(streams) == 1 and streams[0].symbols.rows == 1 and streams[0].codes[0].kind == "raw":
-        copy = streams[0].symbols.data.copy()
+        copy = streams[0].symbols.part(0, 1)[0].copy()
         checksums.append(kernels.active().crc32c(copy))
         yield copy
         return
@@ -136,10 +136,11 @@ def _chunks(streams: list[Coding], pool: Executor | None, checksums: list[int]) 
     ends = np.cumsum(sizes.reshape(-1))
     starts = (ends - sizes.reshape(-1)).reshape(sizes.shape)
     bounds = np.append(starts[:, 0], ends[-1])
+    most = min([coding.symbols.step for coding in streams])
     first = 0
     while first < len(sizes):
         last = int(np.searchsorted(bounds, bounds[first] + _PART_BYTES, "right")) - 1
-        last = min(max(last, first + 1), len(sizes))
+        last = min(max(last, first + 1), first + most, len(sizes))
         part, crcs = _part(
             streams, starts[first:last] - bounds[first], bounds[first : last + 1] - bounds[first], first, pool
         )
@@ -157,8 +158,9 @@ def _part(
 
     def batch(at: int) -> None:
         to = min(at + _BATCH, len(starts))
+        memo: dict[int, list[U8]] = {}
         for s, coding in enumerate(streams):
-            coding.write(first + at, first + to, out, np.ascontiguousarray(starts[at:to, s]))
+            coding.write(first + at, first + to, out, np.ascontiguousarray(starts[at:to, s]), memo)
         checksums[at:to] = kernels.active().crc32c_rows(out, np.ascontiguousarray(bounds[at : to + 1]))
 
     _each(batch, range(0, len(starts), _BATCH), pool)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 
 from dcz.entropy.code import HUFFMAN_COSTS
-from dcz.tensor.words import Words
+from dcz.tensor.words import WordSource
 
 # zstd is never tried on fewer symbols, and there are no groups among so few words.
 LIMIT = 64
@@ -24,7 +24,7 @@ _CODE = 1
 _FORMATS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
-def stays(words: Words, data: bytes, profile: str) -> bool:
+def stays(words: WordSource, data: bytes, profile: str) -> bool:
     """Return whether no layout of the profile costs less than the words as they are. False if in doubt. `data` are
     their 1 to `LIMIT` - 1 bytes."""
     if profile == "raw":
