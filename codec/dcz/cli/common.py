@@ -39,6 +39,13 @@ MaxBytes = Annotated[
         show_default=False,
     ),
 ]
+MaxMemory = Annotated[
+    Optional[str],
+    typer.Option(
+        help="Memory for tensors, such as 500MB; larger ones are read and written in blocks. Default: 2GB.",
+        show_default=False,
+    ),
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Fail, writing nothing, where something of SRC would be left out.")
 ]
@@ -115,6 +122,14 @@ def allowance(max_bytes: str | None) -> int | None:
 
     with checking_options():
         return None if max_bytes is None else parse_size(max_bytes, "max bytes")
+
+
+def memory(max_memory: str | None) -> int | None:
+    """The value of `--max-memory` as a number."""
+    from dcz.convert import parse_size
+
+    with checking_options():
+        return None if max_memory is None else parse_size(max_memory, "max memory")
 
 
 def size(n: float) -> str:

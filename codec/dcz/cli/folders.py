@@ -33,6 +33,8 @@ def convert(
     strict: bool,
     quiet: bool,
     json: bool,
+    *,
+    max_memory: int | None = None,
 ) -> None:
     """Converts a folder to a folder, and says what was done."""
     from dcz.convert.folder import convert_folder
@@ -44,7 +46,7 @@ def convert(
     with progress("converting", quiet or json) as report:
         done = convert_folder(
             src, dst, extension, profile=profile, threads=threads, shard_size=shard_size, max_bytes=max_bytes,
-            replace=force, strict=strict, progress=report,
+            replace=force, strict=strict, progress=report, max_memory=max_memory,
         )  # fmt: skip
     print_left_out(done.left_out)
     after = sum(os.path.getsize(os.path.join(dst, name)) for name in done.files)

@@ -19,6 +19,7 @@ from dcz.cli.common import (
     Force,
     Json,
     MaxBytes,
+    MaxMemory,
     Misuse,
     Quiet,
     ShardSize,
@@ -31,6 +32,7 @@ from dcz.cli.common import (
     checking_targets,
     exact,
     file_bytes,
+    memory,
     print_json,
     print_left_out,
     progress,
@@ -89,6 +91,7 @@ def pack(
     ] = False,
     shard_size: ShardSize = None,
     max_bytes: MaxBytes = None,
+    max_memory: MaxMemory = None,
     threads: Threads = None,
     resume: Resume = False,
     scheduler: Scheduler = None,
@@ -126,7 +129,7 @@ def pack(
     if to_file:
         with checking_targets():
             check_target(dst, limit)
-    allowed = allowance(max_bytes)
+    allowed, bound = allowance(max_bytes), memory(max_memory)
     treatment = None if recipe is None else Recipe.load(recipe)
     if folders.is_folder(src):
         if not to_file:
@@ -139,7 +142,9 @@ def pack(
                     f"--resume, --scheduler: go with a .dcz or .dcz.index.json file as DST, found {dst}; name "
                     f"{os.path.join(dst, 'model.dcz.index.json')}"
                 )
-            folders.convert(src, dst, ".dcz", profile, threads, limit, allowed, force, strict, quiet, json)
+            folders.convert(
+                src, dst, ".dcz", profile, threads, limit, allowed, force, strict, quiet, json, max_memory=bound
+            )
             return
         source = folders.weights(src)
     else:
@@ -171,14 +176,14 @@ def pack(
                 source, dst, client=workers, resume=resume, replace=force, profile=profile, portable=portable,
                 recipe=None if treatment is None else treatment.to_dict(), keep_nonfinite=keep_nonfinite, base=base,
                 base_hints=None if base is None else delta.hints(base), transform=transform, shard_size=limit,
-                shapes=shapes, max_bytes=allowed, threads=threads, strict=strict, progress=report,
+                shapes=shapes, max_bytes=allowed, max_memory=bound, threads=threads, strict=strict, progress=report,
             )  # fmt: skip
         reports = moved.reports
         if moved.kept:
             kept = f"; {moved.kept} of {plural(len(moved.files), 'file was', 'files were')} made before"
     else:
         moved, reports = _in_one_run(
-            graph, source, dst, treatment, keep_nonfinite, shapes, allowed, strict, quiet or json, base,
+            graph, source, dst, treatment, keep_nonfinite, shapes, allowed, bound, strict, quiet or json, base,
             transform=transform, profile=profile, threads=threads, shard_size=limit, replace=force, source=source,
             portable=portable,
         )  # fmt: skip
@@ -214,6 +219,7 @@ def _in_one_run(
     keep_nonfinite: bool,
     shapes: Path | None,
     max_bytes: int | None,
+    max_memory: int | None,
     strict: bool,
     silent: bool,
     base: str | None,
@@ -232,10 +238,14 @@ def _in_one_run(
     ):
         check_not_empty(opened, model)
         if treatment is None:
-            moved, reports = transfer(opened, target, path=dst, progress=report, strict=strict), {}
+            moved, reports = (
+                transfer(opened, target, path=dst, progress=report, strict=strict, max_memory=max_memory),
+                {},
+            )
         else:
             treated = CompressedModel(opened, treatment, keep_nonfinite=keep_nonfinite)
-            moved, reports = transfer(treated, target, path=dst, progress=report, strict=strict), treated.reports
+            moved = transfer(treated, target, path=dst, progress=report, strict=strict, max_memory=max_memory)
+            reports = treated.reports
         if thin is not None:
             thin.publish()
         return moved, reports

@@ -13,6 +13,7 @@ from dcz.cli.common import (
     Force,
     Json,
     MaxBytes,
+    MaxMemory,
     Misuse,
     Quiet,
     ShardSize,
@@ -25,6 +26,7 @@ from dcz.cli.common import (
     checking_targets,
     destination,
     file_bytes,
+    memory,
     print_json,
     print_left_out,
     progress,
@@ -59,6 +61,7 @@ def unpack(
     shapes: Annotated[Optional[Path], typer.Option(help="For .net files.", hidden=True)] = None,
     shard_size: ShardSize = None,
     max_bytes: MaxBytes = None,
+    max_memory: MaxMemory = None,
     threads: Threads = None,
     resume: Resume = False,
     scheduler: Scheduler = None,
@@ -79,7 +82,7 @@ def unpack(
     if not folders.is_folder(src) and not pairs.is_model(output):
         with checking_targets():
             check_target(output, limit)
-    allowed = allowance(max_bytes)
+    allowed, bound = allowance(max_bytes), memory(max_memory)
     source = src
     if folders.is_folder(src):
         if extension_of(output, WRITABLE) is None:
@@ -88,7 +91,10 @@ def unpack(
                     f"--resume, --scheduler: go with a file or an index as DST, found {output}; name "
                     f"{os.path.join(output, 'model.safetensors.index.json')}"
                 )
-            folders.convert(src, output, ".safetensors", "auto", threads, limit, allowed, force, strict, quiet, json)
+            folders.convert(
+                src, output, ".safetensors", "auto", threads, limit, allowed, force, strict, quiet, json,
+                max_memory=bound,
+            )  # fmt: skip
             return
         source = folders.weights(src)
     else:
@@ -107,7 +113,7 @@ def unpack(
         with client(scheduler) as workers, progress("unpacking", quiet or json) as report:
             moved = jobs.unpack(
                 source, output, client=workers, resume=resume, replace=force, shard_size=limit,
-                max_bytes=allowed, strict=strict, progress=report,
+                max_bytes=allowed, max_memory=bound, strict=strict, progress=report,
             )  # fmt: skip
     else:
         target = open_target(output, threads=threads, shard_size=limit, replace=force, source=source)
@@ -115,7 +121,7 @@ def unpack(
             open_model(source, shapes=shapes, max_bytes=allowed) as model,
             progress("unpacking", quiet or json) as report,
         ):
-            moved = transfer(model, target, path=output, progress=report, strict=strict)
+            moved = transfer(model, target, path=output, progress=report, strict=strict, max_memory=bound)
     print_left_out(moved.left_out)
     after = file_bytes(output)
     if json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from numpy.typing import DTypeLike, NDArray
 
+from dcz.container.blocks import stored_words
 from dcz.container.file import OpenFile
 from dcz.container.info import TensorInfo
 from dcz.container.loading import load
@@ -21,6 +22,7 @@ from dcz.container.threads import thread_count
 from dcz.errors import locating
 from dcz.extras import require
 from dcz.io.sources import origin
+from dcz.tensor.words import StoredWords
 from dcz.text import plural, printable
 
 if TYPE_CHECKING:
@@ -143,6 +145,17 @@ class Reader(Mapping[str, NDArray[Any]]):
         [[3, 4]]
         """
         return TensorSlice(self._store, self._store.entry(name))
+
+    def in_blocks(self, name: str, block: int, *, threads: int | None = None) -> StoredWords | None:
+        """Return the words of a tensor larger than memory, to be decoded in ranges of at most `block` words, as
+        `Writer.add` takes them. None for a tensor that is a copy of one of a base.
+
+        >>> import numpy, dcz
+        >>> words = dcz.open(dcz.save({"w": numpy.arange(6)})).in_blocks("w", 1 << 20)
+        >>> words.part(2, 4).view("<i8").tolist()
+        [2, 3]
+        """
+        return stored_words(self._store, name, block, thread_count(threads))
 
     def get_csr(self, name: str, *, dtype: DTypeLike | None = None) -> csr_array:
         """Return a matrix as a `scipy.sparse.csr_array`, without making it dense. Every bit pattern but zero is stored.

@@ -29,6 +29,7 @@ from dcz import limits
 from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Tensor, tensor_metadata
 from dcz.errors import FormatError
+from dcz.tensor.words import StoredWords
 from dcz.text import plural
 
 _PARTS = ("shape", "compressed", "bitmask")
@@ -116,6 +117,11 @@ class BitmaskModel:
         out = np.zeros(prod(tensor.shape), values.dtype)
         out[mask] = values
         return out.reshape(tensor.shape)
+
+    def in_blocks(self, name: str, block: int) -> StoredWords | None:
+        """Return the words of a tensor that is stored dense, if its file can read them by range."""
+        read = getattr(self._inner, "in_blocks", None)
+        return None if read is None or name in self._groups else read(name, block)
 
     def __enter__(self) -> BitmaskModel:
         return self

@@ -11,6 +11,7 @@ from dcz import dtypes
 from dcz.container import Reader, Writer
 from dcz.convert.guard import Guard
 from dcz.convert.model import Tensor, copied, extensions, tensor_metadata
+from dcz.tensor.words import StoredWords
 
 
 class DczModel:
@@ -41,6 +42,10 @@ class DczModel:
     def read(self, name: str) -> np.ndarray:
         return self._reader.get_tensor(name)
 
+    def in_blocks(self, name: str, block: int) -> StoredWords | None:
+        """Return the words of a tensor, to be decoded at most `block` at once."""
+        return self._reader.in_blocks(name, block)
+
     def __enter__(self) -> DczModel:
         return self
 
@@ -50,6 +55,8 @@ class DczModel:
 
 class DczTarget:
     """A dcz file being written. Tensors of another dcz file that this version cannot decode are copied as stored."""
+
+    takes_blocks = True
 
     def __init__(
         self,
@@ -75,7 +82,7 @@ class DczTarget:
         )  # fmt: skip
         self._aliases = aliases
 
-    def add(self, name: str, array: np.ndarray) -> None:
+    def add(self, name: str, array: np.ndarray | StoredWords) -> None:
         assert self._writer is not None
         self._writer.add(name, array, metadata=tensor_metadata(self._model).get(name))
 

@@ -82,6 +82,7 @@ def convert_folder(
     max_bytes: int | None = None,
     replace: bool = False,
     strict: bool = False,
+    max_memory: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     recipe: object = None,
     keep_nonfinite: bool = False,
@@ -93,7 +94,7 @@ def convert_folder(
 
     The new folder is made beside its place and moved there when complete. One that is there must be empty, or
     `replace` be given: then its files are replaced together (`dcz.io.together`). With `strict`, nothing may be left
-    out."""
+    out. `max_memory` is as in `transfer`."""
     source, target = os.path.abspath(source), os.path.abspath(target)
     _check_places(source, target, replace)
     found = contents(source, extension)
@@ -106,7 +107,7 @@ def convert_folder(
     scratch = temporary.new_name(target)
     os.mkdir(scratch)
     try:
-        run = _Run(source, scratch, extension, profile, threads, shard_size, max_bytes, strict, progress)
+        run = _Run(source, scratch, extension, profile, threads, shard_size, max_bytes, strict, progress, max_memory)
         if recipe is not None:
             run.change = lambda model: CompressedModel(model, recipe, keep_nonfinite=keep_nonfinite)
         for path in found.copied:
@@ -169,7 +170,9 @@ class _Run:
         max_bytes: int | None,
         strict: bool,
         progress: Callable[[int, int], None] | None,
+        max_memory: int | None = None,
     ) -> None:
+        self._max_memory = max_memory
         self._source, self._target, self._extension = source, target, extension
         self._profile, self._threads, self._shard_size = profile, threads, shard_size
         self._max_bytes, self._strict, self._progress = max_bytes, strict, progress
@@ -226,7 +229,7 @@ class _Run:
         place = self._place(path)
         before = set(os.listdir(os.path.dirname(place)))
         target = open_target(place, profile=self._profile, threads=self._threads, shard_size=shard_size)
-        moved = transfer(model, target, progress=self._progress, strict=self._strict)
+        moved = transfer(model, target, progress=self._progress, strict=self._strict, max_memory=self._max_memory)
         self.tensors += moved.tensors
         self.aliases += moved.aliases
         self.nbytes += moved.nbytes

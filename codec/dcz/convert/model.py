@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -38,9 +38,10 @@ class Model(Protocol):
     """An open file: its tensors in order, aliases, metadata. A context manager.
 
     A model with entries that are not weights also has `left_out`, their names and the reasons; one with metadata of
-    single tensors has `tensor_metadata`, by name. A dcz file has `extensions`, and `undecodable(name)`: the file itself
-    where this version cannot decode a tensor, else None. One whose tensors are not those that its file names has a true
-    `remade`: then configurations beside it change."""
+    single tensors has `tensor_metadata`, by name; one that reads words of a tensor by range has
+    `in_blocks(name, block)`, which returns `StoredWords`, or None where it cannot. A dcz file has `extensions`, and
+    `undecodable(name)`: the file itself where this version cannot decode a tensor, else None. One whose tensors are not
+    those that its file names has a true `remade`: then configurations beside it change."""
 
     @property
     def metadata(self) -> Mapping[str, object]: ...
@@ -63,11 +64,12 @@ class Target(Protocol):
 
     A target that can keep metadata of single tensors also has `source(model)`, which is called before `begin`. One that
     can keep tensors of a dcz file as stored has `copy(name)`, which is called before `add`: it returns whether it has
-    copied a tensor that cannot be decoded."""
+    copied a tensor that cannot be decoded. One with `takes_blocks` gets tensors larger than memory as `StoredWords`."""
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None: ...
 
-    def add(self, name: str, array: np.ndarray) -> None: ...
+    def add(self, name: str, array: Any) -> None:
+        """Store an array, or where the target has `takes_blocks` maybe `StoredWords`."""
 
     def close(self) -> None:
         """Publish the file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from dcz.errors import DczError, FormatError
 from dcz.io.opening import open_source
 from dcz.io.sinks import PathSink
 from dcz.plain.header import CODES, MAX_HEADER, METADATA, PACKED_BITS, SafetensorsHeader, stored_bytes
-from dcz.tensor import to_words
+from dcz.tensor.words import StoredWords, blocks_of, in_blocks, to_words
 
 
 class SafetensorsModel:
@@ -41,6 +42,11 @@ class SafetensorsModel:
     def read(self, name: str) -> np.ndarray:
         return self._header.read(self._header.tensors[name])
 
+    def in_blocks(self, name: str, block: int) -> StoredWords:
+        """Return the words of a tensor, to be read at most `block` at once."""
+        entry = self._header.tensors[name]
+        return in_blocks(partial(self._header.read_words, entry), entry.dtype.code, entry.shape, block)
+
     def __enter__(self) -> SafetensorsModel:
         return self
 
@@ -57,6 +63,8 @@ def _pack(data: np.ndarray, bits: int) -> np.ndarray:
 class SafetensorsTarget:
     """A safetensors file being written. Tied weights are written once, as the library does; the other names are
     metadata entries with the tensor's name."""
+
+    takes_blocks = True
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
@@ -98,12 +106,16 @@ class SafetensorsTarget:
         if not in_whole_bytes(tensor):
             raise cannot_hold(self._path, tensor, "safetensors", "which is not a whole number of bytes")
 
-    def add(self, name: str, array: np.ndarray) -> None:
+    def add(self, name: str, array: np.ndarray | StoredWords) -> None:
         assert self._sink is not None
-        words = to_words(array, name)
+        words = array if isinstance(array, StoredWords) else to_words(array, name)
         bits = PACKED_BITS.get(words.dtype.code)
-        data = _pack(words.data, bits) if bits else words.data
-        self._sink.write_at(self._base + self._offsets[name], data)
+        at = self._base + self._offsets[name]
+        for first, last in blocks_of(words):
+            data = words.part(first, last)
+            data = _pack(data, bits) if bits else data
+            self._sink.write_at(at, data)
+            at += len(data)
 
     def close(self) -> None:
         assert self._sink is not None

@@ -19,6 +19,7 @@ from dcz.io import temporary
 from dcz.io.sinks import sync_folder
 from dcz.io.together import publish_together
 from dcz.plain.header import second_names
+from dcz.tensor.words import StoredWords
 
 if TYPE_CHECKING:
     from dcz.container import Reader
@@ -107,6 +108,11 @@ class ShardedModel:
     def read(self, name: str) -> np.ndarray:
         return self._where[name].read(name)
 
+    def in_blocks(self, name: str, block: int) -> StoredWords | None:
+        """Return the words of a tensor, if its file can read them by range."""
+        read = getattr(self._where[name], "in_blocks", None)
+        return None if read is None else read(name, block)
+
     def undecodable(self, name: str) -> Reader | ShardedReader | None:
         """Return the open dcz file of a tensor that this version cannot decode."""
         return undecodable(self._where[name], name)
@@ -173,7 +179,12 @@ class ShardedTarget:
             tell_source(self._target, self._model)
             self._target.begin(following.tensors, following.aliases, self._layout.metadata)
 
-    def add(self, name: str, array: np.ndarray) -> None:
+    @property
+    def takes_blocks(self) -> bool:
+        """Whether the file at hand takes words in blocks."""
+        return getattr(self._target, "takes_blocks", False)
+
+    def add(self, name: str, array: np.ndarray | StoredWords) -> None:
         self._at_hand().add(name, array)
         self._remaining -= 1
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from dcz.convert.blocks import values_of
 from dcz.convert.model import Model, Target, tell_source
 from dcz.errors import DczError
 
@@ -29,11 +30,13 @@ def transfer(
     path: str | None = None,
     progress: Callable[[int, int], None] | None = None,
     strict: bool = False,
+    max_memory: int | None = None,
 ) -> Transfer:
     """Writes all tensors of `model` to `target` and publishes it; leaves things as they were on any error.
 
     Errors of the system that come from writing name `path`, the target's. `progress` is called with (bytes done, bytes
-    in all). With `strict`, nothing may be left out: `DczError` names what would be."""
+    in all). With `strict`, nothing may be left out: `DczError` names what would be. Tensors that `max_memory` bytes are
+    too few for are read and written in blocks, by default those that 2 GB are too few for; see `dcz.convert.blocks`."""
     left_out = dict(getattr(model, "left_out", {}))
     if strict:
         check_nothing_left_out(left_out)
@@ -49,10 +52,11 @@ def transfer(
             with naming(path):
                 copied = copy is not None and copy(tensor.name)
             if not copied:
-                array = model.read(tensor.name)
+                takes_blocks = getattr(target, "takes_blocks", False)
+                values = values_of(model, tensor, takes_blocks=takes_blocks, max_memory=max_memory)
                 with naming(path):
-                    target.add(tensor.name, array)
-                del array  # before the next is read
+                    target.add(tensor.name, values)
+                del values  # before the next is read
             done += tensor.nbytes
             if progress is not None:
                 progress(done, total)

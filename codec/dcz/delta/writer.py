@@ -22,7 +22,7 @@ from dcz.format import index
 from dcz.format.trailer import HAS_BASE
 from dcz.kernels.interface import U8
 from dcz.tensor import Layout, to_words
-from dcz.tensor.words import Words
+from dcz.tensor.words import StoredWords, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Writer(PlainWriter):
     def add(
         self,
         name: str,
-        array: np.ndarray | np.generic,
+        array: np.ndarray | np.generic | StoredWords,
         *,
         base: np.ndarray | None = None,
         base_name: str | None = None,
@@ -105,6 +105,8 @@ class Writer(PlainWriter):
                 raise DczError(f"tensor {name!r}: a base goes with Writer(file, base=...)")
             return super().add(name, array, metadata=metadata)
         words, about = self._taken(name, array, metadata)
+        if isinstance(words, StoredWords):  # both are in memory while they are compared
+            words = Words(words.part(0, words.count), words.dtype, words.shape)
         base_name = name if base_name is None else base_name
         old = self._old(base_name, words, base)
         found, crc = (None, 0) if old is None else self._difference(name, base_name, words, old)
@@ -115,10 +117,10 @@ class Writer(PlainWriter):
     def _difference(self, name: str, base_name: str, words: Words, old: U8) -> tuple[Difference, int]:
         """Return what turns the base's words into a tensor's, and the CRC-32C of the latter. Neither array may change
         meanwhile: both must have the same CRC-32C before and after."""
-        base = private(Words(old, words.dtype, words.shape))
-        crcs = [kernels.active().crc32c(data) for data in (base.data, words.data)]
+        base = private(Words(old, words.dtype, words.shape)).part(0, words.count)
+        crcs = [kernels.active().crc32c(data) for data in (base, words.data)]
         with ChangesRefused(name):
-            found = encode_difference(words, base.data, self._transform, self._pool)
+            found = encode_difference(words, base, self._transform, self._pool)
         if found.encoded is not None and found.transform != NONE:
             sizes = checksums.chunk_bytes(words.count, found.encoded.chunk, words.dtype.word).tolist()
             rows = (found.base_crcs.tolist(), found.result_crcs.tolist())

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dcz.convert import open_model
-from dcz.convert.model import Model, copied, tensor_metadata
+from dcz.convert.blocks import values_of
+from dcz.convert.model import Model, Tensor, copied, tensor_metadata
 from dcz.delta.renames import Renames
 from dcz.delta.writer import Writer
 from dcz.errors import DczError
@@ -33,6 +34,7 @@ class Contents:
     portable: bool = False
     threads: int | None = None
     max_bytes: int | None = None
+    max_memory: int | None = None
     shapes: str | None = None
     recipe: Mapping[str, object] | None = None
     keep_nonfinite: bool = False
@@ -66,19 +68,24 @@ class Contents:
     def store(self, writer: Writer, wanted: Sequence[Wanted], among: Sequence[str]) -> dict[str, TensorReport]:
         """Add tensors to a file whose names, second ones too, are `among`; return what a recipe did to them."""
         reports: dict[str, TensorReport] = {}
+        known: dict[str, dict[str, Tensor]] = {}
         renames = None if self.base is None else Renames(self._base(), {*among})
         runner = self._runner([each.name for each in wanted])
         for name, file in wanted:
             model = self.model(file)
             if copied(writer, model, name):
                 continue
-            array = model.read(name)
+            if file not in known:
+                known[file] = {tensor.name: tensor for tensor in model.tensors()}
+            blocks = runner is None and renames is None
+            array = values_of(model, known[file][name], takes_blocks=blocks, max_memory=self.max_memory)
             if runner is not None:
                 array, reports[name] = runner.apply(name, np.asarray(array))
             about = tensor_metadata(model).get(name)
             if renames is None:
                 writer.add(name, array, metadata=about)
             else:
+                array = np.asarray(array)
                 writer.add(name, array, base_name=renames.base_name(name, array), metadata=about)
         return reports
 

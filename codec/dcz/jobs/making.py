@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from dcz.container.reader import Reader
+from dcz.convert.blocks import values_of
 from dcz.convert.formats import open_target
 from dcz.convert.model import Tensor
 from dcz.convert.transfers import naming
@@ -112,8 +113,10 @@ class OtherFile:
         with naming(self.path):
             try:
                 target.begin(tensors, self.aliases, self.metadata)
-                for name, file in self.wanted:
-                    target.add(name, self.contents.model(file).read(name))
+                blocks, bound = getattr(target, "takes_blocks", False), self.contents.max_memory
+                for tensor, (name, file) in zip(tensors, self.wanted, strict=True):
+                    model = self.contents.model(file)
+                    target.add(name, values_of(model, tensor, takes_blocks=blocks, max_memory=bound))
                 target.close()
             except BaseException:
                 target.abandon()

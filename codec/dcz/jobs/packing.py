@@ -38,6 +38,7 @@ def pack(
     shard_size: int | None = None,
     shapes: str | os.PathLike[str] | None = None,
     max_bytes: int | None = None,
+    max_memory: int | None = None,
     threads: int | None = None,
     strict: bool = False,
     task_bytes: int = TASK_BYTES,
@@ -53,8 +54,8 @@ def pack(
         resume: keep the files that an earlier run of the same job made, after checking their stored bytes, and make the
             others. Without an earlier run it begins one.
         replace: whether existing files may be replaced.
-        profile, portable, recipe, keep_nonfinite, base, transform, shard_size, shapes, max_bytes, threads, strict: as
-            the options of `dcz pack`. Workers use one thread a task unless `threads` says otherwise.
+        profile, portable, recipe, keep_nonfinite, base, transform, shard_size, shapes, max_bytes, max_memory, threads,
+            strict: as the options of `dcz pack`. Workers use one thread a task unless `threads` says otherwise.
         task_bytes: bytes of arrays that one task packs, if one tensor has not more.
         progress: called with (bytes done, bytes in all).
 
@@ -77,6 +78,7 @@ def pack(
     runner = runner_for(client)
     contents = Contents(
         profile=profile, portable=portable, threads=threads or (1 if runner.workers else None), max_bytes=max_bytes,
+        max_memory=max_memory,
         shapes=None if shapes is None else os.fspath(shapes), recipe=None if treatment is None else treatment.to_dict(),
         keep_nonfinite=keep_nonfinite, base=None if base is None else os.fspath(base), transform=transform,
     )  # fmt: skip
@@ -97,6 +99,7 @@ def unpack(
     replace: bool = False,
     shard_size: int | None = None,
     max_bytes: int | None = None,
+    max_memory: int | None = None,
     strict: bool = False,
     progress: Progress | None = None,
 ) -> Done:
@@ -116,7 +119,7 @@ def unpack(
             f"{os.fspath(target)}: writing such a file is not supported; expected one of {', '.join(WRITABLE)}"
         )
     runner = runner_for(client)
-    contents = Contents(max_bytes=max_bytes, threads=1 if runner.workers else None)
+    contents = Contents(max_bytes=max_bytes, max_memory=max_memory, threads=1 if runner.workers else None)
     return Conversion(source, target, contents, runner, shard_size, None, None).run(
         "unpack", resume, replace, strict, progress
     )

@@ -95,6 +95,15 @@ class SafetensorsHeader:
             data = _unpack(data, bits, prod(entry.shape))
         return from_words(data, entry.dtype, entry.shape)
 
+    def read_words(self, entry: Stored, first: int, last: int) -> NDArray[np.uint8]:
+        """Return the bytes of words [first, last) of a tensor. Of elements that are packed in the file, both are
+        multiples of eight, or the end."""
+        bits = PACKED_BITS.get(entry.dtype.code)
+        each = bits or 8 * entry.dtype.word
+        begin, end = first * each // 8, last * each // 8
+        data = read(self._source, self._start + entry.begin + begin, end - begin)
+        return _unpack(data, bits, last - first) if bits else data
+
     def read_rows(self, entry: Stored, first: int, last: int) -> NDArray[np.generic]:
         """Return the rows from `first` to before `last` of a tensor whose elements are whole bytes."""
         row = entry.nbytes // entry.shape[0]

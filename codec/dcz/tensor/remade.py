@@ -12,7 +12,7 @@ from dcz.entropy import Symbols
 from dcz.kernels.interface import I64, U8
 
 # Returns the byte planes of the symbols of words [first, last), which begin a chunk, and the symbols of each chunk.
-Maker = Callable[[int, int], "tuple[Sequence[U8], I64]"]
+Maker = Callable[[int, int], "tuple[Sequence[U8] | U8, I64]"]
 
 
 def remade(make: Maker, count: int, chunk: int, block: int) -> tuple[list[Symbols], I64]:
@@ -21,7 +21,7 @@ def remade(make: Maker, count: int, chunk: int, block: int) -> tuple[list[Symbol
     step = max(block // chunk, 1)
     rows = -(-count // chunk)
 
-    def of_rows(first: int, last: int) -> tuple[Sequence[U8], I64]:
+    def of_rows(first: int, last: int) -> tuple[Sequence[U8] | U8, I64]:
         return make(first * chunk, min(last * chunk, count))
 
     counts: list[I64] = []

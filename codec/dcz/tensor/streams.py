@@ -117,11 +117,11 @@ class Analysis:
         """Return the coded streams of positions, and the fillers of each chunk where positions have them."""
         chunk = self.sparse_chunk
 
-        def bitmap(first: int, last: int) -> tuple[Sequence[U8], I64]:
+        def bitmap(first: int, last: int) -> tuple[Sequence[U8] | U8, I64]:
             found = self._bits(first, last)
             return [found], _even(len(found), chunk // 8)
 
-        def gaps(first: int, last: int) -> tuple[Sequence[U8], I64]:
+        def gaps(first: int, last: int) -> tuple[Sequence[U8] | U8, I64]:
             nonzeros = int(self._nonzeros_of(first, last).sum())
             symbols, entries = kernels.active().gaps(
                 self._bits(first, last), last - first, chunk, RELATIVE_BITS[kind], nonzeros
@@ -138,7 +138,7 @@ class Analysis:
         if self.words.held:
             return Symbols.even(self.words.part(0, self.count), chunk * self.dtype.word)
 
-        def words(first: int, last: int) -> tuple[Sequence[U8], I64]:
+        def words(first: int, last: int) -> tuple[Sequence[U8] | U8, I64]:
             data = self.words.part(first, last)
             return [data], _even(len(data), chunk * self.dtype.word)
 
@@ -174,7 +174,7 @@ class Analysis:
         wide = (self.entries(sparse) or 0) > SYMBOLS
         _, ascending, rank = self._order
 
-        def make(first: int, last: int) -> tuple[Sequence[U8], I64]:
+        def make(first: int, last: int) -> tuple[Sequence[U8] | U8, I64]:
             scan = self.scan if self.words.held else self._scanned(first, last)
             assert scan is not None
             ranks = rank[np.searchsorted(ascending, scan.keys.astype(ascending.dtype))] + zero
@@ -199,7 +199,7 @@ class Analysis:
     def planes(self, sparse: bool) -> list[Symbols]:
         """Return byte planes of the words themselves."""
 
-        def make(first: int, last: int) -> tuple[Sequence[U8], I64]:
+        def make(first: int, last: int) -> tuple[Sequence[U8] | U8, I64]:
             counts, dtype = self._counts(first, last, sparse), self.dtype
             if sparse and last - first > _BLOCK:
                 return self._sparse_planes(first, last), counts
@@ -242,7 +242,7 @@ class Analysis:
         assert self.groups is not None
         found, zero = self.groups, not sparse and self.nonzeros < self.count
 
-        def make(first: int, last: int) -> tuple[Sequence[U8], I64]:
+        def make(first: int, last: int) -> tuple[Sequence[U8] | U8, I64]:
             index = groups.index(found, self.words, first, last, zero)
             if zero:
                 index = _with_zeros(index, self._bits(first, last), last - first)
