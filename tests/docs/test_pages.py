@@ -47,6 +47,27 @@ def test_links(page: Path) -> None:
     assert not missing
 
 
+def test_links_to_other_sites_are_well_formed() -> None:
+    """Whether their pages are there is asked by hand: `python docs/tools/links.py --check`."""
+    done = tool("links.py")
+    assert done.returncode == 0 and "https://" in done.stdout, done.stdout
+    sys.path.insert(0, str(DOCS / "tools"))
+    import links
+
+    assert links.links("[a](https://a.org/b), <http://c>; `https://code.org`\n") == ["https://a.org/b", "http://c"]
+    assert [bool(links.wrong(link)) for link in ("https://a.org/b", "http://a.org", "https://host", "https:a.org")] == [
+        False, True, True, True,
+    ]  # fmt: skip
+
+
+def test_the_readme_is_short() -> None:
+    """130 lines of 100 columns; tables, pictures and code may be wider."""
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 130
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in prose.splitlines() if len(line) > 100 and not line.startswith(("|", "!["))] == []
+
+
 def test_the_site(tmp_path: Path) -> None:
     """With --strict: every page in the navigation, every link and anchor."""
     for module in ("mkdocs", "material", "mkdocstrings_handlers"):
