@@ -68,7 +68,8 @@ def test_names_in_the_dashboard(source: Source, target: Path, client: Any) -> No
 
     with get_task_stream(client) as stream:
         pack(source, target, client)
-    names = {task["key"][0] for task in stream.data}
+    names = {task["key"][1] for task in stream.data}
+    assert {task["key"][0] for task in stream.data} == {"pack", "write", "commit"}
     assert {"pack:model.layers.1.empty and 2 more", "write:model-00001-of-00003.dcz"} <= names
     assert "commit:model.dcz.index.json" in names
 
@@ -204,3 +205,18 @@ def test_an_error_keeps_its_kind(source: Source, target: Path, client: Any) -> N
     (packed.parent / shard).write_bytes(data)
     with pytest.raises(ChecksumError, match="do not match their CRC-32C"):
         pack(str(packed), target, client)
+
+
+def test_verifying_and_comparing(source: Source, target: Path, workers: Cluster, client: Any, dcz_: Callable) -> None:
+    pack(source, target, client)
+    assert jobs.verify(target, client=client) == dcz.verify(target)
+    assert repr(jobs.compare(source.index, client=client, task_bytes=TASK)) == repr(dcz.compare(source.index))
+    for arguments in (("verify", target), ("compare", source.index, "--csv")):
+        alone, together = dcz_(*arguments), dcz_(*arguments, "--scheduler", workers.address)
+        assert (together.code, together.out, together.err) == (0, alone.out, "")
+    shard = target.parent / "model-00002-of-00003.dcz"
+    data = bytearray(shard.read_bytes())
+    data[100] ^= 1
+    shard.write_bytes(data)
+    run = dcz_("verify", target, "--scheduler", workers.address)
+    assert run.code == 1 and str(shard) in run.err and run.err.count("\n") == 1

@@ -23,6 +23,7 @@ from dcz.cli.common import (
     print_json,
     progress,
 )
+from dcz.cli.jobs import Scheduler, client
 from dcz.cli.options import SORTS, VIEWS, values
 from dcz.text import plural
 
@@ -49,6 +50,7 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown.")] = False,
     html: Annotated[Optional[str], typer.Option(help="Write an interactive page to this file.")] = None,
     png: Annotated[Optional[str], typer.Option(help="Write a figure to this file (.png, .pdf or .svg).")] = None,
+    scheduler: Scheduler = None,
     everything: All = False,
     wide: Wide = False,
     only: Columns = None,
@@ -87,10 +89,16 @@ def compare(
             check_output(output, force)
     write = _writers(html, png)  # a missing library is found before the work, not after
     reports = []
-    with progress("comparing", quiet or json) as bar:
+    with client(scheduler) as workers, progress("comparing", quiet or json) as bar:
         for number, path in enumerate(files):
             step = None if bar is None else _scaled(bar, number, len(files))
-            reports.append(compared(path, shapes=shapes if path.lower().endswith(".net") else None, progress=step))
+            own = shapes if path.lower().endswith(".net") else None
+            if workers is None:
+                reports.append(compared(path, shapes=own, progress=step))
+            else:
+                from dcz import jobs
+
+                reports.append(jobs.compare(path, client=workers, shapes=own, progress=step))
         with locating(", ".join(files)):
             report = select(together(reports), sort, pattern, top)
     for path, make in write:

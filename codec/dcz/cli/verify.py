@@ -9,6 +9,7 @@ import typer
 
 from dcz.cli import streams
 from dcz.cli.common import Json, MaxBytes, Quiet, Threads, allowance, check_input, print_json, progress, size
+from dcz.cli.jobs import Scheduler, client
 from dcz.text import plural
 
 
@@ -24,6 +25,7 @@ def verify(
         typer.Option(help="The base of a file of differences: its result is checked as well.", show_default=False),
     ] = None,
     threads: Threads = None,
+    scheduler: Scheduler = None,
     max_bytes: MaxBytes = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -39,7 +41,13 @@ def verify(
     if base is not None:
         check_base(base, file)
     with progress("verifying", quiet or json) as report:
-        found = check(file, base=base, threads=threads, max_bytes=allowance(max_bytes), progress=report)
+        if scheduler is None:
+            found = check(file, base=base, threads=threads, max_bytes=allowance(max_bytes), progress=report)
+        else:
+            from dcz import jobs
+
+            with client(scheduler) as workers:
+                found = jobs.verify(file, client=workers, base=base, max_bytes=allowance(max_bytes), progress=report)
     if json:
         print_json({"file": file, "ok": True, **asdict(found)})
     elif not quiet:

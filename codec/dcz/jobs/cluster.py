@@ -91,20 +91,20 @@ class Cluster:
             return ran
         token = os.urandom(6).hex()  # two jobs on one cluster may have tasks of one name
         graph = {
-            (task.key, token): (Call(task.key, task.work, __version__), *((need, token) for need in task.needs))
+            _key(task.key, token): (Call(task.key, task.work, __version__), *(_key(need, token) for need in task.needs))
             for task in tasks
         }
-        nbytes = {(task.key, token): task.nbytes for task in tasks}
+        nbytes = {_key(task.key, token): task.nbytes for task in tasks}
         futures = self._client.get(graph, list(graph), sync=False, workers=workers, allow_other_workers=False)
         try:
             for ended in self._ended(futures):
                 finished = [future for future in ended if future.status == "finished"]
                 for future, result in zip(finished, self._client.gather(finished)):
-                    ran.results[future.key[0]] = result
+                    ran.results[future.key[1]] = result
                     done(nbytes[future.key])
                 for future in ended:
                     if future.status == "error":
-                        _note(ran, future.key[0], future.exception())
+                        _note(ran, future.key[1], future.exception())
         except (OSError, CancelledError, asyncio.CancelledError) as error:  # tasks' own are `TaskError`
             raise self._lost() from error
         finally:
@@ -174,6 +174,12 @@ def connect(address: str) -> Any:
         raise DczError(f"{address}: no scheduler answers there ({said:.200}); start one: dask scheduler") from None
 
 
+def _key(name: str, token: str) -> tuple[str, str, str]:
+    """Return the key of a task on the scheduler, which keeps counts for all that have the first part in common: the
+    verb, as it would slow down under as many kinds as there are tensors."""
+    return name.partition(":")[0], name, token
+
+
 def _version() -> tuple[str, int]:
     return __version__, FORMAT_VERSION
 
@@ -194,7 +200,7 @@ def _note(ran: Ran, key: str, error: BaseException) -> None:
         worker = getattr(error, "last_worker", None)
         where = "" if worker is None else f", the last at {worker.address}"
         killed = getattr(error, "task", key)
-        name = killed[0] if isinstance(killed, tuple) else str(killed)
+        name = killed[1] if isinstance(killed, tuple) else str(killed)
         ran.errors[name] = DczError(f"{name}: workers died of it again and again{where}; has each enough memory?")
     else:
         raise error

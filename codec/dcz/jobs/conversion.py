@@ -30,6 +30,10 @@ from dcz.lossy.recipe import Recipe
 from dcz.models import tensors_of
 from dcz.text import plural
 
+# Bytes of arrays that one task packs, if one tensor has not more: enough that a scheduler's share is small, few enough
+# that little is lost with a worker.
+TASK_BYTES = 256 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -58,10 +62,10 @@ class Conversion:
         task_bytes: int | None,
         hints: Mapping[str, object] | None,
     ) -> None:
-        self.source = _absolute(os.fspath(in_folder(source)))
-        self.target = _absolute(os.fspath(target))
-        shapes = None if contents.shapes is None else _absolute(contents.shapes)
-        base = None if contents.base is None else _absolute(contents.base)
+        self.source = absolute(os.fspath(in_folder(source)))
+        self.target = absolute(os.fspath(target))
+        shapes = None if contents.shapes is None else absolute(contents.shapes)
+        base = None if contents.base is None else absolute(contents.base)
         self.contents = replace(contents, shapes=shapes, base=base)
         self.runner, self.shard_size, self.task_bytes = runner, shard_size, task_bytes
         self.hints = hints
@@ -81,7 +85,7 @@ class Conversion:
                     if strict:
                         check_nothing_left_out(left_out)
                     layout = self._layout(model)
-                    files = self._file_of(model)
+                    files = file_of(model, self.source)
                     about, aliases = dict(extensions(model)), len(model.aliases)
                 kept = job.kept(self.runner, {file.name: _names(file) for file in layout.files})
                 ran = self._run(job, layout, files, about, kept, progress)
@@ -135,13 +139,6 @@ class Conversion:
                     "recipe: scope: a global density counts the weights of all tensors in order, which tasks cannot; "
                     "pack without --scheduler and --resume, or give each tensor its density (dcz plan)"
                 )
-
-    def _file_of(self, model: Model) -> dict[str, str]:
-        """Return the file of each tensor, which a worker opens alone: a shard of the source where that is possible."""
-        if type(model) is not ShardedModel:
-            return {tensor.name: self.source for tensor in model.tensors()}
-        index = ShardIndex.read(self.source)
-        return {name: index.locate(file) for name, file in index.weight_map.items()}
 
     def _run(
         self,
@@ -257,6 +254,14 @@ class Conversion:
         )
 
 
+def file_of(model: Model, source: str) -> dict[str, str]:
+    """Return the file of each tensor, which a worker opens alone: a shard of the source where that is possible."""
+    if type(model) is not ShardedModel:
+        return {tensor.name: source for tensor in model.tensors()}
+    index = ShardIndex.read(source)
+    return {name: index.locate(file) for name, file in index.weight_map.items()}
+
+
 def _names(file: ShardFile) -> frozenset[str]:
     return frozenset((*(tensor.name for tensor in file.tensors), *file.aliases))
 
@@ -267,5 +272,5 @@ def _title(wanted: Sequence[Wanted]) -> str:
     return f"pack:{wanted[0].name}{more}"
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
     return path if is_url(path) else os.path.abspath(path)

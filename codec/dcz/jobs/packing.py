@@ -11,14 +11,10 @@ from dcz.convert import WRITABLE, extension_of
 from dcz.errors import DczError, UnsupportedError
 from dcz.io.sources import is_url
 from dcz.jobs.contents import Contents
-from dcz.jobs.conversion import Conversion, Done
+from dcz.jobs.conversion import TASK_BYTES, Conversion, Done
 from dcz.jobs.job import Progress
 from dcz.jobs.runners import runner_for
 from dcz.lossy.recipe import Recipe
-
-# Bytes of arrays that one task packs, if one tensor has not more: enough that a scheduler's share is small, few enough
-# that little is lost with a worker.
-TASK_BYTES = 256 << 20
 
 
 def pack(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -121,21 +121,35 @@ def _report(
     total: int,
     progress: Progress | None,
 ) -> StorageReport:
-    tensors: list[TensorStorage] = []
+    def found() -> Iterator[Measured]:
+        done = 0
+        for name, array in arrays:
+            yield measured(name, array, count)
+            done += array.nbytes
+            if progress is not None:
+                progress(done, total)
+
+    return assembled(source, found(), aliases)
+
+
+Measured = tuple[TensorStorage, tuple[object, ...]]
+
+
+def measured(name: str, array: np.ndarray, count: int) -> Measured:
+    """One tensor of `count` in every layout, and what is equal for tensors of equal words."""
+    words = to_words(array, name)
+    found = tensor_storage(name, words, _FEW_CELLS if count > _MANY else _CELLS)
+    return found, _content(words, found)
+
+
+def assembled(source: str, tensors: Iterable[Measured], aliases: dict[str, str]) -> StorageReport:
+    """The report of tensors in their order; those of equal words count once."""
+    out: list[TensorStorage] = []
     first: dict[tuple[object, ...], str] = {}
-    done = 0
-    for name, array in arrays:
-        words = to_words(array, name)
-        found = tensor_storage(name, words, _FEW_CELLS if count > _MANY else _CELLS)
-        if found.weights:
-            owner = first.setdefault(_content(words, found), name)
-            tensors.append(found if owner == name else replace(found, same_as=owner))
-        else:
-            tensors.append(found)
-        done += array.nbytes
-        if progress is not None:
-            progress(done, total)
-    return StorageReport(source, tuple(tensors), aliases)
+    for found, content in tensors:
+        owner = first.setdefault(content, found.name) if found.weights else found.name
+        out.append(found if owner == found.name else replace(found, same_as=owner))
+    return StorageReport(source, tuple(out), aliases)
 
 
 def _content(words: Words, found: TensorStorage) -> tuple[object, ...]:
