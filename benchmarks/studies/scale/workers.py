@@ -253,7 +253,7 @@ def bigger_section(one: Run, stored: float, found: dict[int, tuple[float, float]
         "## Bigger checkpoints",
         "",
         "Computed, not measured. Assumptions: every core packs as the one above, by processor time; tasks are of",
-        "256 MB of arrays, and the last tasks of all cores end within the time of one; the scheduler takes for each task",
+        "256 MB of arrays; the last tasks of all cores end within the time of one; the scheduler takes for each task",
         "what is measured above; the store gives these bytes a second to all together, the source is read once, of the",
         f"{100 * stored:.0f} % that are stored parts are written and read, files written, and moved within the store.",
         "",
