@@ -196,9 +196,17 @@ def table(outcomes: dict[str, Outcome], total: int) -> str:
     return "\n".join(rows)
 
 
+def runnable() -> list[str]:
+    """The built-in readers but for those that this machine lacks: C's without a compiler, native without kernels."""
+    from dcz import kernels
+
+    lacks = {"c": not c_compiler(), "native": set(kernels.available()) == {"pure"}}
+    return [name for name in BUILT_IN if not lacks.get(name)]
+
+
 def readers(names: list[str]) -> dict[str, Reader]:
     """Readers by the names of their columns."""
-    chosen = names or [name for name in BUILT_IN if name != "c" or c_compiler()]
+    chosen = names or runnable()
     found = {}
     for name in chosen:
         label, equals, line = name.partition("=")

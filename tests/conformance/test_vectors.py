@@ -15,6 +15,7 @@ from reference_decoder import read
 from reference_tensors import Content
 
 from support.conformance import FEW, SPEC
+from support.kernel_sets import NATIVE_SETS
 
 VECTORS = list(vectors())
 # Of `spec/vectors/SHA256SUMS`: how many lines it had when version 1 was frozen, and the SHA-256 of these lines.
@@ -82,7 +83,8 @@ def test_a_reader_agrees(name: str) -> None:
 def test_the_lines_of_the_table() -> None:
     names = ["reference", f"other={sys.executable} -c pass", f"{sys.executable} x=y"]
     assert list(readers(names)) == ["reference", "other", names[2]]
-    assert list(readers([])) == [name for name in BUILT_IN if name != "c" or c_compiler()]
+    lacks = {"c": not c_compiler(), "native": not NATIVE_SETS}
+    assert list(readers([])) == [name for name in BUILT_IN if not lacks.get(name)]
 
 
 @pytest.mark.parametrize("program", ["readers/library.py", "reference_decoder.py"])
