@@ -36,6 +36,13 @@ class ShardIndex:
     weight_map: Mapping[str, str]
     file_sizes: Mapping[str, int]
     metadata: Mapping[str, object] = field(default_factory=dict)
+    _by_file: Mapping[str, list[str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_file: dict[str, list[str]] = {}
+        for name, file in self.weight_map.items():
+            by_file.setdefault(file, []).append(name)
+        object.__setattr__(self, "_by_file", by_file)
 
     @staticmethod
     def read(path: str | os.PathLike[str]) -> ShardIndex:
@@ -59,11 +66,11 @@ class ShardIndex:
 
     def files(self) -> list[str]:
         """Return the files by name, each once, in the order of their tensors."""
-        return list(dict.fromkeys(self.weight_map.values()))
+        return list(self._by_file)
 
     def names(self, file: str) -> list[str]:
         """Return the tensors of one file."""
-        return [name for name, where in self.weight_map.items() if where == file]
+        return self._by_file.get(file, [])
 
     def locate(self, file: str) -> str:
         """Return the path of one file."""
