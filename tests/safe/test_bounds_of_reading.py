@@ -147,7 +147,7 @@ def test_no_symbols_take_no_bytes() -> None:
     assert zstd.compress(np.zeros(0, np.uint8)) == b"" == zstd.decompress(b"", 0, "w")
     empty = zstandard.ZstdCompressor(write_content_size=True).compress(b"")
     for wrong in (empty, empty[:-1], b"x"):
-        with pytest.raises(FormatError, match="w: .* bytes are stored for no symbols; expected none"):
+        with pytest.raises(FormatError, match="w: .* bytes? (is|are) stored for no symbols; expected none"):
             zstd.decompress(wrong, 0, "w")
 
 
