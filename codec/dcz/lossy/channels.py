@@ -1,9 +1,8 @@
 """A grid whose step is a power of two times larger or smaller in each channel, and one codebook for all channels.
 
-Channels of a network differ in scale by ten times and often count for as much. A codebook for each of them costs more
-than it saves. Multiples of one unit, shifted by a power of two, are mostly the same numbers in all channels, so they
-share a codebook, along whatever dimension the channels are: 5 to 10 % more than an ideal code for channels of known
-scale would take."""
+Channels of a network differ in scale by ten times and often count for as much, and a codebook for each of them takes
+bytes. Multiples of one unit, shifted by a power of two, are mostly the same numbers in all channels, so they share a
+codebook, along whatever dimension the channels are."""
 
 from __future__ import annotations
 
