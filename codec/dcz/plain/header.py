@@ -137,7 +137,7 @@ def _parsed(source: Source) -> tuple[dict[str, object], int]:
     try:
         header = json.loads(text, object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{name}: the header is not valid JSON ({error})") from None
+        raise FormatError(f"{name}: the safetensors header is not valid JSON ({error})") from None
     if not isinstance(header, dict):
         raise FormatError(f"{name}: the header is not a JSON object")
     return header, 8 + length
