@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import dcz
+from dcz.container import loading
 from dcz.errors import DczError, FormatError, TruncatedError
 from support.arrays import make_array
 from support.bits import assert_same_bits
@@ -254,3 +256,39 @@ def test_metadata_of_tensors_and_portable_files(tmp_path: Path) -> None:
     assert (tmp_path / "model-00002-of-00002.dcz").read_bytes() == alone
     with pytest.raises(DczError, match="tensor_metadata: 'c' is not among the tensors"):
         dcz.save_sharded(arrays, tmp_path, tensor_metadata={"c": {}})
+
+
+def test_threads_decode_several_shards_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard of one chunk has nothing for a second thread; two of them have."""
+    arrays = {name: np.full(1 << 18, value, np.float32) for value, name in enumerate(("a", "b"), 1)}
+    index = dcz.save_sharded(arrays, tmp_path, shard_size=1 << 20)
+    both, decode = threading.Barrier(2, timeout=20), loading.run_task
+
+    def met(store: object, task: object) -> None:
+        both.wait()
+        decode(store, task)
+
+    monkeypatch.setattr(loading, "run_task", met)
+    calls: list[tuple[int, int]] = []
+    loaded = dcz.load_file(index, threads=2, progress=lambda *call: calls.append(call))
+    assert calls == [(1 << 20, 2 << 20), (2 << 20, 2 << 20)]
+    for name, array in arrays.items():
+        assert_same_bits(loaded[name], array)
+
+
+def test_more_shards_than_are_loaded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcz.container.sharded._TOGETHER", 3)
+    monkeypatch.setattr("dcz.container.sharded._OPEN", 2)
+    arrays = {f"w{n}": np.full(100, n, np.float32) for n in range(8)}
+    index = dcz.save_sharded(arrays, tmp_path, shard_size=400)
+    out = {"w5": np.empty(100, np.float32)}
+    loaded = dcz.load_file(index, threads=2, out=out)
+    assert loaded["w5"] is out["w5"]
+    for name, array in arrays.items():
+        assert_same_bits(loaded[name], array)
+    damaged = tmp_path / "model-00007-of-00008.dcz"
+    data = bytearray(damaged.read_bytes())
+    data[20] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(DczError, match="model-00007-of-00008.dcz"):
+        dcz.load_file(index, threads=2)

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from dcz.container.blocks import stored_words
 from dcz.container.file import OpenFile
 from dcz.container.info import TensorInfo
-from dcz.container.loading import load
+from dcz.container.loading import Load, load, prepare
 from dcz.container.memory import allocate, target
 from dcz.container.segments import StoredSegment, stored_segment
 from dcz.container.slices import TensorSlice
@@ -209,6 +209,13 @@ class Reader(Mapping[str, NDArray[Any]]):
         """
         count = thread_count(threads)
         return load(self._store, names=names, threads=count, out=out, max_bytes=max_bytes, progress=progress)
+
+    def _prepare(
+        self, names: Iterable[str], threads: int, out: Mapping[str, NDArray[Any]] | None, max_bytes: int | None
+    ) -> Load:
+        """Return what loading these tensors takes, for `dcz.container.loading.run`, which loads from several files at
+        once."""
+        return prepare(self._store, names=names, threads=threads, out=out, max_bytes=max_bytes)
 
     # -- the file
 

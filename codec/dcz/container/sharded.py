@@ -14,13 +14,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from dcz.container.bounds import Bound
 from dcz.container.info import TensorInfo
+from dcz.container.loading import run
 from dcz.container.reader import Reader
 from dcz.container.segments import StoredSegment
 from dcz.container.shards import ShardIndex
 from dcz.container.slices import TensorSlice
 from dcz.container.sparse import StoredClusters
+from dcz.container.threads import thread_count
 from dcz.errors import DczError, FormatError, locating
 from dcz.io.sources import origin
+from dcz.tensor import StoredWords
 from dcz.text import plural, printable
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 # Shards that stay open. Others are opened again when they are used, so that a model of a thousand shards does
 # not need a thousand file descriptors.
 _OPEN = 32
+# Shards that are loaded side by side, so that no thread waits for the last chunks of one.
+_TOGETHER = 16
 
 
 class ShardedReader(Mapping[str, NDArray[Any]]):
@@ -136,6 +141,10 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
         """Return a view that reads only what its indexing touches; see `Reader.get_slice`."""
         return self._reader(name).get_slice(name)
 
+    def in_blocks(self, name: str, block: int, *, threads: int | None = None) -> StoredWords | None:
+        """Return the words of a tensor larger than memory, to be decoded in ranges; see `Reader.in_blocks`."""
+        return self._reader(name).in_blocks(name, block, threads=threads)
+
     def get_csr(self, name: str, *, dtype: DTypeLike | None = None) -> csr_array:
         """Return a matrix as a `scipy.sparse.csr_array`; see `Reader.get_csr`."""
         return self._reader(name).get_csr(name, dtype=dtype)
@@ -155,7 +164,8 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
     ) -> dict[str, NDArray[Any]]:
         """Load many tensors at once; arguments and errors as in `dcz.load_file`.
 
-        Every shard's index is read before the first tensor is decoded: missing tensors are reported at once."""
+        Every shard's index is read before the first tensor is decoded: missing tensors are reported at once. The
+        threads read and decode several shards side by side."""
         wanted = list(self._index.weight_map) if names is None else list(names)
         for name in (*wanted, *(out or ())):
             self._file(name)
@@ -171,17 +181,22 @@ class ShardedReader(Mapping[str, NDArray[Any]]):
             bound.check_work(total)
             bound.check_memory(total)
         arrays: dict[str, NDArray[Any]] = {}
-        done = 0
+        count, done, files = thread_count(threads), 0, list(groups)
 
-        def report(here: int, _: int) -> None:
+        def report(nbytes: int) -> None:
+            nonlocal done
+            done += nbytes
             if progress is not None:
-                progress(done + here, total)
+                progress(done, total)
 
-        for file, group in groups.items():
-            mine = {name: out[name] for name in group if name in out} if out else None
-            reader = self._open(file)
-            arrays |= reader.load(names=group, threads=threads, out=mine, max_bytes=bound.memory, progress=report)
-            done += sizes[file]
+        for first in range(0, len(files), _TOGETHER):
+            loads = []
+            for file in files[first : first + _TOGETHER]:
+                mine = {name: out[name] for name in groups[file] if name in out} if out else None
+                loads.append(self._open(file)._prepare(groups[file], count, mine, bound.memory))
+            run(loads, count, report)
+            for each in loads:
+                arrays |= each.arrays
         return {name: arrays[name] for name in wanted}
 
     def check_names(self) -> dict[str, list[int]]:
