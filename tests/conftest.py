@@ -20,6 +20,7 @@ if find_spec("dcz.kernels._native") is None:  # else it warns, here and in every
 from dcz import kernels
 from dcz.kernels import Kernels
 from support.kernel_sets import KERNEL_SETS, NATIVE_SETS
+from support.s3 import S3, serving
 
 _COMMON = {"deadline": None, "print_blob": True, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("dev", max_examples=25, derandomize=True, database=None, **_COMMON)
@@ -60,3 +61,12 @@ def browser() -> Iterator[Any]:
 
     with chromium() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def _s3() -> Iterator[S3]:
+    """One S3 API server for all tests: moto keeps its buckets in the process, and s3fs its connections."""
+    for library in ("s3fs", "moto.server"):
+        pytest.importorskip(library, reason="s3:// needs s3fs, and the S3 server moto: the extra `test`")
+    with serving() as server:
+        yield server

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -108,6 +108,7 @@ def test_any_exponents_and_any_range(seed: int, count: int, kinds: int, deep: bo
         lengths = {symbol: n + 1 for n, symbol in enumerate(order)} | {-1: len(order)}
         lengths[order[-1]] = len(order)
     parts = encode(words, lengths)
+    assume(len(parts["luts"]) <= 18)  # one table, 16 that pointers lead to, and the lengths
     coded = Exponents(parts, count, "here")
     assert joined(coded.decode(0, count), parts["sign_mantissa"]).tobytes() == words.tobytes()
     first = data.draw(st.integers(0, count))

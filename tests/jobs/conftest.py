@@ -11,7 +11,7 @@ import pytest
 from dcz.convert import open_model, open_target, transfer
 from support.cluster import Cluster, client_of, cluster
 from support.command import dcz_
-from support.s3 import S3, serving
+from support.s3 import S3
 from support.sharded import SHARD, Source, content, write
 
 __all__ = ["dcz_"]
@@ -36,14 +36,6 @@ def target(tmp_path: Path) -> Path:
     """Where to pack to, in a folder of its own."""
     (tmp_path / "out").mkdir()
     return tmp_path / "out" / "model.dcz.index.json"
-
-
-@pytest.fixture(scope="session")
-def _s3() -> Iterator[S3]:
-    for library in ("s3fs", "moto.server"):
-        pytest.importorskip(library, reason="s3:// needs s3fs, and the S3 server moto: the extra `test`")
-    with serving() as server:
-        yield server
 
 
 @pytest.fixture

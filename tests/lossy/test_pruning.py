@@ -115,7 +115,7 @@ def test_what_is_left_alone() -> None:
     pruned = dcz.prune(tensors, density=0.5)
     assert list(pruned.tensors) == list(tensors) and list(pruned.masks) == ["w"]
     assert all(pruned.tensors[name] is array for name, array in tensors.items() if name != "w")
-    words = {"bias": "biases", "small": "64 weights", "steps": "int64", "flags": "bool", "complex": "complex64",
+    words = {"bias": "a bias or norm", "small": "64 weights", "steps": "int64", "flags": "bool", "complex": "complex64",
              "empty": "empty", "narrow": "float4"}  # fmt: skip
     assert set(pruned.skipped) == set(words) and all(word in pruned.skipped[name] for name, word in words.items())
     asked = dcz.prune(tensors, density=0.5, names=["bias", "small", "steps", "w*"])

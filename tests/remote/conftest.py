@@ -12,7 +12,6 @@ pytest.importorskip("aiohttp", reason="http:// needs aiohttp: the extra `remote`
 from support.command import dcz_
 from support.http import Web, serving
 from support.s3 import S3
-from support.s3 import serving as serving_s3
 
 __all__ = ["dcz_", "s3", "web"]
 
@@ -30,14 +29,6 @@ def web(_server: Web) -> Web:
     _server.forget()
     _server.manner, _server.healthy_after, _server.delay = "ranges", 1_000_000, 0.0
     return _server
-
-
-@pytest.fixture(scope="session")
-def _s3() -> Iterator[S3]:
-    pytest.importorskip("s3fs", reason="s3:// needs s3fs: the extra `remote`")
-    pytest.importorskip("moto.server", reason="the S3 server is moto's: the extra `test`")
-    with serving_s3() as server:
-        yield server
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ class Exponents:
         self._positions = self._checked(parts["output_positions"])
 
     def _tables(self, luts: Bytes) -> None:
-        if luts.ndim != 2 or luts.shape[1] != 256 or not 2 <= len(luts) <= 256 - _POINTER + 1:
-            raise FormatError(f"{self._where}: luts: expected U8 (2 to 17, 256), found {luts.shape}")
+        if luts.ndim != 2 or luts.shape[1] != 256 or not 2 <= len(luts) <= 256 - _POINTER + 2:
+            raise FormatError(f"{self._where}: luts: expected U8 (2 to 18, 256), found {luts.shape}")
         self._luts, self._lengths = luts[:-1], luts[-1].astype(np.int64)
         if self._lengths[_POINTER:].any():
             raise FormatError(f"{self._where}: luts: codes for exponents from {_POINTER} on, which no decoder can tell")

@@ -130,11 +130,9 @@ def _remote_extension(url: str, what: str) -> str:
     """Return the extension of a URL, one of those that are read remotely; only dcz files are written."""
     from dcz.io.remote import extension
 
-    found = extension(url)
-    if what == "reading":
-        name = url.partition("::")[0].partition("?")[0].partition("#")[0]
-        found = extension_of(name, _REMOTE) or found
-    if found not in (_REMOTE if what == "reading" else (".dcz",)):
+    name = url.partition("::")[0].partition("?")[0].partition("#")[0]
+    found = extension_of(name, _REMOTE) or extension(url)
+    if found not in (_REMOTE if what == "reading" else (".dcz", ".dcz" + SUFFIX)):
         raise UnsupportedError(f"{url}: {what} {found or 'such'} files at URLs is not supported; copy the file first")
     return found
 
@@ -187,6 +185,8 @@ def open_target(
     `profile`, `portable` and `threads` belong to .dcz files, `shard_size` in bytes to the index of shards, and so does
     `replace`, whether existing files may be replaced. `source` is the file being read: it is never removed."""
     extension = check_target(path, shard_size)
+    if extension.endswith(SUFFIX) and is_url(path):  # several files at a store take a job, which knows what is whole
+        raise UnsupportedError(f"{path}: only a job writes several files to a URL; see dcz.jobs.pack")
     if extension.endswith(SUFFIX):
 
         def open_one(part: str) -> Target:
