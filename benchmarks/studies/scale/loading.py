@@ -142,12 +142,12 @@ def index_of_many(scratch: Path, rounds: int) -> list[str]:
     parts = dcz.save_sharded(tensors, scratch, shard_size=EACH * 16, name="many")
     best = interleaved(rounds, {"one": lambda: dcz.open(one).close(), "many": lambda: dcz.open(parts).close()})
     code = (
-        "import dcz, os, resource, sys\n"
-        "def taken(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "import dcz, os, sys\n"
+        "def taken(): return int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
         "dcz.open\nbefore, model = taken(), dcz.open(sys.argv[1])\n"
         "opened, files = taken() - before, len(os.listdir('/proc/self/fd'))\n"
         "model['model.layers.77.weight']\n"
-        "print(opened // 1000, len(os.listdir('/proc/self/fd')) - files)"
+        "print(opened // 1_000_000, len(os.listdir('/proc/self/fd')) - files)"
     )
     memory, files = subprocess.run(
         [sys.executable, "-c", code, parts], check=True, capture_output=True, text=True
