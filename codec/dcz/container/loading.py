@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcz.container.file import TOGETHER, OpenFile
-from dcz.container.memory import allocate, target
+from dcz.container.memory import allocate, owned, target
 from dcz.container.tasks import ReadTask, read_plan
 from dcz.container.tasks import run as run_task
 from dcz.container.threads import each
-from dcz.errors import DczError, locating
+from dcz.errors import locating
 from dcz.format.index import Entry
 
 Progress = Callable[[int, int], None]
@@ -106,16 +106,10 @@ def _arrays(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.uint8]]]:
     """Return each tensor's destination, as array and as bytes: the caller's array under any of its names, or a fresh
     one."""
-    arrays: dict[str, NDArray[Any]] = {}
-    flat: dict[str, NDArray[np.uint8]] = {}
-    for name, array in out.items():
-        if name not in entries:
-            raise DczError(f"out: {name!r} is not among the tensors to load")
-        entry = entries[name]
-        if arrays.setdefault(entry.name, array) is not array:
-            raise DczError(f"out: {name!r} is another name of {entry.name!r}; give one array for both")
-        flat[entry.name] = target(array, entry)
-    missing = list({entry.name: entry for entry in entries.values() if entry.name not in arrays}.values())
+    arrays = owned(entries, out)
+    owners = {entry.name: entry for entry in entries.values()}
+    flat = {name: target(array, owners[name]) for name, array in arrays.items()}
+    missing = [entry for name, entry in owners.items() if name not in arrays]
     for entry, (array, memory) in zip(missing, allocate(missing)):
         arrays[entry.name], flat[entry.name] = array, memory
     return arrays, flat

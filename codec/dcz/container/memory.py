@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -107,3 +107,16 @@ def target(out: NDArray[Any], entry: Described) -> U8:
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise DczError(f"{where}: the array must be C-contiguous and writeable")
     return out.reshape(-1).view(np.uint8)
+
+
+def owned(entries: Mapping[str, Described], out: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the caller's arrays by the tensors' own names, all checked before the first is filled."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, array in out.items():
+        if name not in entries:
+            raise DczError(f"out: {name!r} is not among the tensors to load")
+        entry = entries[name]
+        if arrays.setdefault(entry.name, array) is not array:
+            raise DczError(f"out: {name!r} is another name of {entry.name!r}; give one array for both")
+        target(array, entry)
+    return arrays

@@ -139,7 +139,11 @@ class PathSink:
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a small file whole or not at all."""
-    sink = PathSink(path)
+    publish(PathSink(path), data)
+
+
+def publish(sink: Sink, data: bytes) -> None:
+    """Write all of a target's bytes, and publish it; abandon it where that fails."""
     try:
         sink.write(data)
         sink.publish()

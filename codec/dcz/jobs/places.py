@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 
 from dcz.io.opening import open_source
-from dcz.io.sinks import open_sink, sync_folder
+from dcz.io.sinks import open_sink, publish, sync_folder
 from dcz.io.sources import is_url, read
 
 
@@ -46,13 +46,7 @@ def read_bytes(path: str) -> bytes | None:
 
 def write_bytes(path: str, data: bytes) -> None:
     """Write a small file whole or not at all."""
-    sink = open_sink(path)
-    try:
-        sink.write(data)
-        sink.publish()
-    except BaseException:
-        sink.abandon()
-        raise
+    publish(open_sink(path), data)
 
 
 def create(path: str, data: bytes) -> bool:

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.container.memory import target
-from dcz.errors import DczError, LimitError, locating
+from dcz.container.memory import owned, target
+from dcz.errors import LimitError, locating
 from dcz.io.opening import open_source
 from dcz.plain.header import PACKED_BITS, SafetensorsHeader, Stored
 from dcz.text import plural, printable
@@ -110,7 +110,7 @@ class SafetensorsReader(Mapping[str, NDArray[Any]]):
             raise LimitError(
                 f"{self.source}: loading needs {total} bytes; the limit is {max_bytes}; pass max_bytes={total}"
             )
-        places = self._places(entries, out or {})
+        places = owned(entries, out or {})
         arrays: dict[str, NDArray[Any]] = {}
         for name, entry in owners.items():
             array = self._header.read(entry)
@@ -122,18 +122,6 @@ class SafetensorsReader(Mapping[str, NDArray[Any]]):
             if progress is not None:
                 progress(done, total)
         return {name: arrays[entry.name] for name, entry in entries.items()}
-
-    def _places(self, entries: Mapping[str, Stored], out: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return the caller's arrays by the tensors' own names, all checked before the first is filled."""
-        places: dict[str, NDArray[Any]] = {}
-        for name, array in out.items():
-            if name not in entries:
-                raise DczError(f"out: {name!r} is not among the tensors to load")
-            entry = entries[name]
-            if places.setdefault(entry.name, array) is not array:
-                raise DczError(f"out: {name!r} is another name of {entry.name!r}; give one array for both")
-            target(array, entry)
-        return places
 
     def _entry(self, name: str) -> Stored:
         header = self._header
