@@ -1,6 +1,6 @@
 """Measure what packing and unpacking take in memory, for checkpoints of several sizes.
 
-    python -m benchmarks.studies.scale.memory SCRATCH [SIZE ...] [--max-memory 80MB]
+    python -m benchmarks.studies.scale.memory SCRATCH [SIZE ...] [--max-memory 300MB]
 
 For each size, such as 500MB, a synthetic checkpoint is made in the folder SCRATCH, packed and unpacked, each by a
 process of its own, and compared; the scratch files are removed. Prints `benchmarks/results/scale_memory.md`: the
@@ -61,8 +61,8 @@ def main() -> None:
     """Measure the sizes of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scratch", type=Path)
-    parser.add_argument("sizes", type=parse_size, nargs="*", default=[300_000_000, 600_000_000])
-    parser.add_argument("--max-memory", default="80MB")
+    parser.add_argument("sizes", type=parse_size, nargs="*", default=[2 * 10**9, 5 * 10**9, 10 * 10**9])
+    parser.add_argument("--max-memory", default="300MB")
     args = parser.parse_args()
     print(TITLE)
     print(f"| tensors | largest | packed | pack --max-memory {args.max_memory} | verify | unpack, likewise |")
