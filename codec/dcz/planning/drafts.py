@@ -15,6 +15,7 @@ from dcz.planning.outcome import Planned, dense_bytes, file_bytes, outcome
 from dcz.planning.points import GONE, Point, Tries, curve, stored_bytes, treatments
 from dcz.planning.scores import Scores
 from dcz.planning.search import Choice, Cost, Path
+from dcz.text import plural
 from dcz.ties import Ties
 
 Costs = Mapping[str, Cost]
@@ -189,8 +190,9 @@ class Drafts:
             curves = {name: _learnt(curves[name], choice[name], nbytes) for name, nbytes in treated.items()}
             budget = wanted - (draft.file_bytes - sum(treated.values())) - turn * wanted // 500
         assert smallest is not None
+        asked = plural(wanted, "byte") if wanted else "less than one byte"
         raise OutOfReach(
-            f"target: a file of {wanted} bytes cannot be made; the smallest plan takes {smallest.file_bytes} bytes, "
+            f"target: a file of {asked} cannot be made; the smallest plan takes {smallest.file_bytes} bytes, "
             f"a ratio of {dense_bytes(self._tensors) / smallest.file_bytes:.1f}; try larger steps, smaller densities "
             "or fewer n_bits"
         )
