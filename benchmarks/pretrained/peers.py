@@ -18,7 +18,7 @@ Tensors = Mapping[str, np.ndarray]
 Made = Iterator[tuple[str, Tensors, int]]
 SMALL = 2048
 # Of NNCodec: a step of 2^(qp / 4), a little more than that between.
-QPS = (-40, -36, -32, -28, -24, -20, -16)
+QPS = (-4, -8, -12, -16, -20, -24, -28, -32, -36, -40, -44, -48, -52, -56)
 
 
 def large(array: np.ndarray) -> bool:
@@ -51,7 +51,7 @@ def nncodec(dependent: bool) -> Any:
 def palettes(tensors: Tensors) -> Made:
     """Codes of n bits into 2^n float16 values a tensor, packed: those of least squared error, as k-means in one
     dimension has them."""
-    for bits in (8, 6, 4, 3, 2):
+    for bits in (2, 3, 4, 6, 8):
         chosen = {name: array for name, array in tensors.items() if large(array)}
         made = dcz.cluster(chosen, n_bits=bits, init="optimal", codebook_dtype="float16").tensors
         total = sum(
