@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def fidelity(network: Network, tensors: Tensors, reference: list[np.ndarray], se
         return float(np.mean([np.nan_to_num(np.corrcoef(a, b)[0, 1]) for a, b in pairs]))
 
 
-def measure(network: Network, method: str) -> list[dict[str, object]]:
+def measure(network: Network, method: str) -> Iterator[dict[str, object]]:
     """A row for each setting of a method."""
     weights = network.weights
     dense = sum(array.nbytes for array in weights.values())
@@ -43,15 +44,14 @@ def measure(network: Network, method: str) -> list[dict[str, object]]:
     def score(tensors: Tensors) -> float:
         return fidelity(network, {**weights, **tensors}, searched, SEARCHED)
 
-    rows: list[dict[str, object]] = []
     for setting, tensors, nbytes in METHODS[method](weights, score):
         found = fidelity(network, {**weights, **tensors}, reference, HELD_OUT)
         row = {"network": network.name, "method": method, "setting": setting, "bytes": nbytes}
-        rows.append({**row, "ratio": round(dense / nbytes, 4), "fidelity": round(found, 6)})
-        print(*rows[-1].values(), sep="\t", flush=True)
+        row |= {"ratio": round(dense / nbytes, 4), "fidelity": round(found, 6)}
+        print(*row.values(), sep="\t", flush=True)
+        yield row
         if found >= CLOSE:
             break
-    return rows
 
 
 def kept(path: Path) -> list[dict[str, object]]:
@@ -82,8 +82,9 @@ def main() -> None:
         if network.name in arguments.networks:
             path = arguments.results / f"{network.name.replace(' ', '_')}.csv"
             for method in arguments.methods:
-                rows = [row for row in kept(path) if row["method"] != method] + measure(network, method)
-                if rows:
+                rows = [row for row in kept(path) if row["method"] != method]
+                for row in measure(network, method):
+                    rows.append(row)
                     write(path, sorted(rows, key=lambda row: list(METHODS).index(str(row["method"]))))
     report.write(arguments.results)
 

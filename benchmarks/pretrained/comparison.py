@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 BEFORE = ("k-means", "entropy")
 WITHOUT_DATA = ("grid", "grid, one step for all", "grid by channel", "plan")
-WITH_DATA = ("plan, evaluate", "calibrated", "shrink")
+WITH_DATA = ("plan, evaluate", "plan, calibrated", "calibrated", "shrink")
 NNCODEC = ("NNCodec", "NNCodec, dependent")
+# How the names of these begin.
+INTEGERS = ("integers", "palettes")
 # Of others, those that see samples.
 GPTQ = ("GPTQ in groups of 128",)
 # How much smaller than the methods of before files were to be.
@@ -78,10 +80,10 @@ def rows(
     """A row for each network and fidelity."""
     out = []
     for network, methods in curves:
-        others = [name for name in methods if name not in {*BEFORE, *WITHOUT_DATA, *WITH_DATA, *NNCODEC, *GPTQ}]
+        integers = [name for name in methods if name.startswith(INTEGERS)]
         for fidelity in fidelities:
             found = {name: at for name, points in methods.items() if (at := ratio_at(points, fidelity)) is not None}
-            kinds = (BEFORE, WITHOUT_DATA, WITH_DATA, NNCODEC, others, GPTQ)
+            kinds = (BEFORE, WITHOUT_DATA, WITH_DATA, NNCODEC, integers, GPTQ)
             out.append(Row(network, fidelity, *(_best(found, names) for names in kinds)))
     return out
 

@@ -17,10 +17,10 @@ GROUP = 128
 
 
 def gptq(tensors: Tensors, found: dcz.Calibration) -> Iterator[tuple[str, Tensors, int]]:
-    """Of 3, 4, 5, 6 and 8 bits. Weights whose inputs were not measured are rounded to nearest."""
+    """Of 2, 3, 4, 5, 6 and 8 bits. Weights whose inputs were not measured are rounded to nearest."""
     if find_spec("llmcompressor") is None:
         return
-    for bits in (3, 4, 5, 6, 8):
+    for bits in (2, 3, 4, 5, 6, 8):
         out, total = dict(tensors), 0
         for name, array in tensors.items():
             if not large(array):

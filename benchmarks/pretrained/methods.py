@@ -20,7 +20,7 @@ Method = Callable[[Tensors, Score], Made]
 
 # Of each method from coarse to fine: what is finer than the first that is close enough is left out.
 STEPS = (2.0, 1.4, 1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.02, 0.01)
-RATIOS = (4, 5.5, 7.5, 10, 13, 17, 22)
+RATIOS = (3, 4, 5.5, 7.5, 10, 13, 17, 22)
 
 
 def _by_recipe(tensors: Tensors, label: str, **keys: object) -> tuple[str, Tensors, int]:
@@ -116,11 +116,11 @@ METHODS: dict[str, Method] = {
     "plan, evaluate": planned_by_score,
     "calibrated": calibrated,
     "shrink": shrunk,
-    "integers by channel": integers((3, 4, 5, 6, 8), None),
-    "integers in groups of 128": integers((3, 4, 5, 6, 8), 128),
-    "integers in groups of 32": integers((3, 4, 5, 6, 8), 32),
-    "integers by channel, in dcz": integers((3, 4, 5, 6, 8), None, coded=True),
-    "integers in groups of 128, in dcz": integers((3, 4, 5, 6, 8), 128, coded=True),
+    "integers by channel": integers((2, 3, 4, 5, 6, 8), None),
+    "integers in groups of 128": integers((2, 3, 4, 5, 6, 8), 128),
+    "integers in groups of 32": integers((2, 3, 4, 5, 6, 8), 32),
+    "integers by channel, in dcz": integers((2, 3, 4, 5, 6, 8), None, coded=True),
+    "integers in groups of 128, in dcz": integers((2, 3, 4, 5, 6, 8), 128, coded=True),
     "GPTQ in groups of 128": by_gptq,
     "palettes": peer(palettes),
     "NNCodec": peer(nncodec(dependent=False)),

@@ -190,6 +190,18 @@ def pruned() -> str:
     return "\n".join(out)
 
 
+def pretrained() -> str:
+    """Networks without training where outputs correlate by 0.99 with the original's."""
+    section = _section("pretrained/results.md", "| network | fidelity |", "\n\n")
+    head, _, *rows = [line.removeprefix("| ").split(" |")[:-1] for line in section.splitlines()]
+    shown = [n for n, title in enumerate(head) if n != 1 and "saves" not in title]
+    out = ["| " + " | ".join(head[n].strip() for n in shown) + " |", "|---" * len(shown) + "|"]
+    for row in rows:
+        if row[1].strip() == "0.99":
+            out.append("| " + " | ".join(row[n].strip() for n in shown) + " |")
+    return "\n".join(out)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "peers": peers,
     "all-peers": all_peers,
@@ -203,6 +215,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "delta-speed": delta_speed,
     "sparse-product": sparse_product,
     "pruned": pruned,
+    "pretrained": pretrained,
 }
 
 
