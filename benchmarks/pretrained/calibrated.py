@@ -16,6 +16,7 @@ from dcz.lossy.patches import patches, some
 Tensors = Mapping[str, np.ndarray]
 Score = Callable[[Tensors], float]
 STEPS = (2.0, 1.4, 1.0, 0.75, 0.55, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02)
+RATIOS = (4, 5.5, 7.5, 10, 13, 17, 22)
 # The seed of samples that are neither searched on nor judge.
 MEASURED = 3
 
@@ -26,6 +27,24 @@ def calibrated(tensors: Tensors, score: Score) -> Iterator[tuple[str, Tensors, i
     for step in STEPS:
         small = dcz.compress(tensors, {"step": step}, calibration=found)
         yield f"step {step}", small, len(dcz.save(small))
+
+
+def planned(tensors: Tensors, score: Score) -> Iterator[tuple[str, Tensors, int]]:
+    """`dcz.plan` by the moments alone: the errors of layers' outputs."""
+    yield from _planned(tensors)
+
+
+def planned_by_score(tensors: Tensors, score: Score) -> Iterator[tuple[str, Tensors, int]]:
+    """`dcz.plan` by the moments, with `evaluate` on the samples that methods may search on."""
+    yield from _planned(tensors, evaluate=score)
+
+
+def _planned(tensors: Tensors, **options: Any) -> Iterator[tuple[str, Tensors, int]]:
+    found = calibration(_owner(tensors))
+    plans = dcz.plan(tensors, target_ratio=RATIOS, calibration=found, **options)
+    for ratio, plan in list(zip(RATIOS, plans))[::-1]:  # without the sizes that cannot be made, coarse ones first
+        small = dcz.compress(tensors, plan.recipe, calibration=found)
+        yield f"{ratio} times", small, len(dcz.save(small))
 
 
 def shrunk(tensors: Tensors, score: Score) -> Iterator[tuple[str, Tensors, int]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 import dcz
-from benchmarks.pretrained.calibrated import by_gptq, calibrated, shrunk
+from benchmarks.pretrained import calibrated
 from benchmarks.pretrained.integers import codes_of, rounded
 from benchmarks.pretrained.peers import large, nncodec, palettes
 from dcz.planning import Planned, Plans
@@ -114,14 +114,16 @@ METHODS: dict[str, Method] = {
     "grid by channel": grid_by_channel,
     "plan": planned,
     "plan, evaluate": planned_by_score,
-    "calibrated": calibrated,
-    "shrink": shrunk,
+    "calibrated": calibrated.calibrated,
+    "plan, calibrated": calibrated.planned,
+    "plan, calibrated, evaluate": calibrated.planned_by_score,
+    "shrink": calibrated.shrunk,
     "integers by channel": integers((2, 3, 4, 5, 6, 8), None),
     "integers in groups of 128": integers((2, 3, 4, 5, 6, 8), 128),
     "integers in groups of 32": integers((2, 3, 4, 5, 6, 8), 32),
     "integers by channel, in dcz": integers((2, 3, 4, 5, 6, 8), None, coded=True),
     "integers in groups of 128, in dcz": integers((2, 3, 4, 5, 6, 8), 128, coded=True),
-    "GPTQ in groups of 128": by_gptq,
+    "GPTQ in groups of 128": calibrated.by_gptq,
     "palettes": peer(palettes),
     "NNCodec": peer(nncodec(dependent=False)),
     "NNCodec, dependent": peer(nncodec(dependent=True)),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from dcz.cli import delta, folders, pairs, streams
+from dcz.cli import calibrated, delta, folders, pairs, streams
 from dcz.cli.common import (
     Force,
     Json,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from dcz.io.sinks import PathSink
     from dcz.jobs import Done
     from dcz.lossy import TensorReport
+    from dcz.lossy.moments import Calibration
     from dcz.lossy.recipe import Recipe
 
 
@@ -86,6 +87,10 @@ def pack(
         Optional[str],
         typer.Option(help="Prune and cluster by this .toml or .json recipe; without, nothing is rounded."),
     ] = None,
+    calibration: Annotated[
+        Optional[str],
+        typer.Option(help="With --recipe: moments of layers' inputs (dcz.save_calibration), for error feedback."),
+    ] = None,
     keep_nonfinite: Annotated[
         bool, typer.Option("--keep-nonfinite", help="With --recipe: leave tensors with NaN or infinity alone.")
     ] = False,
@@ -107,6 +112,7 @@ def pack(
     """
     from dcz.convert import SHAPED, check_target, extension_of, parse_size
     from dcz.delta.transforms import check_choice
+    from dcz.errors import locating
     from dcz.lossy.recipe import Recipe, check_suffix
     from dcz.tensor.choose import check_profile
 
@@ -119,6 +125,13 @@ def pack(
             check_suffix(recipe)
     if keep_nonfinite and recipe is None:
         raise Misuse("--keep-nonfinite: goes with --recipe; without one nothing is rounded")
+    if calibration is not None and recipe is None:
+        raise Misuse("--calibration: goes with --recipe; without one nothing is rounded")
+    if calibration is not None and (resume or scheduler is not None or _is_remote_index(dst)):
+        raise Misuse(
+            "--calibration: does not go with --resume, --scheduler, or an index at a URL, whose tasks see one tensor "
+            "each, while biases change with their layers; pack to a local file without them"
+        )
     if transform != "auto" and base is None:
         raise Misuse("--transform: goes with --base")
     if portable and base is not None:
@@ -131,6 +144,9 @@ def pack(
             check_target(dst, limit)
     allowed, bound = allowance(max_bytes), memory(max_memory)
     treatment = None if recipe is None else Recipe.load(recipe)
+    if treatment is not None:
+        with locating(str(recipe)):
+            treatment.check_calibration(calibration is not None)
     if folders.is_folder(src):
         if not to_file:
             if recipe is not None:
@@ -163,10 +179,11 @@ def pack(
         raise Misuse(f"{dst}: the name of a packed file ends in .dcz; to write other files: dcz unpack SRC DST")
     if not resume:
         check_output(dst, force)
+    moments = calibrated.load(calibration)
     kept = ""
     moved: Transfer | Done
     reports: Mapping[str, TensorReport]
-    if resume or scheduler is not None or (is_url(dst) and dst.lower().endswith(".index.json")):
+    if resume or scheduler is not None or _is_remote_index(dst):
         from dcz import jobs
 
         if base is not None:
@@ -183,7 +200,7 @@ def pack(
             kept = f"; {moved.kept} of {plural(len(moved.files), 'file was', 'files were')} made before"
     else:
         moved, reports = _in_one_run(
-            graph, source, dst, treatment, keep_nonfinite, shapes, allowed, bound, strict, quiet or json, base,
+            graph, source, dst, treatment, moments, keep_nonfinite, shapes, allowed, bound, strict, quiet or json, base,
             transform=transform, profile=profile, threads=threads, shard_size=limit, replace=force, source=source,
             portable=portable,
         )  # fmt: skip
@@ -211,11 +228,17 @@ def pack(
             streams.say_printable(recipe_summary(reports))
 
 
+def _is_remote_index(dst: str) -> bool:
+    """True of an index at a URL, whose files are written by a job."""
+    return is_url(dst) and dst.lower().endswith(".index.json")
+
+
 def _in_one_run(
     graph: AbstractContextManager[PathSink | None],
     model: str,
     dst: str,
     treatment: Recipe | None,
+    moments: Calibration | None,
     keep_nonfinite: bool,
     shapes: Path | None,
     max_bytes: int | None,
@@ -243,7 +266,7 @@ def _in_one_run(
                 {},
             )
         else:
-            treated = CompressedModel(opened, treatment, keep_nonfinite=keep_nonfinite)
+            treated = CompressedModel(opened, treatment, keep_nonfinite=keep_nonfinite, calibration=moments)
             moved = transfer(treated, target, path=dst, progress=report, strict=strict, max_memory=max_memory)
             reports = treated.reports
         if thin is not None:
@@ -275,6 +298,13 @@ def recipe_summary(reports: Mapping[str, TensorReport]) -> str:
     lines = [f"{plural(len(changed), 'tensor')} pruned or clustered"]
     if worst is not None:
         lines[0] += f"; largest relative error {worst[1].rel_error:.4f} ({printable(worst[0])})"
+    outputs = {name: each.output_error for name, each in changed.items() if each.output_error is not None}
+    if outputs:
+        name = max(outputs, key=outputs.__getitem__)
+        lines.append(
+            f"{plural(len(outputs), 'tensor')} rounded with error feedback; largest relative error of outputs "
+            f"{outputs[name]:.4f} ({printable(name)})"
+        )
     zeroed = {printable(name): each.zeroed for name, each in changed.items() if each.zeroed}
     if zeroed:
         lines.append(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 import typer
 
 from dcz.cli import columns, streams
+from dcz.cli.calibrated import CalibrationOption, load, option
 from dcz.cli.columns import Column, Table
 from dcz.cli.common import (
     All,
@@ -45,6 +46,7 @@ def plan(
     max_rel_error: Annotated[
         Optional[float], typer.Option(help="Relative error of each tensor, at most; 0.1 is a tenth of its norm.")
     ] = None,
+    calibration: CalibrationOption = None,
     names: Annotated[
         Optional[list[str]], typer.Option("--names", help="Only tensors whose names match; may be given again.")
     ] = None,
@@ -110,6 +112,7 @@ def plan(
             planning.check_plot(plot)
     columns.check_names(_COLUMNS, only)
     check_input(src, models=True)
+    moments = load(calibration)
     several = len(ratios or sizes or [0]) > 1
     outputs = [output] if not several or output is None else [_numbered(output, each) for each in ratios or sizes or []]
     for path in (*outputs, plot):
@@ -117,12 +120,14 @@ def plan(
             check_output(path, force)
     with open_model(in_folder(src)) as model:
         tensors = {tensor.name: np.asarray(model.read(tensor.name)) for tensor in model.tensors()}
+        aliases = dict(model.aliases)
     with locating(src), progress("measuring", quiet or json, bytes_=False) as report:
         plans = planning.plan(
             tensors,
             target_ratio=ratios,
             target_bytes=sizes,
             max_rel_error=max_rel_error,
+            calibration=None if moments is None else moments.renamed(aliases),
             steps=spread,
             densities=kept,
             n_bits=bits,
@@ -152,14 +157,21 @@ def plan(
             streams.say_printable(
                 f"{src}: {size(planned.dense)} of arrays to a file of {exact(planned.file_bytes)}, "
                 f"{planned.ratio:.2f} times smaller; "
-                f"largest relative error {planned.rel_error:.4f}"
+                f"largest relative error {planned.rel_error:.4f}{_of_outputs(planned)}"
             )
+        for remark in dict.fromkeys(remark for each in found for remark in (*each.warnings, *each.remarks)):
+            streams.say_printable(f"note: {remark}")
+        whose = "weights" if moments is None else "single layers"
         streams.say_printable(
-            "the error of weights says little about accuracy: measure it, or plan on it with evaluate= of dcz.plan"
+            f"the error of {whose} says little about accuracy: measure it, or plan on it with evaluate= of dcz.plan"
         )
         for path in outputs:
             if path is not None:
-                streams.say_printable(f"{path}: written; dcz pack {src} model.dcz --recipe {path}")
+                streams.say_printable(f"{path}: written; dcz pack {src} model.dcz --recipe {path}{option(calibration)}")
+
+
+def _of_outputs(planned: Planned) -> str:
+    return "" if planned.output_error is None else f", of a layer's outputs {planned.output_error:.4f}"
 
 
 def _numbered(output: str, target: float) -> str:
@@ -192,6 +204,8 @@ def document(path: str, planned: Planned) -> dict[str, object]:
         "dense_bytes": planned.dense,
         "ratio": planned.ratio,
         "max_rel_error": planned.rel_error,
+        **({} if planned.output_error is None else {"max_output_error": planned.output_error}),
+        "notes": [*planned.warnings, *planned.remarks],
         "tensors": [asdict(tensor) for tensor in planned.tensors],
     }
 

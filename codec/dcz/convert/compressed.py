@@ -8,16 +8,27 @@ import numpy as np
 
 from dcz.convert.model import Model, Tensor, tensor_metadata
 from dcz.lossy.compression import RecipeRunner, TensorReport
+from dcz.lossy.inputs import Inputs
+from dcz.lossy.moments import Calibration
 
 
 class CompressedModel:
-    """An open model under a recipe. `reports` has a report for each tensor that was read."""
+    """An open model under a recipe, and a calibration if there is one. `reports` has a report for each tensor that was
+    read. A bias that is read before its layer waits for it: the layer is then kept until it is read too."""
 
-    def __init__(self, model: Model, recipe: object, *, keep_nonfinite: bool = False) -> None:
+    def __init__(
+        self, model: Model, recipe: object, *, keep_nonfinite: bool = False, calibration: Calibration | None = None
+    ) -> None:
         self._model = model
-        names = [tensor.name for tensor in model.tensors()]
-        self._runner = RecipeRunner(recipe, names, model.read, keep_nonfinite)
+        tensors = {tensor.name: tensor for tensor in model.tensors()}
+        self._runner = RecipeRunner(recipe, tensors, model.read, keep_nonfinite, calibrated=calibration is not None)
+        known = None if calibration is None else calibration.renamed(model.aliases)
+        self._inputs = Inputs(known, tensors, [(target, name) for name, target in model.aliases.items()], self._leaves)
+        self._waiting: dict[str, np.ndarray] = {}
         self.reports: dict[str, TensorReport] = {}
+
+    def _leaves(self, name: str) -> bool:
+        return self._runner.leaves(name, np.asarray(self._model.read(name)))
 
     @property
     def metadata(self) -> Mapping[str, object]:
@@ -41,8 +52,16 @@ class CompressedModel:
         return self._model.tensors()
 
     def read(self, name: str) -> np.ndarray:
-        """Return the tensor after pruning and clustering."""
-        array, self.reports[name] = self._runner.apply(name, np.asarray(self._model.read(name)))
+        """Return the tensor after pruning and clustering, or a bias after those of its layer."""
+        layer = self._inputs.layer_of(name)
+        if layer is not None and layer not in self.reports:
+            self._waiting[layer] = self._treated(layer)
+        if name in self._waiting:
+            return self._waiting.pop(name)
+        return self._inputs.shifted(name, self._treated(name))
+
+    def _treated(self, name: str) -> np.ndarray:
+        array, self.reports[name] = self._runner.apply(name, np.asarray(self._model.read(name)), inputs=self._inputs)
         return array
 
     def __enter__(self) -> CompressedModel:

@@ -132,6 +132,11 @@ class Conversion:
         recipe = Recipe.parse(self.contents.recipe)
         names = [tensor.name for tensor in tensors]
         recipe.check(names)
+        if recipe.calibrated:
+            raise UnsupportedError(
+                "recipe: calibration: tasks see one tensor each, while biases change with their layers; pack without "
+                "--scheduler and --resume, with --calibration FILE"
+            )
         for name in names:
             pruning = recipe.settings(name).pruning
             if pruning is not None and pruning.scope == "global":

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +14,9 @@ from dcz.lossy.config import ClusterConfig, PruneConfig
 from dcz.lossy.feedback import Factor, Levels, factor, rounded
 from dcz.lossy.flat import dot, flat, pieces
 from dcz.lossy.grid import price_of
-from dcz.lossy.moments import Calibration, Moments
+from dcz.lossy.moments import Moments
 from dcz.lossy.pruning import masked
 from dcz.lossy.rate import ideal_lengths
-from dcz.lossy.recipe import Settings
-from dcz.ties import Ties
 
 # Of lambda: what rounding towards short codes saves in one column comes back as larger targets in the next ones, so
 # that it pays less than without feedback. Measured on a pitch tracker: at 1 it costs twice the error for 2 % of size.
@@ -40,15 +36,23 @@ class Calibrated:
     shift: NDArray[np.float64] | None
 
 
+Factors = list[tuple[int, slice, Factor]]
+
+
+def factors_of(moments: Moments, centred: bool, name: str) -> Factors:
+    """Of each group and block of a layer's inputs."""
+    return [(group, part, factor(second, name)) for group, part, second in moments.parts(centred)]
+
+
 class Layer:
     """A tensor, its moments, and the factors of these."""
 
-    def __init__(self, array: np.ndarray, moments: Moments, centred: bool, name: str) -> None:
-        self.array, self.moments, self.centred, self._name = array, moments, centred, name
+    def __init__(
+        self, array: np.ndarray, moments: Moments, centred: bool, name: str, factors: Factors | None = None
+    ) -> None:
+        self.array, self.moments, self.centred = array, moments, centred
         self._weights = moments.matrix(array)
-        self._parts: list[tuple[int, slice, Factor]] = [
-            (group, part, factor(second, name)) for group, part, second in moments.parts(centred)
-        ]
+        self._parts = factors_of(moments, centred, name) if factors is None else factors
 
     @property
     def weight(self) -> float:
@@ -93,13 +97,15 @@ def calibrated(
     kept: NDArray[np.bool_] | None,
     centred: bool,
     name: str,
+    factors: Factors | None = None,
 ) -> Calibrated:
     """The tensor pruned, clustered, or both. `kept` is the mask of a rule of `pruning` other than a density of the
-    tensor, which is chosen by what each weight matters at the outputs.
+    tensor, which is chosen by what each weight matters at the outputs. `factors` are those of `moments`, if they are
+    there.
 
     The result never changes the outputs more than pruning by magnitude and plain rounding to the same levels do: where
     feedback does not help, these are taken."""
-    layer = Layer(array, moments, centred, name)
+    layer = Layer(array, moments, centred, name, factors)
     sparse, plain = array, array
     if pruning is not None:
         assert kept is not None
@@ -136,52 +142,3 @@ def _levels(clusters: Clusters, array: np.ndarray, config: ClusterConfig, weight
         step = config.step_absolute if config.step_absolute is not None else config.step * math.sqrt(mean_square)  # type: ignore[operator]
         price = price or price_of(step)
     return Levels(values, ideal_lengths(counts[some]), price * weight * _RATE)
-
-
-class Inputs:
-    """The moments of the tensors of a model, and what rounding these adds to their biases."""
-
-    def __init__(
-        self,
-        calibration: Calibration | None,
-        tensors: Mapping[str, np.ndarray],
-        leaves: Callable[[str, np.ndarray], bool],
-    ) -> None:
-        """`leaves` says that nothing else is done to a tensor; only then it can take up a shift."""
-        self._moments: dict[str, Moments] = {}
-        self._shifts: dict[str, np.ndarray] = {}
-        self._tensors = tensors
-        if not calibration:
-            return
-        calibration.check(tensors)
-        names: dict[str, list[str]] = {}
-        ties = Ties()
-        for name, array in tensors.items():
-            names.setdefault(ties.owner(name, array), []).append(name)
-        for owner, tied in names.items():
-            # One array, one treatment: that of the first of its names that has moments.
-            found = next((calibration[name] for name in tied if name in calibration), None)
-            if found is not None:
-                self._moments.update(dict.fromkeys(tied, found))
-        alone = {owner for owner, tied in names.items() if len(tied) == 1}
-        users = Counter(moments.bias for moments in calibration.values())
-        self._free = {name for name in alone if users[name] == 1 and leaves(name, np.asarray(tensors[name]))}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._moments
-
-    def apply(self, name: str, array: np.ndarray, settings: Settings, kept: NDArray[np.bool_] | None) -> Calibrated:
-        """A tensor that has moments, by its settings."""
-        moments = self._moments[name]
-        bias = moments.bias if moments.bias in self._free else None
-        found = calibrated(
-            array, moments, settings.pruning, settings.clustering, kept=kept, centred=bias is not None, name=name
-        )
-        if bias is not None and found.shift is not None:
-            before = np.asarray(self._tensors[bias])
-            self._shifts[bias] = (before.astype(np.float64) + found.shift.reshape(before.shape)).astype(before.dtype)
-        return found
-
-    def biases(self) -> Mapping[str, np.ndarray]:
-        """The biases that took up a shift."""
-        return self._shifts

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcz.lossy.calibrated import Inputs
 from dcz.lossy.clustering import check_importance, cluster_array
 from dcz.lossy.config import PruneConfig
 from dcz.lossy.distortion import fidelity
+from dcz.lossy.inputs import Inputs, tied_names
 from dcz.lossy.magnitudes import Threshold
 from dcz.lossy.moments import Calibration
 from dcz.lossy.pruning import global_threshold, mask, mask_by, masked
@@ -84,6 +84,7 @@ def compress(
             pruned and rounded column by column with error feedback (Frantar et al. 2022, arXiv 2210.17323, section
             3.3; Frantar and Alistarh 2023, arXiv 2301.00774, section 3), with an entropy coder in mind; a `density`
             keeps what matters at the outputs, in each 128 inputs. The change of the mean output goes into the bias.
+            A recipe with `"calibration": true` was made for one, and is refused without.
         keep_nonfinite: leaves tensors with NaN or infinity alone instead of refusing them.
 
     Raises:
@@ -99,9 +100,13 @@ def compress(
     True
     """
     check_tensors(tensors)
-    runner = RecipeRunner(recipe, tensors, lambda name: tensors[name], keep_nonfinite)
+    runner = RecipeRunner(
+        recipe, tensors, lambda name: tensors[name], keep_nonfinite, calibrated=calibration is not None
+    )
     importance = check_importance(importance, tensors)
-    found = Inputs(calibration, tensors, runner.leaves)
+    found = Inputs(
+        calibration, tensors, tied_names(tensors), lambda name: runner.leaves(name, np.asarray(tensors[name]))
+    )
     out, ties, weight_ties = Compressed(), Ties(), Ties()
     out.reports = {}
     for name, array in tensors.items():
@@ -112,14 +117,14 @@ def compress(
             out[name], out.reports[name] = runner.apply(name, np.asarray(array), weights, found)
         else:
             out[name], out.reports[name] = out[owner], out.reports[owner]
-    out.update(found.biases())
+    out.update((bias, found.shifted(bias, np.asarray(tensors[bias]))) for bias in found.shifts)
     return out
 
 
 class RecipeRunner:
     """Applies a recipe to tensors that are read one at a time. `read(name)` returns a tensor; where all of them count
     (`scope: global`) it is called several times. `some` says that the names are not all of the model: a pattern may
-    match none of them."""
+    match none of them; `calibrated` that tensors come with their inputs, which a recipe may ask for."""
 
     def __init__(
         self,
@@ -129,9 +134,11 @@ class RecipeRunner:
         keep_nonfinite: bool = False,
         *,
         some: bool = False,
+        calibrated: bool = False,
     ) -> None:
         self._names = list(names)
         parsed = Recipe.parse(recipe)
+        parsed.check_calibration(calibrated)
         if not some:
             parsed.check(self._names)
         self._settings = {name: parsed.settings(name) for name in self._names}

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ F32 = NDArray[np.float32]
 # Inputs of which all products are kept; of more, those within blocks of so many, and of so many products in all.
 MAX_INPUTS = 2048
 _MAX_PRODUCTS = 1 << 24
+
+
+class Shaped(Protocol):
+    """An array, or what a file says of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +75,10 @@ class Moments:
         if self.inputs_first:
             return self.groups == 1 and shape[0] == self.inputs
         return shape[0] % self.groups == 0 and int(np.prod(shape[1:], dtype=np.int64)) == self.inputs
+
+    def outputs(self, shape: tuple[int, ...]) -> int:
+        """Outputs of a layer with a tensor of this shape: the size of its bias."""
+        return int(np.prod(shape, dtype=np.int64)) // self.inputs if self.inputs_first else shape[0]
 
     def matrix(self, array: np.ndarray) -> NDArray[Any]:
         """The tensor as (groups, inputs, outputs of a group), in the type to compute with."""
@@ -163,7 +174,15 @@ class Calibration(Mapping[str, Moments]):
         self.check(tensors)
         return {name: moments.importance(tensors[name].shape) for name, moments in self._moments.items()}
 
-    def check(self, tensors: Mapping[str, np.ndarray]) -> None:
+    def renamed(self, aliases: Mapping[str, str]) -> Calibration:
+        """With tensors by their names, where `aliases` has second ones; of two names of a tensor its first counts."""
+        out: dict[str, Moments] = {}
+        for name, moments in self._moments.items():
+            bias = None if moments.bias is None else aliases.get(moments.bias, moments.bias)
+            out.setdefault(aliases.get(name, name), replace(moments, bias=bias))
+        return Calibration(out, self.unreached)
+
+    def check(self, tensors: Mapping[str, Shaped]) -> None:
         """Refuses moments of tensors that are not there, or of other shapes."""
         for name, moments in self._moments.items():
             if name not in tensors:
@@ -174,6 +193,12 @@ class Calibration(Mapping[str, Moments]):
                 raise DczError(
                     f"calibration of {name!r}: {moments.inputs} inputs in {moments.groups} groups do not fit shape "
                     f"{shape}, whose inputs come {where}; it was made for another model"
+                )
+            bias = None if moments.bias is None else tensors.get(moments.bias)
+            if bias is not None and int(np.prod(bias.shape, dtype=np.int64)) != moments.outputs(shape):
+                raise DczError(
+                    f"calibration of {name!r}: its bias {moments.bias!r} of shape {tuple(bias.shape)} does not fit "
+                    f"{plural(moments.outputs(shape), 'output')}; it was made for another model"
                 )
 
 

@@ -28,6 +28,8 @@ _PRUNING = (*_HOW_MANY, "block_size", "dim", "scope")
 _CODEBOOK = ("codebook_dtype", "rescale", "granularity", "group_size", "axis", "seed", "max_iter")
 _CLUSTERING = (*SIZES, "method", "init", "entropy", *_CODEBOOK)
 _OTHER = ("weight_threshold", "leave")
+# Of the whole recipe, not of a tensor.
+_CALIBRATION = "calibration"
 KEYS = (*_PRUNING, *_CLUSTERING, *_OTHER)
 
 
@@ -44,11 +46,17 @@ class Settings:
 
 class Recipe:
     """A recipe, checked. `default` holds the keys at the top; `overrides` those of patterns, of which later ones
-    win over earlier ones."""
+    win over earlier ones; `calibrated` says that it was made for tensors that are rounded by a calibration."""
 
     def __init__(self, default: Mapping[str, object], overrides: Mapping[str, Mapping[str, object]]) -> None:
-        self.default = dict(default)
+        self.default = {key: value for key, value in default.items() if key != _CALIBRATION}
         self.overrides = {pattern: dict(keys) for pattern, keys in overrides.items()}
+        self.calibrated = default.get(_CALIBRATION, False)
+        if self.calibrated not in (True, False):
+            raise DczError(
+                f"recipe: calibration: expected true or false, found {self.calibrated!r:.80}; the file goes to "
+                "--calibration or calibration="
+            )
         if not self.default and not self.overrides:
             raise DczError('recipe: is empty; say what to do, as in {"density": 0.1, "n_bits": 5}')
         _check_keys(self.default, "recipe")
@@ -92,7 +100,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, object]:
         """As a mapping."""
-        return {**self.default, **({"tensors": self.overrides} if self.overrides else {})}
+        wanted = {_CALIBRATION: True} if self.calibrated else {}
+        return {**wanted, **self.default, **({"tensors": self.overrides} if self.overrides else {})}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """To a .toml or .json file, whole or not at all."""
@@ -101,6 +110,14 @@ class Recipe:
     def check(self, names: Iterable[str]) -> None:
         """Refuses patterns that match none of these tensors."""
         check_patterns(self.overrides, names, "recipe: tensors")
+
+    def check_calibration(self, given: bool) -> None:
+        """Refuses to go without a calibration that the recipe was made for: its steps are too coarse without."""
+        if self.calibrated and not given:
+            raise DczError(
+                "recipe: calibration: it was made for tensors rounded by one, and is worse without; give it "
+                "(--calibration FILE, calibration=), or take the key away"
+            )
 
     def settings(self, name: str) -> Settings:
         """The treatment of the tensor of this name."""
@@ -150,6 +167,8 @@ def _toml() -> ModuleType:
 def _check_keys(keys: Mapping[str, object], field: str) -> None:
     for key in keys:
         if key not in KEYS:
+            if key == _CALIBRATION:
+                raise DczError(f"{field}: calibration: is for the whole recipe; put it at the top")
             near = difflib.get_close_matches(str(key), KEYS, 1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(KEYS)}"
             raise DczError(f"{field}: unknown key {key!r:.80}; {hint}")

@@ -9,7 +9,9 @@ import numpy as np
 
 from dcz.errors import DczError
 from dcz.lossy.flat import dot, flat, pieces
+from dcz.lossy.moments import Calibration
 from dcz.planning import made, search
+from dcz.planning.layers import Layers
 from dcz.planning.made import Made, Maker
 from dcz.planning.outcome import Planned, dense_bytes, file_bytes, outcome
 from dcz.planning.points import GONE, Point, Tries, curve, stored_bytes, treatments
@@ -65,12 +67,13 @@ class Drafts:
         keep_nonfinite: bool,
         scores: Scores | None,
         validation: Scores | None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.curves: dict[str, list[Point]] = {}
         self.scores = scores
         self._names: dict[str, list[str]] = {}
         self._tensors, self._base, self._profile, self._validation = tensors, base, profile, validation
-        self._maker = Maker(tensors, profile, keep_nonfinite)
+        self._maker, self._layers = Maker(tensors, profile, keep_nonfinite, calibration), Layers(calibration, base)
         self._lost: dict[str, Callable[[float], float]] = {}
         self._harsh = False
         self._small: Choice = {}
@@ -82,7 +85,7 @@ class Drafts:
             self._names.setdefault(ties.owner(name, self._tensors[name]), []).append(name)
         for number, name in enumerate(self._names):
             points = curve(name, np.asarray(self._tensors[name]), tries, self._base, self._profile)
-            self.curves[name] = self._kept(points)
+            self.curves[name] = self._kept(name, points)
             if progress is not None:
                 progress(number + 1, len(self._names))
 
@@ -91,8 +94,9 @@ class Drafts:
         half the bytes, and an error of 2^-9 of each weight."""
         self._small = {name: Point({"n_bits": 16, "codebook_dtype": "bfloat16"}, 0, 0.0) for name in names}
 
-    def _kept(self, points: list[Point]) -> list[Point]:
-        return [point for point in points if self.scores is not None or point.rel_error < GONE]
+    def _kept(self, name: str, points: list[Point]) -> list[Point]:
+        kept = [point for point in points if self.scores is not None or point.rel_error < GONE]
+        return self._layers.measured(self._names[name], np.asarray(self._tensors[name]), kept)
 
     def _harsher(self) -> bool:
         """Adds what is tried where no grid is small enough; False if it has been."""
@@ -101,7 +105,7 @@ class Drafts:
         self._harsh = True
         for name, points in self.curves.items():
             array = np.asarray(self._tensors[name])
-            points += self._kept(treatments(array, Tries.harsh(), self._base, self._profile))
+            points += self._kept(name, treatments(array, Tries.harsh(), self._base, self._profile))
         return True
 
     # -- what an error costs
@@ -130,7 +134,7 @@ class Drafts:
         errors, lost = [0.0], [0.0]
         for at in sorted({round(i) for i in np.linspace(0, len(points) - 1, min(len(points), _READINGS))}):
             made_ = self._maker.make(self._recipe({name: points[at]}))
-            errors.append(made_[name].report.rel_error ** 2)
+            errors.append(made_[name].error ** 2)
             lost.append(max(lost[-1], self.scores.drop(made.arrays(made_))))
 
         def at_error(squared: float) -> float:
@@ -161,7 +165,7 @@ class Drafts:
     def by_error(self, most: float) -> Choice:
         """For each tensor the smallest point of at most this relative error."""
         return {
-            name: min((p for p in points if p.rel_error <= most), key=lambda p: (p.nbytes, p.rel_error))
+            name: min((p for p in points if p.error <= most), key=lambda p: (p.nbytes, p.error))
             for name, points in self.curves.items()
         }
 
@@ -307,14 +311,16 @@ class Drafts:
         if self.scores is not None:
             baseline, score = self.scores.baseline, self.score(draft)
             self.scores.saw("plans", draft.file_bytes, score)
-            expected = sum(lost(draft.made[name].report.rel_error ** 2) for name, lost in self._lost.items())
+            expected = sum(lost(draft.made[name].error ** 2) for name, lost in self._lost.items())
             warnings += self.scores.warnings(score, expected)
         validated = None
         if self._validation is not None:
             validated = self._validation.of(plain)
             assert self.scores is not None and score is not None
             warnings += self._validation.apart(validated, self.scores.baseline - score)
-        return outcome(draft.recipe, self._tensors, draft.made, draft.file_bytes, score, baseline, validated, warnings)
+        said = warnings, self._layers.remarks(self._tensors, self._names)
+        recipe = {**self._layers.key, **draft.recipe}
+        return outcome(recipe, self._tensors, draft.made, draft.file_bytes, score, baseline, validated, *said)
 
 
 def _learnt(points: list[Point], taken: Point, nbytes: int) -> list[Point]:
@@ -336,7 +342,7 @@ def _by_channel(axis: int) -> Callable[[Point], Point]:
 
 
 def _scaled(norm: float) -> Cost:
-    return lambda point: norm * _squared(point)
+    return lambda point: norm * point.rel_error**2
 
 
 def _by(lost: Callable[[float], float]) -> Cost:
@@ -344,4 +350,4 @@ def _by(lost: Callable[[float], float]) -> Cost:
 
 
 def _squared(point: Point) -> float:
-    return point.rel_error**2
+    return point.error**2

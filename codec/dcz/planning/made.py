@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcz.lossy.compression import Compressed, RecipeRunner, TensorReport
+from dcz.lossy.inputs import Inputs, tied_names
+from dcz.lossy.moments import Calibration
 from dcz.lossy.recipe import Settings
 from dcz.planning.points import stored_bytes
 from dcz.ties import Ties
@@ -15,38 +18,65 @@ from dcz.ties import Ties
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One tensor after its treatment; `nbytes` are those it is stored in, with its share of the index."""
+    """One tensor after its treatment; `nbytes` are those it is stored in, with its share of the index; `bias` is the
+    name of what takes up `shift`, the change of its layer's mean outputs."""
 
     settings: Settings
     array: np.ndarray
     report: TensorReport
     nbytes: int
+    bias: str | None = None
+    shift: NDArray[np.float64] | None = None
+
+    @property
+    def error(self) -> float:
+        """Relative: of the layer's outputs where its inputs are known, else of the weights."""
+        return self.report.rel_error if self.report.output_error is None else self.report.output_error
 
 
 class Maker:
     """Applies recipes to the same tensors, one after another; the last outcome of each tensor is kept."""
 
-    def __init__(self, tensors: Mapping[str, np.ndarray], profile: str, keep_nonfinite: bool) -> None:
+    def __init__(
+        self,
+        tensors: Mapping[str, np.ndarray],
+        profile: str,
+        keep_nonfinite: bool,
+        calibration: Calibration | None = None,
+    ) -> None:
         self._tensors, self._profile, self._keep_nonfinite = tensors, profile, keep_nonfinite
+        self._calibration, self._tied = calibration, tied_names(tensors)
         self._made: dict[str, Made] = {}
 
     def make(self, recipe: Mapping[str, object]) -> dict[str, Made]:
         """All tensors by this recipe. Names of one array that are treated alike have one outcome."""
-        runner = RecipeRunner(recipe, self._tensors, lambda name: self._tensors[name], self._keep_nonfinite)
+        runner = RecipeRunner(recipe, self._tensors, self._read, self._keep_nonfinite)
+        inputs = Inputs(
+            self._calibration, self._tensors, self._tied, lambda name: runner.leaves(name, self._read(name))
+        )
         ties = Ties()
         out: dict[str, Made] = {}
         for name, array in self._tensors.items():
             settings = runner.settings(name)
             owner = ties.owner(name, array, settings)
-            out[name] = out[owner] if owner != name else self._one(runner, name, settings)
+            out[name] = out[owner] if owner != name else self._one(runner, inputs, name, settings)
+        for bias in inputs.shifts:
+            array = inputs.shifted(bias, self._read(bias))
+            out[bias] = replace(out[bias], array=array, nbytes=stored_bytes(array, self._profile, bias))
         return out
 
-    def _one(self, runner: RecipeRunner, name: str, settings: Settings) -> Made:
-        made = self._made.get(name)
-        if made is None or made.settings != settings:
-            array, report = runner.apply(name, np.asarray(self._tensors[name]))
+    def _read(self, name: str) -> np.ndarray:
+        return np.asarray(self._tensors[name])
+
+    def _one(self, runner: RecipeRunner, inputs: Inputs, name: str, settings: Settings) -> Made:
+        made, bias = self._made.get(name), inputs.bias_of(name)
+        if made is None or made.settings != settings or made.bias != bias:
+            array, report = runner.apply(name, self._read(name), inputs=inputs)
+            shift = None if bias is None else inputs.shifts.get(bias)
             nbytes = stored_bytes(array, self._profile, name)
-            self._made[name] = made = Made(settings, array, report, nbytes)
+            self._made[name] = made = Made(settings, array, report, nbytes, bias, shift)
+        elif bias is not None and made.shift is not None:
+            inputs.shifts[bias] = made.shift
         return made
 
 

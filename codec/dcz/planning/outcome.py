@@ -24,7 +24,8 @@ _LONGEST = 200
 class PlannedTensor:
     """One tensor. `n_bits` is None where it is not clustered by k-means, `step` where it is not by a grid; `clusters`
     is None where it is by neither; `density` is what is left of it; `nbytes` are those it is stored in with its share
-    of the index; `skipped` says why nothing is done to it."""
+    of the index; `skipped` says why nothing is done to it; `output_error` is the relative error of its layer's outputs,
+    None where their inputs are unknown."""
 
     name: str
     shape: tuple[int, ...]
@@ -36,6 +37,7 @@ class PlannedTensor:
     rel_error: float
     skipped: str | None
     step: float | None = None
+    output_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -43,7 +45,7 @@ class Planned:
     """The result of `plan`: `recipe` is plain data for `dcz.compress` and `dcz pack --recipe`; `file_bytes` is the size
     of a file made by it, `dense` that of the arrays, in bytes; `score` is what `evaluate` returned for its tensors,
     `baseline` for the tensors given, `validated` what `validate` returned for its tensors. `warnings` say why a score
-    is not to be trusted."""
+    is not to be trusted, `remarks` what to know besides: which tensors were planned without data."""
 
     recipe: dict[str, object]
     tensors: tuple[PlannedTensor, ...]
@@ -53,6 +55,7 @@ class Planned:
     baseline: float | None = None
     validated: float | None = None
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def ratio(self) -> float:
@@ -63,6 +66,12 @@ class Planned:
     def rel_error(self) -> float:
         """The largest relative error of a tensor."""
         return max((tensor.rel_error for tensor in self.tensors), default=0.0)
+
+    @property
+    def output_error(self) -> float | None:
+        """The largest relative error of a layer's outputs; None where no inputs are known."""
+        known = [tensor.output_error for tensor in self.tensors if tensor.output_error is not None]
+        return max(known, default=None)
 
     def __repr__(self) -> str:
         return f"<dcz.Planned: {self._summary()}>"
@@ -102,7 +111,7 @@ class Planned:
             )
             for t in self.tensors
         ]
-        said = "".join(f"<p>{html.escape(printable(warning))}</p>" for warning in self.warnings)
+        said = "".join(f"<p>{html.escape(printable(warning))}</p>" for warning in (*self.warnings, *self.remarks))
         return f"<div>{table('Plan: ' + self._summary(), head, rows)}{said}</div>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -168,6 +177,7 @@ def outcome(
     baseline: float | None,
     validated: float | None,
     warnings: Iterable[str],
+    remarks: tuple[str, ...] = (),
 ) -> Planned:
     """A recipe with all that is known of its result."""
     rows = []
@@ -185,7 +195,8 @@ def outcome(
                 report.rel_error,
                 report.skipped,
                 None if clustering is None else clustering.step,
+                report.output_error,
             )
         )
     dense = dense_bytes(tensors)
-    return Planned(recipe, tuple(rows), nbytes, dense, score, baseline, validated, tuple(warnings))
+    return Planned(recipe, tuple(rows), nbytes, dense, score, baseline, validated, tuple(warnings), remarks)

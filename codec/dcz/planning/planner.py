@@ -10,6 +10,8 @@ import numpy as np
 
 from dcz.errors import DczError
 from dcz.lossy.flat import finite
+from dcz.lossy.moments import Calibration
+from dcz.lossy.recipe import Recipe
 from dcz.lossy.selection import select
 from dcz.planning.drafts import Costs, Draft, Drafts, OutOfReach, Progress
 from dcz.planning.outcome import Planned, Plans, dense_bytes
@@ -36,6 +38,7 @@ def plan(
     max_drop: float | None = None,
     evaluate: Evaluate | None = None,
     validate: Evaluate | None = None,
+    calibration: Calibration | None = None,
     steps: Iterable[float] | None = None,
     densities: Iterable[float] | None = None,
     n_bits: Iterable[int] | None = None,
@@ -53,6 +56,7 @@ def plan(
     target_bytes: Iterable[int] | None = None,
     evaluate: Evaluate | None = None,
     validate: Evaluate | None = None,
+    calibration: Calibration | None = None,
     steps: Iterable[float] | None = None,
     densities: Iterable[float] | None = None,
     n_bits: Iterable[int] | None = None,
@@ -72,6 +76,7 @@ def plan(
     max_drop: float | None = None,
     evaluate: Evaluate | None = None,
     validate: Evaluate | None = None,
+    calibration: Calibration | None = None,
     steps: Iterable[float] | None = None,
     densities: Iterable[float] | None = None,
     n_bits: Iterable[int] | None = None,
@@ -90,6 +95,7 @@ def plan(
     max_drop: float | None = None,
     evaluate: Evaluate | None = None,
     validate: Evaluate | None = None,
+    calibration: Calibration | None = None,
     steps: Iterable[float] | None = None,
     densities: Iterable[float] | None = None,
     n_bits: Iterable[int] | None = None,
@@ -119,6 +125,9 @@ def plan(
         evaluate: takes tensors, gives a score, larger is better: an accuracy. What it raises passes through.
         validate: a score on other samples than those of `evaluate`, of the final plans alone: a plan that was searched
             on a score looks better on it than it is.
+        calibration: second moments of layers' inputs (`dcz.torch.calibrate`, `dcz.onnx.calibrate`). Then the relative
+            error of each layer's outputs counts, also for `max_rel_error`, where `compress` rounds its weights with
+            error feedback by the same calibration. The recipe asks for it.
         steps: of a grid, in units of each tensor's root mean square. Without `steps`, `densities` and `n_bits`, 26 of
             them are tried, and a few densities for sizes that no grid reaches.
         densities, n_bits: every density is tried with every number of bits of k-means. 1.0 stands for no pruning.
@@ -151,6 +160,10 @@ def plan(
         if value is not None and evaluate is None:
             raise DczError(f"{field}: needs evaluate, a function from tensors to a score")
     base = check_base(recipe)
+    if recipe is not None:
+        Recipe.parse(recipe).check_calibration(calibration is not None)
+    if calibration is not None:
+        calibration.check(tensors)
     tries = Tries.of(steps, densities, n_bits, kmeans=bool(base.keys() & _KMEANS))
     threshold = base.get("weight_threshold", _SMALL)
     chosen, skipped = select(tensors, names, threshold, keep_nonfinite)  # type: ignore[arg-type]
@@ -158,7 +171,7 @@ def plan(
         raise DczError("tensors: none is eligible; see names and weight_threshold")
     scores = None if evaluate is None else Scores(evaluate, tensors)
     validation = None if validate is None else Scores(validate, tensors, "validate")
-    drafts = Drafts(tensors, base, profile, keep_nonfinite, scores, validation)
+    drafts = Drafts(tensors, base, profile, keep_nonfinite, scores, validation, calibration)
     drafts.measure(chosen, tries, progress)
     if scores is not None and names is None:
         drafts.measure_small([name for name in skipped if _is_small(np.asarray(tensors[name]))])

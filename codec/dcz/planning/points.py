@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,11 +36,18 @@ _STRUCTURED = frozenset(("granularity", "block_size", "dim"))
 @dataclass(frozen=True, slots=True)
 class Point:
     """One treatment of a tensor: the recipe's keys for it, the bytes it is stored in with its share of the index,
-    and the root of the sum of squared errors over that of the squared weights."""
+    the root of the sum of squared errors over that of the squared weights, and where the layer's inputs are known the
+    same of its outputs."""
 
     keys: dict[str, object]
     nbytes: int
     rel_error: float
+    output_error: float | None = None
+
+    @property
+    def error(self) -> float:
+        """Of the outputs where it is known, else of the weights."""
+        return self.rel_error if self.output_error is None else self.output_error
 
     @property
     def density(self) -> float | None:
@@ -59,13 +66,13 @@ class Point:
 
     def sized(self, factor: float) -> Point:
         """The same in so many times the bytes."""
-        return Point(self.keys, round(self.nbytes * factor), self.rel_error)
+        return replace(self, nbytes=round(self.nbytes * factor))
 
     def scaled(self, factor: float) -> Point:
         """The same with another step, whose size and error are not measured."""
         if self.step is None:
             return self
-        return Point({**self.keys, "step": float(f"{self.step * factor:.4g}")}, self.nbytes, self.rel_error)
+        return replace(self, keys={**self.keys, "step": float(f"{self.step * factor:.4g}")})
 
 
 @dataclass(frozen=True, slots=True)
