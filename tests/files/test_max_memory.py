@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import dcz
 from dcz.convert import open_model, open_target, transfer
 from dcz.convert.blocks import values_of
-from dcz.convert.model import Tensor
-from dcz.dtypes import by_code
+from support.limited import header, limited, needs_proc, start, write_tiny
 
-SIZE, BOUND, LIMIT = 200_000_000, "64MB", 128 << 20
-# Beside the bound: what a process takes before it begins, and the same with the modules of the verb. It runs under what
-# it has mapped then and `LIMIT`, so that an array of all words does not fit.
-PROGRAM = """
-import resource, sys
-from dcz.cli import main
-tiny, limit, *command = sys.argv[1:]
-def run(*arguments):
-    sys.argv = ["dcz", *arguments]
-    try:
-        return main()
-    except SystemExit as end:
-        return end.code
-run("pack", tiny, tiny + ".dcz", "--threads", "1", "--quiet")
-run("verify", tiny + ".dcz", "--threads", "1")
-run("unpack", tiny + ".dcz", tiny + ".safetensors", "--quiet")
-mapped = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (mapped + int(limit),) * 2)
-sys.exit(run(*command))
-"""
+SIZE, BOUND = 200_000_000, "64MB"
 
 
 @pytest.fixture(scope="module")
@@ -42,50 +18,29 @@ def folder(tmp_path_factory):
     """A tensor of 200 MB that is mostly a hole in its file, and a tiny file."""
     folder = tmp_path_factory.mktemp("large")
     rows = SIZE // 2 // 4096
-    _header(folder / "model.safetensors", "BF16", (rows, 4096))
+    header(folder / "model.safetensors", "BF16", (rows, 4096))
     rng = np.random.default_rng(0)
     with open(folder / "model.safetensors", "r+b") as file:
         for part in range(1, 5):
             file.seek(SIZE // 5 * part)
             file.write(rng.integers(0, 50, 2_000_000).astype("<u2").tobytes())
-        file.truncate(rows * 4096 * 2 + _start(folder / "model.safetensors"))
-    _header(folder / "tiny.safetensors", "F32", (2,))
-    with open(folder / "tiny.safetensors", "r+b") as file:
-        file.truncate(_start(folder / "tiny.safetensors") + 8)
+        file.truncate(rows * 4096 * 2 + start(folder / "model.safetensors"))
+    write_tiny(folder)
     return folder
 
 
-def _start(path):
-    with open(path, "rb") as file:
-        return 8 + int.from_bytes(file.read(8), "little")
-
-
-def _header(path, code, shape):
-    target = open_target(path)
-    target.begin([Tensor("w", by_code(code, "w"), shape)], {}, {})
-    target._sink.publish()
-
-
-def _run(folder, *arguments, limit=LIMIT):
-    tiny = folder / "tiny.safetensors"
-    for left in folder.glob("tiny.safetensors.*"):
-        left.unlink()
-    command = [sys.executable, "-c", PROGRAM, str(tiny), str(limit), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads how much is mapped from /proc (Linux)")
+@needs_proc
 def test_pack_verify_and_unpack_keep_to_their_memory(folder):
     source, packed, again = (folder / name for name in ("model.safetensors", "model.dcz", "again.safetensors"))
     bound = ("--max-memory", BOUND, "--threads", 1)
-    whole = _run(folder, "pack", source, packed, "--threads", 1, "--max-memory", "4GB")
+    whole = limited(folder, "pack", source, packed, "--threads", 1, "--max-memory", "4GB")
     assert whole.returncode != 0 and "memory" in whole.stderr.lower()
     for command in (
         ("pack", source, packed, *bound),
         ("verify", packed, "--threads", 1),
         ("unpack", packed, again, *bound),
     ):
-        done = _run(folder, *command)
+        done = limited(folder, *command)
         assert done.returncode == 0, (command, done.stderr[-2000:])
     assert again.read_bytes() == source.read_bytes()
     whole = folder / "whole.dcz"

@@ -14,12 +14,14 @@ from dcz.cli.common import (
     All,
     Columns,
     Json,
+    MaxMemory,
     Misuse,
     Quiet,
     Wide,
     check_input,
     check_output,
     checking_targets,
+    memory,
     print_json,
     progress,
 )
@@ -50,6 +52,7 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print tables in Markdown.")] = False,
     html: Annotated[Optional[str], typer.Option(help="Write an interactive page to this file.")] = None,
     png: Annotated[Optional[str], typer.Option(help="Write a figure to this file (.png, .pdf or .svg).")] = None,
+    max_memory: MaxMemory = None,
     scheduler: Scheduler = None,
     everything: All = False,
     wide: Wide = False,
@@ -87,6 +90,7 @@ def compare(
     for output in (html, png):
         if output is not None:
             check_output(output, force)
+    bound = memory(max_memory)
     write = _writers(html, png)  # a missing library is found before the work, not after
     reports = []
     with client(scheduler) as workers, progress("comparing", quiet or json) as bar:
@@ -94,11 +98,11 @@ def compare(
             step = None if bar is None else _scaled(bar, number, len(files))
             own = shapes if path.lower().endswith(".net") else None
             if workers is None:
-                reports.append(compared(path, shapes=own, progress=step))
+                reports.append(compared(path, shapes=own, progress=step, max_memory=bound))
             else:
                 from dcz import jobs
 
-                reports.append(jobs.compare(path, client=workers, shapes=own, progress=step))
+                reports.append(jobs.compare(path, client=workers, shapes=own, progress=step, max_memory=bound))
         with locating(", ".join(files)):
             report = select(together(reports), sort, pattern, top)
     for path, make in write:

@@ -12,7 +12,18 @@ import typer
 
 from dcz.cli import columns, folders, streams
 from dcz.cli.columns import Column, Table
-from dcz.cli.common import Columns, Json, MaxBytes, Wide, allowance, check_input, print_json, progress
+from dcz.cli.common import (
+    Columns,
+    Json,
+    MaxBytes,
+    MaxMemory,
+    Wide,
+    allowance,
+    check_input,
+    memory,
+    print_json,
+    progress,
+)
 from dcz.text import plural, printable
 
 if TYPE_CHECKING:
@@ -36,6 +47,7 @@ def diff(
         Optional[Path], typer.Option(help="For .net files: the network's deploy prototxt, or JSON of name to shape.")
     ] = None,
     max_bytes: MaxBytes = None,
+    max_memory: MaxMemory = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; stop at the first difference.")] = False,
     json: Json = False,
 ) -> None:
@@ -50,7 +62,7 @@ def diff(
     from dcz.convert.beside import beside
     from dcz.convert.difference import differences
 
-    limit = allowance(max_bytes)
+    limit, bound = allowance(max_bytes), memory(max_memory)
     columns.check_names(_COLUMNS, only)
     found: list[Difference] = []
     with (
@@ -59,7 +71,7 @@ def diff(
         progress("comparing", quiet or json) as report,
     ):
         metadata, notes = beside(one, other, _file(a), _file(b))
-        for difference in differences(one, other, progress=report):
+        for difference in differences(one, other, progress=report, max_memory=bound):
             if quiet and metadata:
                 break
             found.append(difference)

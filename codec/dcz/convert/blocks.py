@@ -9,7 +9,7 @@ takes those in place of arrays has `takes_blocks`. Jobs use the same function as
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dcz.errors import DczError
 from dcz.tensor.words import BLOCK_STEP, StoredWords
@@ -17,43 +17,67 @@ from dcz.tensor.words import BLOCK_STEP, StoredWords
 if TYPE_CHECKING:
     import numpy as np
 
-    from dcz.convert.model import Model, Tensor
+    from dcz.convert.model import Tensor
 
 # By default, what packing and unpacking take beside what the process takes anyway.
 MAX_MEMORY = 2 * 10**9
-# An array in memory is read, analysed and encoded in at most so many times its bytes.
-_WHOLE = 4
-# Bytes that every tensor takes: a part of a segment, and buffers.
-_FIXED = 32 << 20
-# Bytes of statistics for each chunk of words: histograms of each stream that is looked at.
-_CHUNK, _STATISTICS = 1 << 16, 1 << 13
+# The words that one statistic is about, about: those of a chunk.
+_CHUNK = 1 << 16
+
+
+class Reads(Protocol):
+    """Anything that reads tensors by name: a model, or an open dcz file."""
+
+    def read(self, name: str) -> np.ndarray:
+        """Return the values of one tensor."""
+
+
+class Use(NamedTuple):
+    """What it takes to use a tensor: `whole` times its bytes where it is read whole; in blocks `fixed` bytes,
+    `statistics` bytes for each chunk of words, and for each word of a block `times` its bytes and `more`. A block has
+    `least` words or more. `tensors` are used at once, and share the memory."""
+
+    whole: int
+    fixed: int
+    statistics: int
+    times: int
+    more: int
+    least: int = BLOCK_STEP
+    tensors: int = 1
+
+
+# Encoding holds a part of the segment, histograms of each stream, the words with their planes twice, and a few bytes
+# for indices and bits.
+ENCODING = Use(whole=4, fixed=32 << 20, statistics=1 << 13, times=4, more=8)
 
 
 def values_of(
-    model: Model, tensor: Tensor, *, takes_blocks: bool = True, max_memory: int | None = None
+    model: Reads, tensor: Tensor, *, takes_blocks: bool = True, max_memory: int | None = None, use: Use = ENCODING
 ) -> np.ndarray | StoredWords:
     """Return the values of a tensor: an array where `max_memory` bytes allow it, else `StoredWords`.
 
     Without `max_memory` the bound is `MAX_MEMORY`, and a tensor that cannot be read in blocks is read whole. With it
     that is a `DczError`, which says what is needed, as is a bound that is too small for a block."""
     bound = MAX_MEMORY if max_memory is None else max_memory
-    if _WHOLE * tensor.nbytes <= bound:
+    whole = use.whole * tensor.nbytes * use.tensors
+    if whole <= bound:
         return model.read(tensor.name)
     read = getattr(model, "in_blocks", None)
-    words = read(tensor.name, _block(tensor, bound)) if takes_blocks and read is not None else None
+    words = read(tensor.name, _block(tensor, bound, use)) if takes_blocks and read is not None else None
     if words is None and max_memory is not None:
-        raise _too_small(tensor, bound, _WHOLE * tensor.nbytes, "read whole, as these formats and options need")
+        raise _too_small(tensor, bound, whole, "read whole, as these formats and options need")
     return model.read(tensor.name) if words is None else words
 
 
-def _block(tensor: Tensor, bound: int) -> int:
-    """Return the words of a block. Each takes its own bytes, its planes twice, and a few for indices and bits."""
+def _block(tensor: Tensor, bound: int, use: Use) -> int:
+    """Return the words of a block."""
     word = tensor.dtype.word
-    held = _FIXED + tensor.nbytes // max(word, 1) * _STATISTICS // _CHUNK
-    each = 4 * word + 8
-    if held + BLOCK_STEP * each > bound:
-        raise _too_small(tensor, bound, held + BLOCK_STEP * each, "read in blocks")
-    return (bound - held) // each
+    held = use.fixed + tensor.nbytes // max(word, 1) * use.statistics // _CHUNK
+    each = use.times * word + use.more
+    needed = use.tensors * (held + use.least * each)
+    if needed > bound:
+        raise _too_small(tensor, bound, needed, "read in blocks")
+    return (bound // use.tensors - held) // each
 
 
 def _too_small(tensor: Tensor, bound: int, needed: int, how: str) -> DczError:

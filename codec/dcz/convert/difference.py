@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcz.convert.blocks import Use, values_of
 from dcz.convert.model import Model, Tensor, resolved
-from dcz.tensor import to_words
+from dcz.kernels.interface import U8
+from dcz.tensor.words import StoredWords, WordSource, to_words
 
 # Elements compared at a time, as doubles of each file.
 _PART = 1 << 20
+# Comparing holds a part of each tensor as doubles, their errors, and the words as they are read and decoded.
+_COMPARING = Use(whole=2, fixed=32 << 20, statistics=0, times=3, more=0, tensors=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,18 @@ class Difference:
     cosine: float | None = None
 
 
-def differences(a: Model, b: Model, *, progress: Callable[[int, int], None] | None = None) -> Iterator[Difference]:
+def differences(
+    a: Model,
+    b: Model,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    max_memory: int | None = None,
+) -> Iterator[Difference]:
     """Yield the differences by name, aliases included. One tensor of each file is in memory.
 
-    `progress` is called with (bytes done, bytes in all) of A."""
+    `progress` is called with (bytes done, bytes in all) of A. Tensors that `max_memory` bytes are too few for are read
+    in blocks, by default those that 2 GB are too few for; the differences are the same. A tensor that cannot be read in
+    blocks is then a `DczError`, by default it is read whole."""
     there = {tensor.name: (tensor, owner) for tensor, owner in resolved(b.tensors(), b.aliases)}
     here = {tensor.name: (tensor, owner) for tensor, owner in resolved(a.tensors(), a.aliases)}
     total = sum(tensor.nbytes for tensor, _ in here.values())
@@ -55,7 +67,7 @@ def differences(a: Model, b: Model, *, progress: Callable[[int, int], None] | No
             if x.shape != y.shape:
                 yield Difference(name, "shape", x.shape, y.shape, x.dtype.code, y.dtype.code)
             else:
-                yield _compared(x, y, a.read(owner), b.read(other))
+                yield _compared(x, y, _words(a, x, owner, max_memory), _words(b, y, other, max_memory))
         if name in here:
             done += here[name][0].nbytes
             if progress is not None:
@@ -68,29 +80,39 @@ def _alone(tensor: Tensor, status: str) -> Difference:
     return Difference(tensor.name, status, None, tensor.shape, None, tensor.dtype.code)
 
 
-def _compared(x: Tensor, y: Tensor, a: np.ndarray, b: np.ndarray) -> Difference:
+def _words(model: Model, tensor: Tensor, owner: str, max_memory: int | None) -> WordSource:
+    """Return the words of a tensor that the file holds under the name `owner`."""
+    use = _COMPARING._replace(least=_PART * tensor.dtype.words)
+    values = values_of(model, Tensor(owner, tensor.dtype, tensor.shape), max_memory=max_memory, use=use)
+    return values if isinstance(values, StoredWords) else to_words(values, tensor.name)
+
+
+def _compared(x: Tensor, y: Tensor, a: WordSource, b: WordSource) -> Difference:
     same_type = x.dtype == y.dtype
-    words_a, words_b = to_words(a, x.name), to_words(b, x.name)
-    if same_type and _equal(words_a.data, words_b.data):
+    if same_type and all(np.array_equal(*part) for part in _parts(a, b)):
         return Difference(x.name, "same", x.shape, y.shape, x.dtype.code, y.dtype.code, 0, 0.0, 0.0, 1.0)
-    size_a, size_b = x.dtype.itemsize, y.dtype.itemsize
-    count = len(words_a.data) // size_a
     sums = _Sums()
-    for first in range(0, count, _PART):
-        last = min(first + _PART, count)
-        bytes_a = words_a.data[first * size_a : last * size_a]
-        bytes_b = words_b.data[first * size_b : last * size_b]
-        part_a, part_b = _wide(bytes_a.view(x.dtype.numpy())), _wide(bytes_b.view(y.dtype.numpy()))
-        differ = (bytes_a != bytes_b).reshape(-1, size_a).any(axis=1) if same_type else None
-        sums.add(part_a, part_b, differ)
+    for bytes_a, bytes_b in _parts(a, b):
+        differ = (bytes_a != bytes_b).reshape(-1, x.dtype.itemsize).any(axis=1) if same_type else None
+        sums.add(_wide(bytes_a.view(x.dtype.numpy())), _wide(bytes_b.view(y.dtype.numpy())), differ)
     status = "values" if same_type else "dtype"
     return Difference(x.name, status, x.shape, y.shape, x.dtype.code, y.dtype.code, *sums.result())
 
 
-def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    """Return whether all bytes are equal, without an array of results."""
-    step = 8 * _PART
-    return all(np.array_equal(a[at : at + step], b[at : at + step]) for at in range(0, len(a), step))
+def _parts(a: WordSource, b: WordSource) -> Iterator[tuple[U8, U8]]:
+    """Yield the bytes of `_PART` elements of each, the last time of fewer. They are read in larger blocks."""
+    size_a, size_b = a.dtype.itemsize, b.dtype.itemsize
+    count = a.count // a.dtype.words
+    most = min(a.block // a.dtype.words, b.block // b.dtype.words)
+    block = count if a.held and b.held else max(most // _PART, 1) * _PART
+    for begin in range(0, count, max(block, 1)):
+        end = min(begin + block, count)
+        read_a = a.part(begin * a.dtype.words, end * a.dtype.words)
+        read_b = b.part(begin * b.dtype.words, end * b.dtype.words)
+        for first in range(0, end - begin, _PART):
+            last = min(first + _PART, end - begin)
+            yield read_a[first * size_a : last * size_a], read_b[first * size_b : last * size_b]
+        del read_a, read_b  # before the next are read
 
 
 def _wide(values: np.ndarray) -> np.ndarray:
@@ -110,14 +132,16 @@ class _Sums:
 
     def add(self, a: np.ndarray, b: np.ndarray, differ: np.ndarray | None) -> None:
         with np.errstate(all="ignore"):
-            error = np.abs(a - b)
+            error = a - b
+            error = np.abs(error) if error.dtype.kind == "c" else np.abs(error, out=error)
             error[(a == b) | (np.isnan(a) & np.isnan(b))] = 0  # and so of equal infinities
             error[np.isnan(error)] = np.inf
             finite = np.isfinite(a) & np.isfinite(b)
-            a, b = a[finite], b[finite]
+            if not finite.all():
+                a, b = a[finite], b[finite]
             self.elements += int(np.count_nonzero(error if differ is None else differ))
             self.largest = max(self.largest, float(error.max(initial=0)))
-            self.squares += float(np.square(error).sum())
+            self.squares += float(np.square(error, out=error).sum())
             self.norm_a += float(np.vdot(a, a).real)
             self.norm_b += float(np.vdot(b, b).real)
             self.product += float(np.vdot(a, b).real)

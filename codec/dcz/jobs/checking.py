@@ -11,7 +11,9 @@ from dcz.container.opening import open_file
 from dcz.container.sharded import ShardedReader
 from dcz.container.verification import Verified
 from dcz.convert import open_model
+from dcz.convert.blocks import values_of
 from dcz.convert.folder import in_folder
+from dcz.convert.model import Tensor
 from dcz.deltas import verify as verify_file
 from dcz.jobs import opened
 from dcz.jobs.contents import Contents, Wanted
@@ -20,7 +22,7 @@ from dcz.jobs.job import Progress
 from dcz.jobs.runners import runner_for
 from dcz.jobs.tasks import Ran, Runner, Task, batches
 from dcz.report import StorageReport
-from dcz.report.comparison import Measured, assembled, measured
+from dcz.report.comparison import MEASURING, Measured, assembled, measured
 
 
 def verify(
@@ -79,6 +81,7 @@ def compare(
     *,
     client: Any = None,
     shapes: str | os.PathLike[str] | None = None,
+    max_memory: int | None = None,
     task_bytes: int = TASK_BYTES,
     progress: Progress | None = None,
 ) -> StorageReport:
@@ -94,7 +97,7 @@ def compare(
     """
     runner = runner_for(client)
     source = absolute(os.fspath(in_folder(model)))
-    contents = Contents(shapes=None if shapes is None else absolute(os.fspath(shapes)))
+    contents = Contents(shapes=None if shapes is None else absolute(os.fspath(shapes)), max_memory=max_memory)
     try:
         with open_model(source, shapes=contents.shapes) as whole:
             tensors = sorted(whole.tensors(), key=lambda tensor: tensor.name)
@@ -122,7 +125,15 @@ class _Compare:
     count: int
 
     def __call__(self) -> list[Measured]:
-        return [measured(name, self.contents.model(file).read(name), self.count) for name, file in self.wanted]
+        found = []
+        known: dict[str, dict[str, Tensor]] = {}
+        for name, file in self.wanted:
+            model = self.contents.model(file)
+            if file not in known:
+                known[file] = {tensor.name: tensor for tensor in model.tensors()}
+            values = values_of(model, known[file][name], max_memory=self.contents.max_memory, use=MEASURING)
+            found.append(measured(name, values, self.count))
+        return found
 
 
 def _run(runner: Runner, tasks: Sequence[Task], progress: Progress | None) -> Ran:

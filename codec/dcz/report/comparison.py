@@ -8,20 +8,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from dcz import kernels
 from dcz.container import Reader, ShardedReader
 from dcz.convert import open_model
+from dcz.convert.blocks import Reads, Use, values_of
 from dcz.convert.folder import in_folder
+from dcz.convert.model import Tensor
+from dcz.dtypes import DTYPES, unknown
 from dcz.errors import DczError
 from dcz.report.pictures import histogram, picture
 from dcz.report.sizes import measure, value_names
 from dcz.report.storage import StorageReport, TensorStorage
-from dcz.tensor import Words, to_words
+from dcz.tensor.words import StoredWords, WordSource, crc_of, to_words
 from dcz.text import plural
 from dcz.ties import Ties
 
 # Cells a side of the pictures of sparsity, and fewer of each in models of many tensors.
 _CELLS, _FEW_CELLS, _MANY = 64, 24, 200
+# Measuring holds what encoding does, and the histograms of the streams of all layouts at once.
+MEASURING = Use(whole=4, fixed=48 << 20, statistics=1 << 15, times=4, more=8)
 
 Progress = Callable[[int, int], None]
 
@@ -31,6 +35,7 @@ def compare(
     *,
     shapes: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    max_memory: int | None = None,
 ) -> StorageReport:
     """Compares exact sizes of each tensor in every layout, without packing anything.
 
@@ -38,6 +43,8 @@ def compare(
         model: names to numpy arrays, an open reader, or a file or folder that `dcz pack` reads.
         shapes: for .net files, the network's deploy prototxt or JSON.
         progress: called with (bytes done, bytes in all) after each tensor.
+        max_memory: bytes; tensors of a file that these are too few for are read in blocks, by default those that 2 GB
+            are too few for. The report is the same.
 
     Returns:
         A `StorageReport`: `report.total("bitmap+huffman").total` and the like for the model,
@@ -60,16 +67,15 @@ def compare(
     if isinstance(model, Mapping) and shapes is not None:
         raise DczError("shapes: are for .net files; arrays have their own; leave the option out")
     if isinstance(model, (Reader, ShardedReader)):
-        return _of_reader(model, progress)
+        return _of_reader(model, progress, max_memory)
     if isinstance(model, Mapping):
+        if max_memory is not None:
+            raise DczError("max memory: is for files; arrays are in memory already; leave the option out")
         arrays, aliases = _arrays(model)
         total = sum(getattr(array, "nbytes", 0) for array in arrays.values())
         return _report("tensors", arrays.items(), aliases, len(arrays), total, progress)
     with open_model(in_folder(model), shapes=shapes) as source:
-        tensors = sorted(source.tensors(), key=lambda tensor: tensor.name)
-        total = sum(tensor.nbytes for tensor in tensors)
-        found = ((tensor.name, source.read(tensor.name)) for tensor in tensors)
-        return _report(os.fspath(model), found, dict(source.aliases), len(tensors), total, progress)
+        return _of_file(os.fspath(model), source, source.tensors(), source.aliases, progress, max_memory)
 
 
 def together(reports: list[StorageReport]) -> StorageReport:
@@ -89,10 +95,31 @@ def together(reports: list[StorageReport]) -> StorageReport:
     return StorageReport(f"{plural(len(reports), 'file')}", tuple(tensors), aliases)
 
 
-def _of_reader(reader: Reader | ShardedReader, progress: Progress | None) -> StorageReport:
-    infos = [reader.info(name) for name in sorted(reader) if name not in reader.aliases]
-    found = ((info.name, reader.get_tensor(info.name)) for info in infos)
-    return _report(reader.source, found, dict(reader.aliases), len(infos), sum(info.nbytes for info in infos), progress)
+class _Read:
+    """An open dcz file as what `values_of` reads."""
+
+    def __init__(self, reader: Reader | ShardedReader) -> None:
+        self.read, self.in_blocks = reader.get_tensor, reader.in_blocks
+
+
+def _of_reader(reader: Reader | ShardedReader, progress: Progress | None, max_memory: int | None) -> StorageReport:
+    infos = [reader.info(name) for name in reader if name not in reader.aliases]
+    tensors = [Tensor(info.name, DTYPES.get(info.dtype) or unknown(info.dtype), info.shape) for info in infos]
+    return _of_file(reader.source, _Read(reader), tensors, reader.aliases, progress, max_memory)
+
+
+def _of_file(
+    name: str,
+    source: Reads,
+    tensors: list[Tensor],
+    aliases: Mapping[str, str],
+    progress: Progress | None,
+    max_memory: int | None,
+) -> StorageReport:
+    tensors = sorted(tensors, key=lambda tensor: tensor.name)
+    total = sum(tensor.nbytes for tensor in tensors)
+    found = ((tensor.name, values_of(source, tensor, max_memory=max_memory, use=MEASURING)) for tensor in tensors)
+    return _report(name, found, dict(aliases), len(tensors), total, progress)
 
 
 def _arrays(model: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -115,7 +142,7 @@ def _arrays(model: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dic
 
 def _report(
     source: str,
-    arrays: Iterable[tuple[str, np.ndarray]],
+    arrays: Iterable[tuple[str, np.ndarray | StoredWords]],
     aliases: dict[str, str],
     count: int,
     total: int,
@@ -135,9 +162,9 @@ def _report(
 Measured = tuple[TensorStorage, tuple[object, ...]]
 
 
-def measured(name: str, array: np.ndarray, count: int) -> Measured:
+def measured(name: str, array: np.ndarray | StoredWords, count: int) -> Measured:
     """One tensor of `count` in every layout, and what is equal for tensors of equal words."""
-    words = to_words(array, name)
+    words = array if isinstance(array, StoredWords) else to_words(array, name)
     found = tensor_storage(name, words, _FEW_CELLS if count > _MANY else _CELLS)
     return found, _content(words, found)
 
@@ -152,15 +179,15 @@ def assembled(source: str, tensors: Iterable[Measured], aliases: dict[str, str])
     return StorageReport(source, tuple(out), aliases)
 
 
-def _content(words: Words, found: TensorStorage) -> tuple[object, ...]:
+def _content(words: WordSource, found: TensorStorage) -> tuple[object, ...]:
     """Equal for tensors of equal words, which a file stores once. No array is kept to compare: others are told apart
     by their checksums and by their sizes in every layout."""
     sizes = found.sizes
     layouts = tuple((size.positions, size.values) for size in sizes.huffman.values())
-    return words.dtype.code, words.count, kernels.active().crc32c(words.data), sizes.nonzeros, layouts
+    return words.dtype.code, words.count, crc_of(words), sizes.nonzeros, layouts
 
 
-def tensor_storage(name: str, words: Words, cells: int = _CELLS) -> TensorStorage:
+def tensor_storage(name: str, words: WordSource, cells: int = _CELLS) -> TensorStorage:
     """One tensor in every layout, with a picture of at most `cells` x `cells`."""
     sizes = measure(words)
     names = tuple(value_names(sizes.clusters.words, words.dtype)) if sizes.clusters else ()

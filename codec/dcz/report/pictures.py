@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dcz.report.tensor import Histogram, Picture
-from dcz.tensor import Words
+from dcz.tensor.words import WordSource, blocks_of
 
 # Values that a histogram counts at most: a larger tensor is sampled at even distances.
 _SAMPLE = 1 << 20
@@ -15,26 +17,57 @@ _BINS = 64
 _REACH = 6.0
 
 
-def picture(words: Words, cells: int) -> Picture | None:
+def picture(words: WordSource, cells: int) -> Picture | None:
     """Density over the matrix of the first dimension by all others; None where there is nothing to see."""
     if len(words.shape) < 2 or words.count == 0:
         return None
     rows = words.shape[0]
-    matrix = np.frombuffer(words.data, f"<u{words.dtype.word}").reshape(rows, -1)
-    columns = matrix.shape[1]
+    columns = words.count // rows
     across = min(cells, columns)
+    edges = np.arange(across) * columns // across
+    ones_of = _ones_held(words, columns, edges) if words.held else _ones_read(words, columns, edges)
     out = []
     for part in np.array_split(np.arange(rows), min(cells, rows)):
         # At most eight to fifteen rows of a band: a picture needs no more.
-        block = matrix[part[0] : part[-1] + 1 : max(1, len(part) // 8)] != 0
-        edges = np.arange(across) * columns // across
-        ones = np.add.reduceat(np.count_nonzero(block, axis=0), edges)
-        weights = len(block) * np.diff(np.append(edges, columns))
-        out.append(np.rint(255 * ones / weights).astype(np.uint8))
+        band = range(part[0], part[-1] + 1, max(1, len(part) // 8))
+        weights = len(band) * np.diff(np.append(edges, columns))
+        out.append(np.rint(255 * ones_of(band) / weights).astype(np.uint8))
     return Picture(len(out), across, np.stack(out).tobytes())
 
 
-def histogram(words: Words, nonzeros: int) -> Histogram | None:
+# Returns the nonzeros of rows in each cell.
+_OnesOf = Callable[[range], NDArray[np.int64]]
+
+
+def _ones_held(words: WordSource, columns: int, edges: NDArray[np.int64]) -> _OnesOf:
+    matrix = np.frombuffer(words.part(0, words.count), f"<u{words.dtype.word}").reshape(-1, columns)
+
+    def ones(band: range) -> NDArray[np.int64]:
+        block = matrix[band.start : band.stop : band.step] != 0
+        return np.add.reduceat(np.count_nonzero(block, axis=0), edges)
+
+    return ones
+
+
+def _ones_read(words: WordSource, columns: int, edges: NDArray[np.int64]) -> _OnesOf:
+    """Rows are read one by one, long ones in pieces."""
+
+    def ones(band: range) -> NDArray[np.int64]:
+        out = np.zeros(len(edges), np.int64)
+        for row in band:
+            for first in range(0, columns, words.block):
+                last = min(first + words.block, columns)
+                data = words.part(row * columns + first, row * columns + last)
+                low = int(np.searchsorted(edges, first, "right")) - 1
+                high = int(np.searchsorted(edges, last, "left"))
+                starts = np.maximum(edges[low:high], first) - first
+                out[low:high] += np.add.reduceat(np.frombuffer(data, f"<u{words.dtype.word}") != 0, starts, dtype=int)
+        return out
+
+    return ones
+
+
+def histogram(words: WordSource, nonzeros: int) -> Histogram | None:
     """Distribution of the nonzero values, of a large tensor of a sample; None where no value is a finite number.
 
     A value that is not finite, or six standard deviations from the mean, is counted in `outside`."""
@@ -59,13 +92,15 @@ def histogram(words: Words, nonzeros: int) -> Histogram | None:
     return Histogram(low, high, tuple(counts.tolist()), int(values.size - counts.sum()))
 
 
-def _values(words: Words) -> NDArray[np.float64]:
+def _values(words: WordSource) -> NDArray[np.float64]:
     """The nonzero words as numbers; of a complex tensor its parts."""
     dtype = words.dtype
-    plain = np.frombuffer(words.data, f"<u{dtype.word}")
-    step = -(-plain.size // _SAMPLE) | 1 if plain.size > _SAMPLE else 1  # odd: no column is sampled alone
-    plain = np.ascontiguousarray(plain[::step])
-    plain = plain[plain != 0]
+    step = -(-words.count // _SAMPLE) | 1 if words.count > _SAMPLE else 1  # odd: no column is sampled alone
+    parts = []
+    for first, last in blocks_of(words):
+        part = np.frombuffer(words.part(first, last), f"<u{dtype.word}")[-first % step :: step]
+        parts.append(part[part != 0])
+    plain = np.concatenate(parts)
     numbers = plain.view(f"<f{dtype.word}") if dtype.words == 2 else plain.view(dtype.numpy())
     with np.errstate(all="ignore"):
         return numbers.astype(np.float64)

@@ -23,7 +23,7 @@ from dcz.tensor.choose import PROFILES, Encoding
 from dcz.tensor.fixed_width import Size, fixed_width
 from dcz.tensor.layout import POSITIONS, position_streams
 from dcz.tensor.streams import Analysis
-from dcz.tensor.words import Words
+from dcz.tensor.words import WordSource
 
 # Positions that are compared, in the order of tables.
 KINDS = ("relative4", "relative5", "relative8", "bitmap", "all")
@@ -71,10 +71,10 @@ class Sizes:
     adjacent: float
 
 
-def measure(words: Words) -> Sizes:
+def measure(words: WordSource) -> Sizes:
     """The sizes of a tensor in every layout."""
     analysis = Analysis(words)
-    dense, rows = len(words.data), words.shape[0] if words.shape else 1
+    dense, rows = words.nbytes, words.shape[0] if words.shape else 1
     if analysis.count == 0:
         nothing, chosen = Size(0, 0), _chosen(choose.empty(), 0)
         same = dict.fromkeys(KINDS, nothing)
@@ -169,8 +169,8 @@ def _entropy(analysis: Analysis, best: Mapping[str, Encoding]) -> Size:
     positions = _bytes(bits(np.array([nonzeros, n - nonzeros])))
     found = None
     with_book = [encoding for encoding in best.values() if encoding.codebook and not encoding.codebook.group]
-    if with_book and analysis.scan is not None:
-        drawn = bits(np.bincount(analysis.scan.ids)) if nonzeros else 0.0
+    if with_book and analysis.keys is not None:
+        drawn = bits(analysis.key_counts) if nonzeros else 0.0
         found = Size(positions, _bytes(drawn), min(_book(encoding) for encoding in with_book))
         if 4 * found.codebook <= found.values:  # no planes take less
             return found

@@ -18,7 +18,7 @@ from dcz.tensor.groups import Groups
 from dcz.tensor.layout import RELATIVE_BITS
 from dcz.tensor.remade import Maker, remade
 from dcz.tensor.survey import MAX_ENTRIES, Survey, ones_of, survey
-from dcz.tensor.words import StoredWords, WordSource
+from dcz.tensor.words import StoredWords, WordSource, blocks_of
 
 # Words whose nonzeros are taken out at once.
 _BLOCK = 1 << 22
@@ -61,6 +61,21 @@ class Analysis:
         if not self.words.held:
             return self._survey.keys
         return None if self.scan is None else self.scan.keys
+
+    @cached_property
+    def key_counts(self) -> I64:
+        """How often each of the distinct nonzero words occurs, in the order of the words."""
+        if self.words.held:
+            assert self.scan is not None
+            return np.bincount(self.scan.ids, minlength=len(self.scan.keys))[np.argsort(self.scan.keys)]
+        ascending = self._order[1]
+        counts = np.zeros(len(ascending), np.int64)
+        for first, last in blocks_of(self.words):
+            found = self._scanned(first, last)
+            assert found is not None
+            ranks = np.searchsorted(ascending, found.keys.astype(ascending.dtype))
+            counts[ranks] += np.bincount(found.ids, minlength=len(ranks))
+        return counts
 
     @cached_property
     def _bitmap(self) -> tuple[U8, int]:
