@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import numpy as np
 
+from dcz.container.threads import each, thread_count
 from dcz.errors import DczError
 from dcz.lossy.flat import dot, flat, pieces
 from dcz.lossy.moments import Calibration
@@ -83,11 +85,18 @@ class Drafts:
         ties = Ties()
         for name in names:
             self._names.setdefault(ties.owner(name, self._tensors[name]), []).append(name)
-        for number, name in enumerate(self._names):
+        found: dict[str, list[Point]] = {}
+        lock = Lock()
+
+        def measured(name: str) -> None:
             points = curve(name, np.asarray(self._tensors[name]), tries, self._base, self._profile)
-            self.curves[name] = self._kept(name, points)
-            if progress is not None:
-                progress(number + 1, len(self._names))
+            with lock:
+                found[name] = points
+                if progress is not None:
+                    progress(len(found), len(self._names))
+
+        each(measured, self._names, thread_count(None))
+        self.curves.update((name, self._kept(name, found[name])) for name in self._names)
 
     def measure_small(self, names: list[str]) -> None:
         """Lets these tensors, biases and norms and what else is small, be rounded to bfloat16 where that scores better:

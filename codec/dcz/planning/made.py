@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.container.threads import each, thread_count
 from dcz.lossy.compression import Compressed, RecipeRunner, TensorReport
 from dcz.lossy.inputs import Inputs, tied_names
 from dcz.lossy.moments import Calibration
@@ -55,11 +56,16 @@ class Maker:
             self._calibration, self._tensors, self._tied, lambda name: runner.leaves(name, self._read(name))
         )
         ties = Ties()
-        out: dict[str, Made] = {}
-        for name, array in self._tensors.items():
-            settings = runner.settings(name)
-            owner = ties.owner(name, array, settings)
-            out[name] = out[owner] if owner != name else self._one(runner, inputs, name, settings)
+        owners = {name: ties.owner(name, array, runner.settings(name)) for name, array in self._tensors.items()}
+
+        def one(name: str) -> None:
+            self._one(runner, inputs, name, runner.settings(name))
+
+        # Those that have moments share what is known of their inputs, and wait for one another.
+        own = [name for name, owner in owners.items() if name == owner]
+        each(one, [name for name in own if name not in inputs], thread_count(None))
+        each(one, [name for name in own if name in inputs], 1)
+        out = {name: self._made[owner] for name, owner in owners.items()}
         for bias in inputs.shifts:
             array = inputs.shifted(bias, self._read(bias))
             out[bias] = replace(out[bias], array=array, nbytes=stored_bytes(array, self._profile, bias))
@@ -68,16 +74,15 @@ class Maker:
     def _read(self, name: str) -> np.ndarray:
         return np.asarray(self._tensors[name])
 
-    def _one(self, runner: RecipeRunner, inputs: Inputs, name: str, settings: Settings) -> Made:
+    def _one(self, runner: RecipeRunner, inputs: Inputs, name: str, settings: Settings) -> None:
         made, bias = self._made.get(name), inputs.bias_of(name)
         if made is None or made.settings != settings or made.bias != bias:
             array, report = runner.apply(name, self._read(name), inputs=inputs)
             shift = None if bias is None else inputs.shifts.get(bias)
             nbytes = stored_bytes(array, self._profile, name)
-            self._made[name] = made = Made(settings, array, report, nbytes, bias, shift)
+            self._made[name] = Made(settings, array, report, nbytes, bias, shift)
         elif bias is not None and made.shift is not None:
             inputs.shifts[bias] = made.shift
-        return made
 
 
 def arrays(made: Mapping[str, Made]) -> Compressed:
