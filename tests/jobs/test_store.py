@@ -111,3 +111,39 @@ def test_what_is_tried_again() -> None:
     for error in (OSError(5, "no", "/tmp/x"), TruncatedError("/tmp/x: short"), OSError(2, "no", "s3://models/x")):
         assert not tasks.is_transient(error)
     assert tasks.is_transient(TruncatedError("s3://models/x: short"))
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store may be silent for a third of a second; file systems connect anew to know it."""
+    import s3fs
+
+    monkeypatch.setenv("DCZ_TIMEOUT", "0.3")
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize("manner", ["silent", "stalled"])
+def test_a_silent_store(source: Source, s3: S3, hasty: None, manner: str) -> None:
+    url = upload(source)
+    assert jobs.pack(url, OUT, shard_size=SHARD, progress=fails_twice(s3, manner)).tensors == 21
+    assert s3.failed == 2 and stored("models/out") == source.files
+
+    def fail(done: int, total: int) -> None:
+        if done == 0:
+            s3.behave(manner, "model-00003-of-00003.safetensors")
+
+    again = OUT.replace("out/", "again/")
+    said = r"source/model-00003-of-00003.safetensors: The server .* DCZ_TIMEOUT .*; 1 of 3 files are made; --resume"
+    with pytest.raises(DczError, match=said):
+        jobs.pack(url, again, shard_size=SHARD, progress=fail)
+    assert 1 < s3.failed < 20
+    s3.behave()
+    assert jobs.pack(url, again, shard_size=SHARD, resume=True).kept == 1
+    assert stored("models/again") == source.files
+
+
+def test_a_store_that_is_silent_from_the_beginning(source: Source, s3: S3, hasty: None, dcz_: Any) -> None:
+    url = upload(source)
+    s3.behave("silent")
+    run = dcz_("pack", url, OUT, "--resume")
+    assert run.code == 1 and run.err.count("\n") == 1 and "DCZ_TIMEOUT" in run.err and "s3://models" in run.err

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,13 +16,14 @@ KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAU
 class S3:
     """The server, and the requests it got: method, path, range, and length of the answer.
 
-    `manner` is healthy, slow (each answer waits for `delay` seconds), truncated (objects end in the middle), or an HTTP
-    status that every request for an object whose path contains `where` gets. After `healthy_after` failures it is
-    healthy."""
+    `manner` is healthy, slow (each answer waits for `delay` seconds), truncated (objects end in the middle), silent
+    (never answers), stalled (sends half of an object and then nothing), or an HTTP status that every request for an
+    object whose path contains `where` gets. After `healthy_after` failures it is healthy."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self.requests: list[tuple[str, str, str, int]] = []
+        self._awake = threading.Event()
         self.behave()
 
     def behave(
@@ -30,6 +32,8 @@ class S3:
         """Changes how it answers."""
         self.manner, self.where, self.healthy_after, self.delay = manner, where, healthy_after, delay
         self.failed = 0
+        self._awake.set()  # those that are silent end
+        self._awake = threading.Event()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,15 +59,29 @@ class S3:
         if manner == "slow":
             time.sleep(self.delay)
             return application(environ, start_response)
-        if self.failed >= self.healthy_after or (manner == "truncated" and environ["REQUEST_METHOD"] != "GET"):
+        if self.failed >= self.healthy_after or (
+            manner in ("truncated", "stalled") and environ["REQUEST_METHOD"] != "GET"
+        ):
             return application(environ, start_response)
         self.failed += 1
+        if manner == "silent":
+            self._awake.wait(60)
+            raise ConnectionError("silent")
+        if manner == "stalled":
+            return self._stalled(application(environ, start_response), self._awake)
         if manner == "truncated":
             return [part[: len(part) // 2] for part in application(environ, start_response)]
         codes = {"500": "InternalError", "503": "SlowDown"}
         body = f"<Error><Code>{codes[manner]}</Code><Message>try again</Message></Error>".encode()
         start_response(f"{manner} no", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+    @staticmethod
+    def _stalled(parts: Iterable[bytes], awake: threading.Event) -> Iterator[bytes]:
+        for part in parts:
+            yield part[: len(part) // 2]
+            awake.wait(60)
+            return
 
 
 @contextmanager

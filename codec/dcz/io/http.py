@@ -37,6 +37,11 @@ def timeout_seconds() -> float:
     return seconds
 
 
+def asked_timeout() -> bool:
+    """Return whether the user has set DCZ_TIMEOUT: else the clients of stores keep the timeouts that they have."""
+    return bool(os.environ.get("DCZ_TIMEOUT"))
+
+
 def set_timeouts(fs: AbstractFileSystem) -> None:
     """Gives fsspec's HTTP file system our timeouts in place of aiohttp's five minutes in all, unless the user has set
     their own."""

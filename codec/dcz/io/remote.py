@@ -10,13 +10,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from dcz.errors import DczError, TruncatedError, UnsupportedError
 from dcz.extras import require
-from dcz.io.http import fetch_range, set_timeouts, timeout_seconds
+from dcz.io.http import asked_timeout, fetch_range, set_timeouts, timeout_seconds
 from dcz.io.sources import FileSource, ObjectSource, Source, read, readable, short
 from dcz.kernels.interface import U8
 from dcz.pools import Pool
@@ -31,6 +31,10 @@ _AGAIN = (0.1, 0.5)
 # Raised by aiohttp, urllib3 and http.client when a connection ends midway; these are not OSErrors.
 _BROKEN = ("ClientPayloadError", "ServerDisconnectedError", "IncompleteRead", "ChunkedEncodingError", "ProtocolError")
 _DENIED = (401, 403)
+# Raised by clients of stores for a server that accepts a connection, or begins an answer, and then says nothing.
+_SILENT = ("ReadTimeoutError", "ConnectTimeoutError")
+# Bytes a second below which an operation on a store is given up, all its client's own attempts together.
+_SLOWEST = 64 << 10
 
 
 def file_system(url: str) -> tuple[AbstractFileSystem, str]:
@@ -42,7 +46,25 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
         raise UnsupportedError(f"{url}: {error}") from None
     if "http" in _protocols(fs):
         set_timeouts(fs)
+    elif "s3" in _protocols(fs) and asked_timeout() and getattr(fs, "_s3", fs) is None:  # before it connects
+        for key in ("read_timeout", "connect_timeout"):
+            fs.config_kwargs.setdefault(key, timeout_seconds())
     return fs, path
+
+
+def bounded(url: str, fs: AbstractFileSystem, operation: str, *arguments: Any, size: int = 0, **options: Any) -> Any:
+    """Return what an operation of a file system returns that moves `size` bytes, with `guarded`'s errors.
+
+    Clients of stores repeat on their own what fails, some for half an hour, and some wait for ever for a server that
+    accepts a connection and says nothing. Raises `TimeoutError` after `timeout_seconds()` and the time that `size`
+    takes at 64 KiB a second. Only file systems that are asynchronous can be interrupted."""
+    own = getattr(fs, f"_{operation}", None) if fs.async_impl else None
+    if own is None:
+        return guarded(url, lambda: getattr(fs, operation)(*arguments, **options))
+    from fsspec.asyn import sync
+
+    seconds = timeout_seconds() + size / _SLOWEST
+    return guarded(url, lambda: sync(fs.loop, own, *arguments, timeout=seconds, **options))
 
 
 def guarded(url: str, work: Callable[[], T]) -> T:
@@ -81,7 +103,7 @@ def _named(error: OSError, url: str) -> OSError:
 
 def _os_error(url: str, error: BaseException | None) -> OSError:
     """Return a client's error as the operating system would raise it."""
-    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+    if error is not None and (isinstance(error, (TimeoutError, asyncio.TimeoutError)) or _is_silence(error)):
         what = f"was silent for {timeout_seconds():g} s"
         if type(error.__cause__ or error) in (TimeoutError, asyncio.TimeoutError):  # aiohttp's own is for silence
             what = f"sent too little in {timeout_seconds():g} s and more"
@@ -95,12 +117,16 @@ def _os_error(url: str, error: BaseException | None) -> OSError:
     return ConnectionError(errno.ECONNABORTED, said or type(error).__name__, url)
 
 
+def _is_silence(error: BaseException | None) -> bool:
+    return any(kind.__name__ in _SILENT for kind in type(error).__mro__)
+
+
 def open_url(url: str) -> Source:
     """Return the source for a URL."""
     fs, path = file_system(url)
     if "file" in _protocols(fs):
         return FileSource(path)
-    info = guarded(url, lambda: fs.info(path))
+    info = bounded(url, fs, "info", path)
     if info.get("type") == "directory":
         raise IsADirectoryError(errno.EISDIR, "Is a directory", url)
     if info.get("size") is None:
@@ -164,7 +190,7 @@ class UrlSource:
 
     def _read_into(self, offset: int, out: U8) -> None:
         try:
-            data = guarded(self.name, lambda: self._fetch(offset, len(out)))
+            data = self._fetch(offset, len(out))
         except ConnectionError as error:
             cause = error.__cause__ or error
             if type(cause).__name__ not in _BROKEN:
@@ -180,9 +206,14 @@ class UrlSource:
 
     def _fetch(self, offset: int, size: int) -> bytes:
         if self._http:
-            return fetch_range(self._fs, self._path, offset, size)
+            return guarded(self.name, lambda: fetch_range(self._fs, self._path, offset, size))
         if self._fs.async_impl:
-            return self._fs.cat_file(self._path, start=offset, end=offset + size)
+            place = {"start": offset, "end": offset + size}
+            found: bytes = bounded(self.name, self._fs, "cat_file", self._path, size=size, **place)
+            return found
+        return guarded(self.name, lambda: self._fetch_opened(offset, size))
+
+    def _fetch_opened(self, offset: int, size: int) -> bytes:
         with self._fs.open(self._path, "rb", size=self.size, cache_type="none") as file:
             file.seek(offset)
             return file.read(size)
@@ -302,7 +333,7 @@ def _memory_file(fs: AbstractFileSystem, path: str) -> BinaryIO:
 def exists(url: str) -> bool:
     """Return whether a file or folder exists."""
     fs, path = file_system(url)
-    return guarded(url, lambda: fs.exists(path))
+    return bool(bounded(url, fs, "exists", path))
 
 
 def extension(url: str) -> str:

@@ -28,11 +28,11 @@ def exists(path: str) -> bool:
     """Return whether there is a file, as the place itself says now."""
     if not is_url(path):
         return os.path.exists(path)
-    from dcz.io.remote import file_system, guarded
+    from dcz.io.remote import bounded, file_system
 
     fs, name = file_system(path)
     fs.invalidate_cache(folder_of(name))  # another process may have made it
-    return guarded(path, lambda: fs.exists(name))
+    return bool(bounded(path, fs, "exists", name))
 
 
 def read_bytes(path: str) -> bytes | None:
@@ -115,10 +115,10 @@ def remove(path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     elif exists(path):
-        from dcz.io.remote import file_system, guarded
+        from dcz.io.remote import bounded, file_system
 
         fs, name = file_system(path)
-        guarded(path, lambda: fs.rm_file(name))
+        bounded(path, fs, "rm_file", name)
 
 
 def remove_folder(path: str) -> None:
@@ -138,11 +138,11 @@ def names(folder: str) -> list[str]:
     try:
         if not is_url(folder):
             return sorted(os.listdir(folder))
-        from dcz.io.remote import file_system, guarded
+        from dcz.io.remote import bounded, file_system
 
         fs, name = file_system(folder)
         fs.invalidate_cache()
-        return sorted(path.rpartition("/")[2] for path in guarded(folder, lambda: fs.ls(name, detail=False)))
+        return sorted(path.rpartition("/")[2] for path in bounded(folder, fs, "ls", name, detail=False))
     except FileNotFoundError:
         return []
 
@@ -152,10 +152,10 @@ def fingerprint(path: str) -> dict[str, object]:
     if not is_url(path):
         status = os.stat(path)
         return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
-    from dcz.io.remote import file_system, guarded
+    from dcz.io.remote import bounded, file_system
 
     fs, name = file_system(path)
-    info = guarded(path, lambda: fs.info(name))
+    info = bounded(path, fs, "info", name)
     tags = (info.get(key) for key in ("ETag", "etag", "md5Hash", "LastModified", "mtime", "created"))
     return {"size": info["size"], "tag": next((str(tag) for tag in tags if tag), None)}
 
@@ -167,10 +167,10 @@ def staged(target: str) -> Iterator[str]:
     if not is_url(target):
         yield target
         return
-    from dcz.io.remote import file_system, guarded
+    from dcz.io.remote import bounded, file_system
 
     with tempfile.TemporaryDirectory(prefix="dcz-") as folder:
         path = os.path.join(folder, target.rpartition("/")[2])
         yield path
         fs, name = file_system(target)
-        guarded(target, lambda: fs.put_file(path, name))
+        bounded(target, fs, "put_file", path, name, size=os.path.getsize(path))

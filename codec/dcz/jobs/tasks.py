@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from dcz.errors import TruncatedError
+from dcz.io.http import timeout_seconds
 from dcz.io.sources import is_url
 
 T = TypeVar("T")
@@ -50,12 +51,14 @@ class Runner(Protocol):
 
 
 def persistently(work: Callable[[], T]) -> T:
-    """Return `work()`, which is tried again after a while where a store fails for now."""
+    """Return `work()`, which is tried again after a while where a store fails for now. Failures that take long, as of a
+    store that is silent, are not waited for again once they have taken four times the seconds of DCZ_TIMEOUT."""
+    until = time.monotonic() + 4 * timeout_seconds()
     for wait in WAITS:
         try:
             return work()
         except (TruncatedError, OSError) as error:
-            if not is_transient(error):
+            if not is_transient(error) or time.monotonic() > until:
                 raise
         time.sleep(wait * (0.5 + random.random() / 2))
     return work()
