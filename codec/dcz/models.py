@@ -13,6 +13,7 @@ from dcz.plain.reader import Described
 
 if TYPE_CHECKING:
     from dcz.convert.model import Model
+    from dcz.tensor.words import StoredWords
 
 
 class ModelMapping(Mapping[str, NDArray[Any]]):
@@ -40,6 +41,12 @@ class ModelMapping(Mapping[str, NDArray[Any]]):
         """Dtype and shape of a tensor, without reading it."""
         tensor = self._tensors[self.aliases.get(name, name)]
         return Described(tensor.name, tensor.dtype.code, tensor.shape, tensor.nbytes)
+
+    def in_blocks(self, name: str, block: int, *, threads: int | None = None) -> StoredWords | None:
+        """Words of a tensor larger than memory, to be read at most `block` at once; None where the format reads tensors
+        whole. `threads` is for readers that decode."""
+        read = getattr(self._model, "in_blocks", None)
+        return None if read is None else read(self.aliases.get(name, name), block)
 
     def __enter__(self) -> ModelMapping:
         return self

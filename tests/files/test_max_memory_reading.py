@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import ml_dtypes
 import numpy as np
@@ -13,32 +12,14 @@ import dcz
 from dcz.convert import difference, open_model, open_target, transfer
 from dcz.convert.difference import differences
 from dcz.report import comparison
-from support.limited import header, limited, needs_proc, start, write_tiny
+from support.limited import large_pair, limited, needs_proc
 
-ROWS, COLUMNS, BOUND = 6 << 10, 4 << 10, "100MB"
+BOUND = "100MB"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two files with a tensor of 100 MB that is mostly a hole: a few values of the second differ."""
-    folder = tmp_path_factory.mktemp("large")
-    write_tiny(folder)
-    source = folder / "model.safetensors"
-    header(source, "F32", (ROWS, COLUMNS))
-    values = np.random.default_rng(0).integers(1, 50, 1_000_000).astype("<f4")
-    with open(source, "r+b") as file:
-        for part in range(1, 5):
-            file.seek(ROWS * COLUMNS // 5 * part * 4 // 8 * 8)
-            file.write(values.tobytes())
-        file.truncate(start(source) + 4 * ROWS * COLUMNS)
-    shutil.copy(source, folder / "changed.safetensors")
-    with open(folder / "changed.safetensors", "r+b") as file:
-        for at in (0, 7_000_000, ROWS * COLUMNS - 1):
-            file.seek(start(source) + 4 * at)
-            file.write(np.float32(3).tobytes())
-    with open_model(source) as model:
-        transfer(model, open_target(folder / "model.dcz"))
-    return folder
+    return large_pair(tmp_path_factory.mktemp("large"))
 
 
 @needs_proc

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dcz.convert import open_target
+from dcz.convert import open_model, open_target, transfer
 from dcz.convert.model import Tensor
 from dcz.dtypes import by_code
 
@@ -30,6 +32,8 @@ run("verify", tiny + ".dcz", "--threads", "1", "--quiet")
 run("unpack", tiny + ".dcz", tiny + ".safetensors", "--quiet")
 run("diff", tiny + ".dcz", tiny, "--quiet")
 run("compare", tiny, "--quiet")
+run("pack", tiny, tiny + ".delta.dcz", "--base", tiny, "--quiet")
+run("apply", tiny, tiny + ".delta.dcz", tiny + ".again.dcz", "--quiet")
 mapped = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (mapped + int(limit),) * 2)
 sys.exit(run(*command))
@@ -65,3 +69,28 @@ def header(path, code, shape):
     target = open_target(path)
     target.begin([Tensor("w", by_code(code, "w"), shape)], {}, {})
     target._sink.publish()
+
+
+ROWS, COLUMNS = 6 << 10, 4 << 10
+
+
+def large_pair(folder):
+    """Write `model.safetensors` with a tensor of 100 MB that is mostly a hole, the same as `model.dcz`, and
+    `changed.safetensors`, a few values of which differ. Return the folder."""
+    write_tiny(folder)
+    source = folder / "model.safetensors"
+    header(source, "F32", (ROWS, COLUMNS))
+    values = np.random.default_rng(0).integers(1, 50, 1_000_000).astype("<f4")
+    with open(source, "r+b") as file:
+        for part in range(1, 5):
+            file.seek(ROWS * COLUMNS // 5 * part * 4 // 8 * 8)
+            file.write(values.tobytes())
+        file.truncate(start(source) + 4 * ROWS * COLUMNS)
+    shutil.copy(source, folder / "changed.safetensors")
+    with open(folder / "changed.safetensors", "r+b") as file:
+        for at in (0, 7_000_000, ROWS * COLUMNS - 1):
+            file.seek(start(source) + 4 * at)
+            file.write(np.float32(3).tobytes())
+    with open_model(source) as model:
+        transfer(model, open_target(folder / "model.dcz"))
+    return folder

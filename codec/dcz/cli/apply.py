@@ -10,6 +10,7 @@ from dcz.cli import streams
 from dcz.cli.common import (
     Force,
     Json,
+    MaxMemory,
     Misuse,
     Quiet,
     ShardSize,
@@ -20,6 +21,7 @@ from dcz.cli.common import (
     checking_targets,
     destination,
     file_bytes,
+    memory,
     print_json,
     progress,
     size,
@@ -43,6 +45,7 @@ def apply(
         Optional[str], typer.Option("--output", "-o", help="The file to write, in place of NEW.", show_default=False)
     ] = None,
     shard_size: ShardSize = None,
+    max_memory: MaxMemory = None,
     threads: Threads = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -64,11 +67,12 @@ def apply(
         limit = None if shard_size is None else parse_size(shard_size)
     with checking_targets():
         check_target(output, limit)
+    bound = memory(max_memory)
     check_input(delta)
     check_output(output, force)
     target = open_target(output, threads=threads, shard_size=limit, replace=force, source=old)
     with result(old, delta) as model, progress("applying", quiet or json) as report:
-        moved = transfer(model, target, path=output, progress=report)
+        moved = transfer(model, target, path=output, progress=report, max_memory=bound)
     if json:
         print_json({
             "base": old, "delta": delta, "file": output, "tensors": moved.tensors + moved.aliases,

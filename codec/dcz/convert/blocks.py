@@ -9,6 +9,7 @@ takes those in place of arrays has `takes_blocks`. Jobs use the same function as
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dcz.errors import DczError
@@ -52,7 +53,12 @@ ENCODING = Use(whole=4, fixed=32 << 20, statistics=1 << 13, times=4, more=8)
 
 
 def values_of(
-    model: Reads, tensor: Tensor, *, takes_blocks: bool = True, max_memory: int | None = None, use: Use = ENCODING
+    model: Reads,
+    tensor: Tensor,
+    *,
+    takes_blocks: bool | Callable[[Tensor], bool] = True,
+    max_memory: int | None = None,
+    use: Use = ENCODING,
 ) -> np.ndarray | StoredWords:
     """Return the values of a tensor: an array where `max_memory` bytes allow it, else `StoredWords`.
 
@@ -63,10 +69,20 @@ def values_of(
     if whole <= bound:
         return model.read(tensor.name)
     read = getattr(model, "in_blocks", None)
-    words = read(tensor.name, _block(tensor, bound, use)) if takes_blocks and read is not None else None
+    takes = takes_blocks(tensor) if callable(takes_blocks) else takes_blocks
+    words = read(tensor.name, _block(tensor, bound, use)) if takes and read is not None else None
     if words is None and max_memory is not None:
         raise _too_small(tensor, bound, whole, "read whole, as these formats and options need")
     return model.read(tensor.name) if words is None else words
+
+
+def values_for(target: object, model: Reads, tensor: Tensor, max_memory: int | None) -> np.ndarray | StoredWords:
+    """Return the values of a tensor as a target takes them. Its `takes_blocks` may be a function of the tensor; its
+    `use`, or that of the model, says what the two take beside the values."""
+    takes_blocks = getattr(target, "takes_blocks", False)
+    use: Use | None = getattr(target, "use", None)
+    use = getattr(model, "use", ENCODING) if use is None else use
+    return values_of(model, tensor, takes_blocks=takes_blocks, max_memory=max_memory, use=use or ENCODING)
 
 
 def _block(tensor: Tensor, bound: int, use: Use) -> int:

@@ -12,14 +12,23 @@ from dcz import dtypes
 from dcz.container import Reader
 from dcz.container.sharded import ShardedReader
 from dcz.container.wanted import KEY
+from dcz.convert.blocks import ENCODING
 from dcz.convert.model import Tensor, copied, extensions, tensor_metadata
 from dcz.delta.opening import open_file
 from dcz.delta.renames import Renames
 from dcz.delta.writer import Saved, Writer
+from dcz.tensor.words import StoredWords
+
+# Where a tensor is made of the base's both are in memory: whole, or the parts of a block.
+_APPLYING = ENCODING._replace(whole=5, times=5)
+# Differences hold both tensors, what is stored for the changed words, and what encoding that takes.
+_DIFFERENCE = ENCODING._replace(whole=6, statistics=1 << 14, times=7, more=10)
 
 
 class DeltaModel:
     """The result of a file of differences, or of several with an index, and its base."""
+
+    use = _APPLYING
 
     def __init__(self, path: str | os.PathLike[str], base: Mapping[str, Any]) -> None:
         self._reader = open_file(path, base=base, sequential=True)
@@ -46,6 +55,10 @@ class DeltaModel:
     def read(self, name: str) -> np.ndarray:
         return self._reader.get_tensor(name)
 
+    def in_blocks(self, name: str, block: int) -> StoredWords | None:
+        """Return the words of a tensor, to be made at most `block` at once; None where the base reads it whole."""
+        return self._reader.in_blocks(name, block)
+
     def __enter__(self) -> DeltaModel:
         return self
 
@@ -56,6 +69,8 @@ class DeltaModel:
 class DeltaTarget:
     """A file of differences being written. `hints` describe the base in its metadata; `names` are those of the whole
     model if this file is a shard."""
+
+    use = _DIFFERENCE
 
     def __init__(
         self,
@@ -86,7 +101,13 @@ class DeltaTarget:
         self._renames = Renames(self._base, {tensor.name for tensor in tensors} | aliases.keys())
         self._aliases = aliases
 
-    def add(self, name: str, array: np.ndarray) -> None:
+    def takes_blocks(self, tensor: Tensor) -> bool:
+        """Return whether a tensor can be compared with the base's block by block, under any name that it may have."""
+        assert self._writer is not None and self._renames is not None
+        names = [tensor.name] if tensor.name in self._base else self._renames.left
+        return not any(self._writer.reads_whole(name, tensor.dtype, tensor.nbytes) for name in names)
+
+    def add(self, name: str, array: np.ndarray | StoredWords) -> None:
         assert self._writer is not None and self._renames is not None
         base_name = self._renames.base_name(name, array)
         self._writer.add(name, array, base_name=base_name, metadata=tensor_metadata(self._model).get(name))

@@ -64,7 +64,8 @@ class Target(Protocol):
 
     A target that can keep metadata of single tensors also has `source(model)`, which is called before `begin`. One that
     can keep tensors of a dcz file as stored has `copy(name)`, which is called before `add`: it returns whether it has
-    copied a tensor that cannot be decoded. One with `takes_blocks` gets tensors larger than memory as `StoredWords`."""
+    copied a tensor that cannot be decoded. One with `takes_blocks` gets tensors larger than memory as `StoredWords`; it
+    may be a function of the tensor. What either takes beside the tensors is its `use`."""
 
     def begin(self, tensors: list[Tensor], aliases: Mapping[str, str], metadata: Mapping[str, object]) -> None: ...
 

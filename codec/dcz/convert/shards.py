@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcz.container.shards import ShardIndex
+from dcz.convert.blocks import Use
 from dcz.convert.guard import Guard
 from dcz.convert.model import Model, Target, Tensor, extensions, tell_source, tensor_metadata, undecodable
 from dcz.convert.shard_layout import INDEX, SHARD_SIZE, ShardLayout, of_the_same_model, stem_of, write_index
@@ -180,9 +181,14 @@ class ShardedTarget:
             self._target.begin(following.tensors, following.aliases, self._layout.metadata)
 
     @property
-    def takes_blocks(self) -> bool:
-        """Whether the file at hand takes words in blocks."""
+    def takes_blocks(self) -> bool | Callable[[Tensor], bool]:
+        """Whether the file at hand takes words in blocks; maybe a function of the tensor."""
         return getattr(self._target, "takes_blocks", False)
+
+    @property
+    def use(self) -> Use | None:
+        """What the file at hand takes beside the values."""
+        return getattr(self._target, "use", None)
 
     def add(self, name: str, array: np.ndarray | StoredWords) -> None:
         self._at_hand().add(name, array)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dcz.convert.blocks import values_of
+from dcz.convert.blocks import values_for
 from dcz.convert.model import Model, Target, tell_source
 from dcz.errors import DczError
 
@@ -52,8 +52,7 @@ def transfer(
             with naming(path):
                 copied = copy is not None and copy(tensor.name)
             if not copied:
-                takes_blocks = getattr(target, "takes_blocks", False)
-                values = values_of(model, tensor, takes_blocks=takes_blocks, max_memory=max_memory)
+                values = values_for(target, model, tensor, max_memory)
                 with naming(path):
                     target.add(tensor.name, values)
                 del values  # before the next is read

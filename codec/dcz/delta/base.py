@@ -12,7 +12,7 @@ from dcz import dtypes
 from dcz.dtypes import Dtype
 from dcz.errors import BaseError, DczError
 from dcz.kernels.interface import U8
-from dcz.tensor import to_words
+from dcz.tensor.words import StoredWords, to_words
 from dcz.text import plural
 
 
@@ -36,6 +36,7 @@ class Base:
         self._lock = Lock()
         self._kept: tuple[str, U8] | None = None
         self._known: dict[str, Known] = {}  # of a reader, which does not change
+        self._ranges: dict[str, StoredWords] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self.tensors
@@ -68,6 +69,8 @@ class Base:
         begin, end = first * word, last * word
         if not hasattr(self.tensors, "info"):
             return to_words(self.tensors[name], name).data[begin:end]
+        if (ranges := self._ranges.get(name)) is not None:
+            return ranges.part(first, last)
         with self._lock:
             kept = self._kept
         if kept is not None and kept[0] == name:
@@ -84,6 +87,18 @@ class Base:
             with self._lock:
                 self._kept = name, whole
         return whole[begin:end]
+
+    def in_blocks(self, name: str, block: int) -> StoredWords | None:
+        """Return the words of a tensor larger than memory, to be read at most `block` at once; from then on `words`
+        reads ranges of this tensor. None where the mapping reads tensors whole."""
+        if not hasattr(self.tensors, "info"):  # of arrays, which are in memory already
+            held = to_words(self.tensors[name], name)
+            return StoredWords(held.part, held.dtype, held.shape, held.count, block)
+        read = getattr(self.tensors, "in_blocks", None)
+        found: StoredWords | None = None if read is None else read(name, block, threads=1)
+        if found is not None:
+            self._ranges[name] = found
+        return found
 
 
 def check_fit(name: str, base_name: str, dtype: Dtype, words: int, known: Known) -> None:

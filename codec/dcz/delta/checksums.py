@@ -10,6 +10,7 @@ from dcz import kernels
 from dcz.errors import UnsupportedError
 from dcz.kernels.checksums import combine
 from dcz.kernels.interface import I64, U8
+from dcz.tensor.words import StoredWords, blocks_of
 from dcz.text import plural
 
 
@@ -53,3 +54,9 @@ def coarser(crcs: I64, words: int, chunk: int, word: int, to: int) -> I64:
 def rows(data: U8, words: int, chunk: int, word: int) -> I64:
     """Return the checksum of each chunk of a tensor's bytes."""
     return kernels.active().crc32c_rows(data, bounds(words, chunk, word)).astype(np.int64)
+
+
+def stored_rows(words: StoredWords, chunk: int) -> I64:
+    """Return the checksum of each chunk of words that are read in blocks, which hold whole chunks."""
+    found = [rows(words.part(first, last), last - first, chunk, words.dtype.word) for first, last in blocks_of(words)]
+    return np.concatenate(found)

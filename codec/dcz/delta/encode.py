@@ -10,12 +10,13 @@ import numpy as np
 from dcz import kernels
 from dcz.delta import checksums
 from dcz.delta.changes import Changes
+from dcz.delta.stored import StoredChanges
 from dcz.delta.transforms import COPY, NONE, chosen, magnitude, stored_dtype
 from dcz.kernels.interface import I64, U8
 from dcz.tensor import encode
 from dcz.tensor.choose import Encoding
 from dcz.tensor.encoded import Encoded
-from dcz.tensor.words import Words
+from dcz.tensor.words import StoredWords, Words
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -61,12 +62,30 @@ def encode_difference(new: Words, base: U8, transform: str = "auto", pool: Execu
     return Difference(number, Encoded(best, changed, pool), changed, crcs[0], crcs[1])
 
 
+def encode_stored_difference(
+    new: StoredWords, base: StoredWords, transform: str = "auto", pool: Executor | None = None
+) -> Difference:
+    """Encode what turns a base's words into those of a tensor larger than memory; the same bytes as of
+    `encode_difference`. The transform is none that stores new values."""
+    number = chosen(transform, new.dtype)
+    changes = StoredChanges(new, base, number)
+    if changes.count == 0:
+        return Difference(COPY, None, 0, _NO_ROWS, _NO_ROWS)
+    best = _smallest(changes)
+    if transform == "auto" and best.cost > max(_LEAST, new.nbytes // _SHARE):
+        plain = encode(new, "auto", pool)
+        if plain.stored < _SAVED * best.cost:
+            return Difference(NONE, plain, changes.count, _NO_ROWS, _NO_ROWS)
+    crcs = [checksums.stored_rows(words, best.chunk) for words in (base, new)]
+    return Difference(number, Encoded(best, changes.count, pool), changes.count, crcs[0], crcs[1])
+
+
 def encode_changes(changes: Changes, pool: Executor | None = None) -> Encoded:
     """Encode known changes in their smallest layout."""
     return Encoded(_smallest(changes), changes.count, pool)
 
 
-def _smallest(changes: Changes) -> Encoding:
+def _smallest(changes: Changes | StoredChanges) -> Encoding:
     others = [
         kind
         for kind, there in (

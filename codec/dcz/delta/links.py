@@ -152,7 +152,11 @@ def check_copy(link: Link, data: U8) -> None:
     """Refuse the base's words of a copied tensor, unless the tensor was made from them."""
     from dcz import kernels
 
-    found = kernels.active().crc32c(data)
+    check_copy_crc(link, kernels.active().crc32c(data))
+
+
+def check_copy_crc(link: Link, found: int) -> None:
+    """Refuse the base's words of a copied tensor by their CRC-32C."""
     if found != link.content_crc:
         raise BaseError(
             f"tensor {link.entry.name!r}: the base's words have the CRC-32C {found:#010x}, the file was made from "

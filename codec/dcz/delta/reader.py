@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -17,11 +18,12 @@ from dcz.container.sparse import StoredClusters
 from dcz.container.writer import Writer
 from dcz.delta.base import Base
 from dcz.delta.decode import attach
-from dcz.delta.links import Link, Links
+from dcz.delta.links import Link, Links, check_base, check_copy_crc
 from dcz.delta.patch import Patch, patch
 from dcz.delta.transforms import COPY, NAMES
 from dcz.errors import DczError
 from dcz.io.sources import origin
+from dcz.tensor.words import StoredWords, crc_of
 from dcz.text import plural, printable
 
 if TYPE_CHECKING:
@@ -110,6 +112,21 @@ class DeltaReader(Reader):
         if self._base is None:
             raise DczError(f"tensor {name!r}: is that of the base, which was not given")
         return _CopySlice(self._store, link, self._base)
+
+    def in_blocks(self, name: str, block: int, *, threads: int | None = None) -> StoredWords | None:
+        """Return the words of a tensor larger than memory, to be made in ranges of at most `block` words of those of
+        the base, which are checked. None where the base reads its tensors whole."""
+        link = self._link(name)
+        if self._base is None or not link.based:
+            return super().in_blocks(name, block, threads=threads)
+        check_base(self._store, self._base, {name: link})
+        words = self._base.in_blocks(link.base_name, block)
+        if words is None:
+            return None
+        if link.transform == COPY:
+            check_copy_crc(link, crc_of(words))
+            return replace(words, shape=link.entry.shape)
+        return super().in_blocks(name, block, threads=threads)
 
     def get_csr(self, name: str, *, dtype: DTypeLike | None = None) -> csr_array:
         return self._plain(name).get_csr(name, dtype=dtype)

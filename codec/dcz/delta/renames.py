@@ -9,8 +9,7 @@ import numpy as np
 
 from dcz.delta.base import Base, Known
 from dcz.errors import DczError
-from dcz.tensor import to_words
-from dcz.tensor.words import Words
+from dcz.tensor.words import StoredWords, WordSource, to_words
 
 # How many words of a tensor are compared, and with how many tensors of the base.
 _SAMPLE = 1 << 16
@@ -33,7 +32,7 @@ class Renames:
         taken = {*names, *self._given.values()}
         self.left = sorted(name for name in base if name not in taken and name not in aliases)
 
-    def base_name(self, name: str, array: np.ndarray) -> str:
+    def base_name(self, name: str, array: np.ndarray | StoredWords) -> str:
         """Return the name of a tensor in the base. For a name that the base lacks, it is an unused tensor of the base
         with the same dtype and number of words: the one with most words in common, if these are more than half of a
         sample. That tensor is used then."""
@@ -41,7 +40,7 @@ class Renames:
             return self._given[name]
         if name in self._base or not self.left:
             return name
-        words = to_words(array, name)
+        words = array if isinstance(array, StoredWords) else to_words(array, name)
         shares: dict[str, float] = {}
         for other in self.left:
             known = self._base.known(other)
@@ -53,9 +52,11 @@ class Renames:
         self.left.remove(best)
         return best
 
-    def _in_common(self, words: Words, other: str, known: Known) -> float:
+    def _in_common(self, words: WordSource, other: str, known: Known) -> float:
+        if not words.held:
+            self._base.in_blocks(other, words.block)  # so that only the sample is read
         n = min(known.words, _SAMPLE)
         first = (known.words - n) // 2
         kind, word = f"<u{words.dtype.word}", words.dtype.word
-        mine = words.data[first * word : (first + n) * word].view(kind)
+        mine = words.part(first, first + n).view(kind)
         return float(np.mean(mine == self._base.words(other, first, first + n, word).view(kind)))

@@ -9,20 +9,18 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from dcz import kernels
 from dcz.container.unchanged import ChangesRefused, private
 from dcz.container.writer import Writer as PlainWriter
 from dcz.delta import checksums
 from dcz.delta.base import Base
-from dcz.delta.encode import Difference, encode_difference
-from dcz.delta.transforms import COPY, NONE, check_choice
+from dcz.delta.encode import Difference, encode_difference, encode_stored_difference
+from dcz.delta.transforms import COPY, NONE, STEP, XOR, check_choice, chosen
 from dcz.dtypes import Dtype
 from dcz.errors import DczError
 from dcz.format import index
 from dcz.format.trailer import HAS_BASE
-from dcz.kernels.interface import U8
 from dcz.tensor import Layout, to_words
-from dcz.tensor.words import StoredWords, Words
+from dcz.tensor.words import BLOCK_STEP, StoredWords, Words, WordSource, crc_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +103,41 @@ class Writer(PlainWriter):
                 raise DczError(f"tensor {name!r}: a base goes with Writer(file, base=...)")
             return super().add(name, array, metadata=metadata)
         words, about = self._taken(name, array, metadata)
-        if isinstance(words, StoredWords):  # both are in memory while they are compared
-            words = Words(words.part(0, words.count), words.dtype, words.shape)
         base_name = name if base_name is None else base_name
+        if isinstance(words, StoredWords) and self._whole(base_name, words, base):
+            words = Words(words.part(0, words.count), words.dtype, words.shape)
         old = self._old(base_name, words, base)
         found, crc = (None, 0) if old is None else self._difference(name, base_name, words, old)
         if found is None or found.transform == NONE:
             return self._add(name, words, about)
         return self.put(name, base_name, words.dtype, words.shape, words.count, found, crc, about)
 
-    def _difference(self, name: str, base_name: str, words: Words, old: U8) -> tuple[Difference, int]:
+    def reads_whole(self, base_name: str, dtype: Dtype, nbytes: int) -> bool:
+        """Return whether a tensor must be in memory to be compared with the base's: where the base reads its tensors
+        whole, or new values are stored."""
+        if self._base is None or base_name not in self._base:
+            return False
+        known = self._base.known(base_name)
+        if (known.dtype, known.words * dtype.word) != (dtype, nbytes):
+            return False  # nothing to compare with
+        return chosen(self._transform, dtype) not in (STEP, XOR) or self._base.in_blocks(base_name, BLOCK_STEP) is None
+
+    def _whole(self, base_name: str, words: StoredWords, base: np.ndarray | None) -> bool:
+        if base is not None:
+            return chosen(self._transform, words.dtype) not in (STEP, XOR)
+        return self.reads_whole(base_name, words.dtype, words.nbytes)
+
+    def _difference(self, name: str, base_name: str, words: WordSource, old: WordSource) -> tuple[Difference, int]:
         """Return what turns the base's words into a tensor's, and the CRC-32C of the latter. Neither array may change
         meanwhile: both must have the same CRC-32C before and after."""
-        base = private(Words(old, words.dtype, words.shape)).part(0, words.count)
-        crcs = [kernels.active().crc32c(data) for data in (base, words.data)]
+        base = private(old)
+        crcs = [crc_of(data) for data in (base, words)]
         with ChangesRefused(name):
-            found = encode_difference(words, base, self._transform, self._pool)
+            if isinstance(words, StoredWords):
+                assert isinstance(base, StoredWords)
+                found = encode_stored_difference(words, base, self._transform, self._pool)
+            else:
+                found = encode_difference(words, base.part(0, base.count), self._transform, self._pool)
         if found.encoded is not None and found.transform != NONE:
             sizes = checksums.chunk_bytes(words.count, found.encoded.chunk, words.dtype.word).tolist()
             rows = (found.base_crcs.tolist(), found.result_crcs.tolist())
@@ -130,19 +147,23 @@ class Writer(PlainWriter):
             self._check_unchanged(name, *crcs)
         return found, crcs[1]
 
-    def _old(self, base_name: str, words: Words, array: np.ndarray | None) -> U8 | None:
-        """Return the base's words of a tensor, if the base has a matching one."""
+    def _old(self, base_name: str, words: WordSource, array: np.ndarray | None) -> WordSource | None:
+        """Return the base's words of a tensor, if the base has a matching one; read in blocks where its are."""
         if words.count == 0:
             return None
         if array is not None:
             old = to_words(array, base_name)
-            return old.data if (old.dtype, old.count) == (words.dtype, words.count) else None
+            if (old.dtype, old.count) != (words.dtype, words.count):
+                return None
+            return old if words.held else StoredWords(old.part, old.dtype, old.shape, old.count, words.block)
         if self._base is None or base_name not in self._base:
             return None
         known = self._base.known(base_name)
         if (known.dtype, known.words) != (words.dtype, words.count):
             return None
-        return self._base.words(base_name, 0, known.words, words.dtype.word)
+        if not words.held:
+            return self._base.in_blocks(base_name, words.block)
+        return Words(self._base.words(base_name, 0, known.words, words.dtype.word), words.dtype, words.shape)
 
     def put(
         self,
