@@ -1,9 +1,11 @@
 """Measure jobs: packing by workers of a Dask cluster on this machine, resuming, losing a worker, and the graph alone.
 
-    python -m benchmarks.studies.scale.workers [--sizes 2GB,5GB,10GB] [--shard-size 500MB] [--graph 10000,100000]
+    python -m benchmarks.studies.scale.workers [--sizes 2GB,5GB,10GB] [--shard-size 500MB] [--max-memory 300MB]
+        [--graph 10000,100000]
 
 The largest size is packed by one worker and by two, and by two of which one is killed; a finished job is resumed. The
-smaller ones show whether the memory of a worker grows. Sections of `benchmarks/results/scale.md` are written.
+smaller ones show whether the memory of a worker grows, which `--max-memory` bounds. Sections of
+`benchmarks/results/scale.md` are written.
 """
 
 from __future__ import annotations
@@ -123,7 +125,9 @@ def machines(count: int) -> Iterator[Machines]:
             found.close()
 
 
-def pack(source: Path, target: Path, count: int, size: int, shard_size: int, *, kill: bool = False) -> Run:
+def pack(
+    source: Path, target: Path, count: int, size: int, shard_size: int, max_memory: int, *, kill: bool = False
+) -> Run:
     """Pack by so many workers; with `kill` the first of them is killed when a third is done."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
@@ -138,7 +142,9 @@ def pack(source: Path, target: Path, count: int, size: int, shard_size: int, *, 
                 found.workers[0].kill()
 
         began = time.monotonic()
-        jobs.pack(source, target / "model.dcz.index.json", client=found.client, shard_size=shard_size, progress=report)
+        index = target / "model.dcz.index.json"
+        options: dict[str, Any] = {"shard_size": shard_size, "max_memory": max_memory, "progress": report}
+        jobs.pack(source, index, client=found.client, **options)
         seconds = time.monotonic() - began
         processor = found.processor() - (0 if kill else before)
         what = f"{count} workers, {size / 1e9:.1f} GB{', one killed' * kill}"
@@ -184,15 +190,16 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def workers_section(one: Run, two: Run, killed: Run, others: list[Run]) -> str:
+def workers_section(one: Run, two: Run, killed: Run, others: list[Run], max_memory: int) -> str:
     """The table of workers, and of their memory."""
     rows = [("one", one), ("two", two), ("two, one killed after a third", killed)]
     lines = [
         "## Workers",
         "",
         f"{one.size / 1e9:.1f} GB of synthetic bfloat16 weights (`benchmarks.studies.scale.checkpoint`) are packed by",
-        f"worker processes of one thread on this machine. It has {os.cpu_count()} cores and did other work meanwhile:",
-        "the load is that at the beginning. Rates by seconds of processor time depend on it less.",
+        f"worker processes of one thread, each with `--max-memory {max_memory / 1e6:.0f}MB`, on one machine of",
+        f"{os.cpu_count()} cores. The load is that of the machine when the run began, before its workers had anything",
+        "to do.",
         "",
         "| workers | seconds | MB/s | processor time, s | MB by its second | most memory of one, MB | load |",
         "|---|--:|--:|--:|--:|--:|--:|",
@@ -206,15 +213,16 @@ def workers_section(one: Run, two: Run, killed: Run, others: list[Run]) -> str:
     lines += [
         "",
         f"Two workers took {two.seconds / one.seconds:.2f} of the time of one, and",
-        f"{two.processor / one.processor:.2f} of its processor time. On a machine with more load than cores the former",
-        "says nothing of workers. The processor time of the killed worker is not known; the other one did its tasks.",
+        f"{two.processor / one.processor:.2f} of its processor time: {one.seconds / two.seconds:.2f} times as fast. The",
+        f"killed worker cost {killed.seconds - two.seconds:.1f} s: the other one did its tasks alone from then on. The",
+        "processor time of the killed one is not known.",
         "",
         "| model, GB | its largest tensor, MB | most memory of a worker, MB |",
         "|--:|--:|--:|",
         *(f"| {run.size / 1e9:.1f} | {run.size / 1e7:.0f} | {run.memory / 1e6:.0f} |" for run in [*others, one]),
         "",
-        "A worker holds one tensor, its words as they are coded, and the streams: what it takes follows the largest",
-        "tensor, here an embedding of a tenth of the model.",
+        "The largest tensor is an embedding of a tenth of the model. A task reads and encodes such a tensor in blocks,",
+        "so what a worker takes, Python and libraries included, does not follow the size of the model.",
     ]
     return "\n".join(lines)
 
@@ -296,6 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="2GB,5GB,10GB")
     parser.add_argument("--shard-size", default="500MB")
+    parser.add_argument("--max-memory", type=parse_size, default="300MB")
     parser.add_argument("--graph", default="10000,100000")
     parser.add_argument("--scratch", default=None)
     options = parser.parse_args()
@@ -310,13 +319,13 @@ def main() -> None:
             index = checkpoint.write(source, size, shard_size)
             nbytes = sum(file.stat().st_size for file in source.glob("*.safetensors"))
             if size != sizes[-1]:
-                others.append(pack(index, target, 1, nbytes, shard_size))
-        one = pack(index, target, 1, nbytes, shard_size)
+                others.append(pack(index, target, 1, nbytes, shard_size, options.max_memory))
+        one = pack(index, target, 1, nbytes, shard_size, options.max_memory)
         again = resume(index, target, nbytes, shard_size)
         stored = sum(file.stat().st_size for file in target.glob("*.dcz")) / nbytes
-        two = pack(index, target, 2, nbytes, shard_size)
-        killed = pack(index, target, 2, nbytes, shard_size, kill=True)
-    record([workers_section(one, two, killed, others), resume_section(one, again)])
+        two = pack(index, target, 2, nbytes, shard_size, options.max_memory)
+        killed = pack(index, target, 2, nbytes, shard_size, options.max_memory, kill=True)
+    record([workers_section(one, two, killed, others, options.max_memory), resume_section(one, again)])
     counts: dict[int, tuple[float, float]] = {}
     for count in map(int, options.graph.split(",")):
         counts[count] = graph(count)
