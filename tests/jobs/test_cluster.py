@@ -196,6 +196,15 @@ def test_all_disks_full(source: Source, target: Path) -> None:
     assert not target.exists()
 
 
+def test_a_plan_names_its_tasks_and_the_tensor_that_fails(source: Source, target: Path, client: Any) -> None:
+    seen: list[tuple[int, int]] = []
+    planned = jobs.plan(source.index, client=client, max_rel_error=0.1, progress=lambda *at: seen.append(at))
+    assert planned.recipe == dcz.plan(dcz.load_file(_packed(source, target.parent)), max_rel_error=0.1).recipe
+    assert seen[-1][0] == seen[-1][1] == len(planned.recipe["tensors"])
+    with pytest.raises(DczError, match="target"):
+        jobs.plan(source.index, client=client)
+
+
 def test_an_error_keeps_its_kind(source: Source, target: Path, client: Any) -> None:
     packed = Path(dcz.save_sharded(dcz.load_file(_packed(source, target.parent)), target.parent, name="in"))
     document = json.loads(packed.read_text())
@@ -207,11 +216,17 @@ def test_an_error_keeps_its_kind(source: Source, target: Path, client: Any) -> N
         pack(str(packed), target, client)
 
 
-def test_verifying_and_comparing(source: Source, target: Path, workers: Cluster, client: Any, dcz_: Callable) -> None:
+def test_verifying_comparing_and_planning(
+    source: Source, target: Path, workers: Cluster, client: Any, dcz_: Callable
+) -> None:
     pack(source, target, client)
     assert jobs.verify(target, client=client) == dcz.verify(target)
     assert repr(jobs.compare(source.index, client=client, task_bytes=TASK)) == repr(dcz.compare(source.index))
-    for arguments in (("verify", target), ("compare", source.index, "--csv")):
+    for arguments in (
+        ("verify", target),
+        ("compare", source.index, "--csv"),
+        ("plan", source.index, "--max-rel-error=0.2"),
+    ):
         alone, together = dcz_(*arguments), dcz_(*arguments, "--scheduler", workers.address)
         assert (together.code, together.out, together.err) == (0, alone.out, "")
     shard = target.parent / "model-00002-of-00003.dcz"

@@ -221,3 +221,18 @@ def test_the_smallest_plan_keeps_something_of_each_tensor() -> None:
     assert planned.ratio >= 60 and all(small[name].any() for name in tensors)
     with pytest.raises(DczError, match="the smallest plan takes"):
         dcz.plan(tensors, target_ratio=1000)
+
+
+@pytest.mark.parametrize("ratio", [1.3, 1.5])
+def test_a_size_that_only_too_fine_a_grid_would_fill(ratio: float) -> None:
+    rng = np.random.default_rng(0)
+    tensors = {"w": rng.normal(size=(64, 512)).astype("f4"), "v": rng.normal(size=(30, 512)).astype("f4")}
+    planned = dcz.plan(tensors, target_ratio=ratio)
+    assert planned.ratio >= ratio and planned.rel_error < 1e-3
+
+
+def test_what_a_grid_keeps_exactly_is_not_made_finer() -> None:
+    levels = np.random.default_rng(0).standard_normal(16).astype("f4")
+    codes = np.random.default_rng(1).integers(0, 16, (60, 100))
+    planned = dcz.plan({"w": levels[codes]}, target_ratio=2)
+    assert planned.ratio >= 2 and planned.rel_error == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
 
 import typer
 
@@ -27,10 +27,13 @@ from dcz.cli.common import (
     progress,
     size,
 )  # fmt: skip
+from dcz.cli.jobs import Scheduler, client
 from dcz.cli.options import INITS, PROFILES, values
 from dcz.text import ended, plural, printable
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dcz.planning import Planned, PlannedTensor
 
 
@@ -70,6 +73,7 @@ def plan(
     keep_nonfinite: Annotated[
         bool, typer.Option("--keep-nonfinite", help="Leave tensors with NaN or infinity alone.")
     ] = False,
+    scheduler: Scheduler = None,
     everything: All = False,
     wide: Wide = False,
     only: Columns = None,
@@ -81,11 +85,7 @@ def plan(
 
     Example: dcz plan model.safetensors --target-ratio 20 -o recipe.toml
     """
-    import numpy as np
-
     from dcz import planning
-    from dcz.convert import open_model
-    from dcz.convert.folder import in_folder
     from dcz.errors import locating
     from dcz.lossy.recipe import check_suffix
     from dcz.tensor.choose import check_profile
@@ -118,25 +118,20 @@ def plan(
     for path in (*outputs, plot):
         if path is not None:
             check_output(path, force)
-    with open_model(in_folder(src)) as model:
-        tensors = {tensor.name: np.asarray(model.read(tensor.name)) for tensor in model.tensors()}
-        aliases = dict(model.aliases)
-    with locating(src), progress("measuring", quiet or json, bytes_=False) as report:
-        plans = planning.plan(
-            tensors,
-            target_ratio=ratios,
-            target_bytes=sizes,
-            max_rel_error=max_rel_error,
-            calibration=None if moments is None else moments.renamed(aliases),
-            steps=spread,
-            densities=kept,
-            n_bits=bits,
-            recipe=recipe,
-            names=names,
-            profile=profile,
-            keep_nonfinite=keep_nonfinite,
-            progress=report,
-        )
+    tensors, aliases = _read(src) if scheduler is None or plot is not None else ({}, {})
+    options: dict[str, Any] = {
+        "target_ratio": ratios, "target_bytes": sizes, "max_rel_error": max_rel_error, "steps": spread,
+        "densities": kept, "n_bits": bits, "recipe": recipe, "names": names, "profile": profile,
+        "keep_nonfinite": keep_nonfinite,
+    }  # fmt: skip
+    with client(scheduler) as workers, locating(src), progress("measuring", quiet or json, bytes_=False) as report:
+        if workers is None:
+            of_file = None if moments is None else moments.renamed(aliases)
+            plans = planning.plan(tensors, calibration=of_file, progress=report, **options)
+        else:
+            from dcz import jobs
+
+            plans = jobs.plan(src, client=workers, calibration=moments, progress=report, **options)
     found = [plans] if isinstance(plans, planning.Planned) else list(plans)
     if plot is not None:
         chosen = [tensor.name for tensor in found[0].tensors if tensor.skipped is None]
@@ -168,6 +163,17 @@ def plan(
         for path in outputs:
             if path is not None:
                 streams.say_printable(f"{path}: written; dcz pack {src} model.dcz --recipe {path}{option(calibration)}")
+
+
+def _read(src: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """All tensors of a model, and its second names."""
+    import numpy as np
+
+    from dcz.convert import open_model
+    from dcz.convert.folder import in_folder
+
+    with open_model(in_folder(src)) as model:
+        return {tensor.name: np.asarray(model.read(tensor.name)) for tensor in model.tensors()}, dict(model.aliases)
 
 
 def _of_outputs(planned: Planned) -> str:

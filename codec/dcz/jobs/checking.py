@@ -56,7 +56,7 @@ def verify(
         Task(f"verify:{shard.rpartition('/')[2]}", _Verify(shard, against, max_bytes, runner.workers), (), nbytes)
         for shard, nbytes in sizes.items()
     ]
-    ran = _run(runner, tasks, progress)
+    ran = run_all(runner, tasks, progress)
     found = Verified(0, 0, 0, 0)
     for task in tasks:
         found = Verified(*(a + b for a, b in zip(astuple(found), astuple(ran.results[task.key]))))
@@ -109,7 +109,7 @@ def compare(
             more = f" and {len(own) - 1} more" if len(own) > 1 else ""
             nbytes = sum(tensor.nbytes for tensor in own)
             tasks.append(Task(f"compare:{own[0].name}{more}", _Compare(contents, wanted, len(tensors)), (), nbytes))
-        ran = _run(runner, tasks, progress)
+        ran = run_all(runner, tasks, progress)
     finally:
         opened.close_all()
     found = [each for task in tasks for each in ran.results[task.key]]
@@ -136,7 +136,7 @@ class _Compare:
         return found
 
 
-def _run(runner: Runner, tasks: Sequence[Task], progress: Progress | None) -> Ran:
+def run_all(runner: Runner, tasks: Sequence[Task], progress: Progress | None) -> Ran:
     """Run tasks; raise the error of the first that fails, in their order."""
     total, done = sum(task.nbytes for task in tasks), 0
 

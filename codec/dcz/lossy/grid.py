@@ -22,6 +22,10 @@ _STEPS = math.sqrt(6 / math.log(2))
 _MOST = 1 << MAX_BITS
 
 
+class TooFine(DczError):
+    """A grid of this step has more levels than a codebook has entries."""
+
+
 def step_of(samples: Samples, config: ClusterConfig) -> float:
     """The step in units of the weights: `step_absolute`, or `step` times the root of the mean squared nonzero one."""
     if config.step_absolute is not None:
@@ -63,12 +67,12 @@ def fits(samples: Samples, step: float, k: int) -> bool:
 def grid(samples: Samples, step: float, name: str) -> Partition:
     """The levels from the least to the greatest weight that have weights, exactly 0.0 among them if it has.
 
-    Raises `DczError` that names the tensor where the levels are more than a codebook holds."""
+    Raises `TooFine` that names the tensor where the levels are more than a codebook holds."""
     low, high = float(samples.points[0]), float(samples.points[-1])
     if not math.isfinite(step):
         raise DczError(f"tensor {name!r}: the step for weights from {low:.6g} to {high:.6g} is beyond float64")
     if not step > 0 or max(abs(low), abs(high)) / step >= _MOST or high / step - low / step >= _MOST - 2:
-        raise DczError(
+        raise TooFine(
             f"tensor {name!r}: weights from {low:.6g} to {high:.6g} are more than {_MOST} levels of step {step:.6g}; "
             "choose a larger step"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -11,6 +12,7 @@ import numpy as np
 from dcz.container.threads import each, thread_count
 from dcz.errors import DczError
 from dcz.lossy.flat import dot, flat, pieces
+from dcz.lossy.grid import TooFine
 from dcz.lossy.moments import Calibration
 from dcz.planning import made, search
 from dcz.planning.layers import Layers
@@ -24,6 +26,8 @@ from dcz.ties import Ties
 
 Costs = Mapping[str, Cost]
 Progress = Callable[[int, int], None]
+# Points of each of these tensors, by what is tried, the recipe's common keys, and the profile.
+Measured = Callable[[list[str], Tries, Mapping[str, object], str, "Progress | None"], dict[str, list[Point]]]
 
 # How often bytes that the estimate missed are taken off the target.
 _CORRECTIONS = 12
@@ -70,7 +74,9 @@ class Drafts:
         scores: Scores | None,
         validation: Scores | None,
         calibration: Calibration | None = None,
+        measured: Measured | None = None,
     ) -> None:
+        """`measured` measures tensors elsewhere; without, this process does, on all cores."""
         self.curves: dict[str, list[Point]] = {}
         self.scores = scores
         self._names: dict[str, list[str]] = {}
@@ -79,24 +85,31 @@ class Drafts:
         self._lost: dict[str, Callable[[float], float]] = {}
         self._harsh = False
         self._small: Choice = {}
+        self._measured_by = measured or self._here
 
     def measure(self, names: list[str], tries: Tries, progress: Progress | None) -> None:
         """Measures these tensors; names of one array once."""
         ties = Ties()
         for name in names:
             self._names.setdefault(ties.owner(name, self._tensors[name]), []).append(name)
+        found = self._measured_by(list(self._names), tries, self._base, self._profile, progress)
+        self.curves.update((name, self._kept(name, found[name])) for name in self._names)
+
+    def _here(
+        self, names: list[str], tries: Tries, base: Mapping[str, object], profile: str, progress: Progress | None
+    ) -> dict[str, list[Point]]:
         found: dict[str, list[Point]] = {}
         lock = Lock()
 
-        def measured(name: str) -> None:
-            points = curve(name, np.asarray(self._tensors[name]), tries, self._base, self._profile)
+        def one(name: str) -> None:
+            points = curve(name, np.asarray(self._tensors[name]), tries, base, profile)
             with lock:
                 found[name] = points
                 if progress is not None:
-                    progress(len(found), len(self._names))
+                    progress(len(found), len(names))
 
-        each(measured, self._names, thread_count(None))
-        self.curves.update((name, self._kept(name, found[name])) for name in self._names)
+        each(one, names, thread_count(None))
+        return found
 
     def measure_small(self, names: list[str]) -> None:
         """Lets these tensors, biases and norms and what else is small, be rounded to bfloat16 where that scores better:
@@ -251,7 +264,7 @@ class Drafts:
     def _finer(self, draft: Draft, wanted: int) -> Draft:
         """The draft with all steps smaller by one factor, which spends the bytes that the tries leave between them."""
         gridded = sum(self._tensors[name].size for name, point in draft.choice.items() if point.step)
-        first, best, bits = draft, draft, 0.0
+        first, best, bits, most = draft, draft, 0.0, math.inf
         beyond: tuple[float, int] | None = None  # how much finer is too much, and the bytes that it took
         for _ in range(_FINER):
             spare = wanted - best.file_bytes
@@ -260,7 +273,12 @@ class Drafts:
             more = bits + 8 * spare / gridded
             if beyond is not None:
                 more = bits + _SHORT * (beyond[0] - bits) * spare / (beyond[1] - best.file_bytes)
-            found = self._scaled(first, more)
+            more = min(more, (bits + most) / 2)
+            try:
+                found = self._scaled(first, more)
+            except TooFine:  # the bytes that are left would take more levels than a codebook holds
+                most = more
+                continue
             if found.file_bytes > wanted:
                 beyond = more, found.file_bytes
             else:
