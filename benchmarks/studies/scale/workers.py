@@ -213,9 +213,9 @@ def workers_section(one: Run, two: Run, killed: Run, others: list[Run], max_memo
     lines += [
         "",
         f"Two workers took {two.seconds / one.seconds:.2f} of the time of one, and",
-        f"{two.processor / one.processor:.2f} of its processor time: {one.seconds / two.seconds:.2f} times as fast. The",
-        f"killed worker cost {killed.seconds - two.seconds:.1f} s: the other one did its tasks alone from then on. The",
-        "processor time of the killed one is not known.",
+        f"{two.processor / one.processor:.2f} of its processor time: {one.seconds / two.seconds:.2f} times as fast.",
+        f"The killed worker cost {killed.seconds - two.seconds:.1f} s: the other one did its tasks alone from then on.",
+        "The processor time of the killed one is not known.",
         "",
         "| model, GB | its largest tensor, MB | most memory of a worker, MB |",
         "|--:|--:|--:|",
