@@ -161,6 +161,10 @@ def test_biases_take_up_the_mean() -> None:
     outputs, wanted = inputs @ small["w"].T + small["b"], inputs @ weights.T + before
     assert np.allclose(outputs.mean(axis=0), wanted.mean(axis=0), atol=1e-2)
     assert not np.array_equal(small["b"], before) and np.array_equal(tensors["b"], before)
+    # One that is rounded too takes up the shift first.
+    recipe = {"step": 0.8, "tensors": {"b": {"n_bits": 16, "codebook_dtype": "bfloat16"}}}
+    rounded_too = dcz.compress(tensors, recipe, calibration=Calibration({"w": each.moments()}))["b"]
+    assert 0 < np.abs(rounded_too - small["b"]).max() < 2**-8 * np.abs(small["b"]).max()
     # The same array twice is one tensor, which cannot take up the shifts of two layers.
     tied = dcz.compress({**tensors, "c": tensors["b"]}, {"step": 0.8}, calibration=Calibration({"w": each.moments()}))
     assert tied["b"] is tied["c"] and np.array_equal(tied["b"], before)

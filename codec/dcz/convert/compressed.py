@@ -23,12 +23,13 @@ class CompressedModel:
         tensors = {tensor.name: tensor for tensor in model.tensors()}
         self._runner = RecipeRunner(recipe, tensors, model.read, keep_nonfinite, calibrated=calibration is not None)
         known = None if calibration is None else calibration.renamed(model.aliases)
-        self._inputs = Inputs(known, tensors, [(target, name) for name, target in model.aliases.items()], self._leaves)
+        tied = [(target, name) for name, target in model.aliases.items()]
+        self._inputs = Inputs(known, tensors, tied, self._takes_shift)
         self._waiting: dict[str, np.ndarray] = {}
         self.reports: dict[str, TensorReport] = {}
 
-    def _leaves(self, name: str) -> bool:
-        return self._runner.leaves(name, np.asarray(self._model.read(name)))
+    def _takes_shift(self, name: str) -> bool:
+        return self._runner.takes_shift(name, np.asarray(self._model.read(name)))
 
     @property
     def metadata(self) -> Mapping[str, object]:
@@ -58,11 +59,12 @@ class CompressedModel:
             self._waiting[layer] = self._treated(layer)
         if name in self._waiting:
             return self._waiting.pop(name)
-        return self._inputs.shifted(name, self._treated(name))
+        return self._treated(name)
 
     def _treated(self, name: str) -> np.ndarray:
-        array, self.reports[name] = self._runner.apply(name, np.asarray(self._model.read(name)), inputs=self._inputs)
-        return array
+        array = self._inputs.shifted(name, np.asarray(self._model.read(name)))
+        out, self.reports[name] = self._runner.apply(name, array, inputs=self._inputs)
+        return out
 
     def __enter__(self) -> CompressedModel:
         self._model.__enter__()

@@ -10,6 +10,7 @@ import numpy as np
 from dcz.lossy.clustering import check_importance, cluster_array
 from dcz.lossy.config import PruneConfig
 from dcz.lossy.distortion import fidelity
+from dcz.lossy.flat import FLOATS, finite
 from dcz.lossy.inputs import Inputs, tied_names
 from dcz.lossy.magnitudes import Threshold
 from dcz.lossy.moments import Calibration
@@ -83,8 +84,9 @@ def compress(
         calibration: second moments of layers' inputs (`dcz.torch.calibrate`, `dcz.onnx.calibrate`). Their tensors are
             pruned and rounded column by column with error feedback (Frantar et al. 2022, arXiv 2210.17323, section
             3.3; Frantar and Alistarh 2023, arXiv 2301.00774, section 3), with an entropy coder in mind; a `density`
-            keeps what matters at the outputs, in each 128 inputs. The change of the mean output goes into the bias.
-            A recipe with `"calibration": true` was made for one, and is refused without.
+            keeps what matters at the outputs, in each 128 inputs. The change of the mean output goes into
+            the bias, which is then rounded if the recipe says so. A recipe with `"calibration": true` was made for one,
+            and is refused without.
         keep_nonfinite: leaves tensors with NaN or infinity alone instead of refusing them.
 
     Raises:
@@ -105,19 +107,20 @@ def compress(
     )
     importance = check_importance(importance, tensors)
     found = Inputs(
-        calibration, tensors, tied_names(tensors), lambda name: runner.leaves(name, np.asarray(tensors[name]))
+        calibration, tensors, tied_names(tensors), lambda name: runner.takes_shift(name, np.asarray(tensors[name]))
     )
-    out, ties, weight_ties = Compressed(), Ties(), Ties()
-    out.reports = {}
-    for name, array in tensors.items():
+    out, ties, weight_ties = Compressed(tensors), Ties(), Ties()
+    reports: dict[str, TensorReport] = {}
+    for name in found.order(tensors):
+        array = tensors[name]
         weights = importance.get(name)
         weighting = None if weights is None else weight_ties.owner(name, weights)
         owner = ties.owner(name, array, runner.settings(name), weighting)
         if owner == name:
-            out[name], out.reports[name] = runner.apply(name, np.asarray(array), weights, found)
+            out[name], reports[name] = runner.apply(name, found.shifted(name, np.asarray(array)), weights, found)
         else:
-            out[name], out.reports[name] = out[owner], out.reports[owner]
-    out.update((bias, found.shifted(bias, np.asarray(tensors[bias]))) for bias in found.shifts)
+            out[name], reports[name] = out[owner], reports[owner]
+    out.reports = {name: reports[name] for name in out}
     return out
 
 
@@ -150,9 +153,9 @@ class RecipeRunner:
         """The recipe's settings for a tensor."""
         return self._settings[name]
 
-    def leaves(self, name: str, array: np.ndarray) -> bool:
-        """True if nothing is done to a tensor."""
-        return self._skip_reason(name, array, self._settings[name]) is not None
+    def takes_shift(self, name: str, array: np.ndarray) -> bool:
+        """True if something may be added to a tensor before its treatment: to floats that are not pruned."""
+        return array.dtype.name in FLOATS and finite(array) and self._settings[name].pruning is None
 
     def apply(
         self, name: str, array: np.ndarray, importance: np.ndarray | None = None, inputs: Inputs | None = None

@@ -23,13 +23,13 @@ class Inputs:
         calibration: Calibration | None,
         tensors: Mapping[str, Shaped],
         tied: Iterable[Sequence[str]],
-        leaves: Callable[[str], bool],
+        takes_shift: Callable[[str], bool],
     ) -> None:
-        """`tied` are names of the same tensor; others stand alone. `leaves` says that nothing else is done to a
-        tensor: only then it can take up a shift."""
+        """`tied` are names of the same tensor; others stand alone. `takes_shift` says
+        that something may be added to a bias before what else is done to it."""
         self.shifts: dict[str, NDArray[np.float64]] = {}
         self._moments: dict[str, Moments] = {}
-        self._leaves = leaves
+        self._takes_shift = takes_shift
         self._last: tuple[str, str | None, Factors] | None = None
         self._free: dict[str, bool] = {}
         if not calibration:
@@ -59,8 +59,12 @@ class Inputs:
         if bias is None:
             return None
         if bias not in self._free:
-            self._free[bias] = self._leaves(bias)
+            self._free[bias] = self._takes_shift(bias)
         return bias if self._free[bias] else None
+
+    def order(self, names: Iterable[str]) -> list[str]:
+        """Names with biases behind their layers."""
+        return sorted(names, key=lambda name: self.layer_of(name) is not None)
 
     def layer_of(self, bias: str) -> str | None:
         """The tensor whose rounding shifts a bias."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
@@ -21,6 +21,7 @@ from dcz.planning.outcome import Planned, dense_bytes, file_bytes, outcome
 from dcz.planning.points import GONE, Point, Tries, curve, stored_bytes, treatments
 from dcz.planning.scores import Scores
 from dcz.planning.search import Choice, Cost, Path
+from dcz.planning.small import BFLOAT16
 from dcz.text import plural
 from dcz.ties import Ties
 
@@ -112,12 +113,11 @@ class Drafts:
         return found
 
     def measure_small(self, names: list[str]) -> None:
-        """Lets these tensors, biases and norms and what else is small, be rounded to bfloat16 where that scores better:
-        half the bytes, and an error of 2^-9 of each weight."""
-        self._small = {name: Point({"n_bits": 16, "codebook_dtype": "bfloat16"}, 0, 0.0) for name in names}
+        """Lets these, biases and norms and what else is small, be rounded to bfloat16 where that scores better."""
+        self._small = {name: Point(BFLOAT16, 0, 0.0) for name in names}
 
     def _kept(self, name: str, points: list[Point]) -> list[Point]:
-        kept = [point for point in points if self.scores is not None or point.rel_error < GONE]
+        kept = [point for point in points if self.scores or point.rel_error < GONE]
         return self._layers.measured(self._names[name], np.asarray(self._tensors[name]), kept)
 
     def _harsher(self) -> bool:
@@ -145,8 +145,7 @@ class Drafts:
 
     def _norm(self, name: str) -> float:
         """Sum of a tensor's squared weights."""
-        words = flat(np.asarray(self._tensors[name]))
-        return sum(dot(values, values) for _, values in pieces(words))
+        return sum(dot(values, values) for _, values in pieces(flat(np.asarray(self._tensors[name]))))
 
     def _measured(self, name: str) -> Callable[[float], float]:
         """The score that a tensor loses alone at a squared relative error: measured at a few points of its hull, and
@@ -359,13 +358,11 @@ def _learnt(points: list[Point], taken: Point, nbytes: int) -> list[Point]:
 
 def _rescaled(point: Point) -> Point:
     rounded = (point.step or point.n_bits) and "codebook_dtype" not in point.keys
-    return replace(point, keys={**point.keys, "rescale": True}) if rounded else point
+    return point.changed(rescale=True) if rounded else point
 
 
 def _by_channel(axis: int) -> Callable[[Point], Point]:
-    return lambda point: (
-        point if point.step is None else replace(point, keys={**point.keys, "granularity": "per_channel", "axis": axis})
-    )
+    return lambda point: point if point.step is None else point.changed(granularity="per_channel", axis=axis)
 
 
 def _scaled(norm: float) -> Cost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from dcz.ties import Ties
 @dataclass(frozen=True, slots=True)
 class Made:
     """One tensor after its treatment; `nbytes` are those it is stored in, with its share of the index; `bias` is the
-    name of what takes up `shift`, the change of its layer's mean outputs."""
+    name of what takes up `shift`, the change of its layer's mean outputs; `added` is what a bias itself took up."""
 
     settings: Settings
     array: np.ndarray
@@ -28,6 +28,7 @@ class Made:
     nbytes: int
     bias: str | None = None
     shift: NDArray[np.float64] | None = None
+    added: NDArray[np.float64] | None = None
 
     @property
     def error(self) -> float:
@@ -53,7 +54,7 @@ class Maker:
         """All tensors by this recipe. Names of one array that are treated alike have one outcome."""
         runner = RecipeRunner(recipe, self._tensors, self._read, self._keep_nonfinite)
         inputs = Inputs(
-            self._calibration, self._tensors, self._tied, lambda name: runner.leaves(name, self._read(name))
+            self._calibration, self._tensors, self._tied, lambda name: runner.takes_shift(name, self._read(name))
         )
         ties = Ties()
         owners = {name: ties.owner(name, array, runner.settings(name)) for name, array in self._tensors.items()}
@@ -61,26 +62,23 @@ class Maker:
         def one(name: str) -> None:
             self._one(runner, inputs, name, runner.settings(name))
 
-        # Those that have moments share what is known of their inputs, and wait for one another.
+        # Those that have moments share what is known of their inputs, and wait for one another; biases for all of them.
         own = [name for name, owner in owners.items() if name == owner]
-        each(one, [name for name in own if name not in inputs], thread_count(None))
         each(one, [name for name in own if name in inputs], 1)
-        out = {name: self._made[owner] for name, owner in owners.items()}
-        for bias in inputs.shifts:
-            array = inputs.shifted(bias, self._read(bias))
-            out[bias] = replace(out[bias], array=array, nbytes=stored_bytes(array, self._profile, bias))
-        return out
+        each(one, [name for name in own if name not in inputs], thread_count(None))
+        return {name: self._made[owner] for name, owner in owners.items()}
 
     def _read(self, name: str) -> np.ndarray:
         return np.asarray(self._tensors[name])
 
     def _one(self, runner: RecipeRunner, inputs: Inputs, name: str, settings: Settings) -> None:
         made, bias = self._made.get(name), inputs.bias_of(name)
-        if made is None or made.settings != settings or made.bias != bias:
-            array, report = runner.apply(name, self._read(name), inputs=inputs)
+        added = inputs.shifts.get(name)
+        if made is None or made.settings != settings or made.bias != bias or made.added is not added:
+            array, report = runner.apply(name, inputs.shifted(name, self._read(name)), inputs=inputs)
             shift = None if bias is None else inputs.shifts.get(bias)
             nbytes = stored_bytes(array, self._profile, name)
-            self._made[name] = Made(settings, array, report, nbytes, bias, shift)
+            self._made[name] = Made(settings, array, report, nbytes, bias, shift, added)
         elif bias is not None and made.shift is not None:
             inputs.shifts[bias] = made.shift
 

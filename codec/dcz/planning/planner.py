@@ -9,7 +9,6 @@ from typing import overload
 import numpy as np
 
 from dcz.errors import DczError
-from dcz.lossy.flat import finite
 from dcz.lossy.moments import Calibration
 from dcz.lossy.recipe import Recipe
 from dcz.lossy.selection import select
@@ -17,15 +16,12 @@ from dcz.planning.drafts import Costs, Draft, Drafts, Measured, OutOfReach, Prog
 from dcz.planning.outcome import Planned, Plans, dense_bytes
 from dcz.planning.points import Tries
 from dcz.planning.scores import Evaluate, Scores
+from dcz.planning.small import SMALL, small_names
 from dcz.planning.targets import check_base, check_target
 from dcz.tensor.choose import check_profile
 
 # Keys that have no meaning, or another one, for a grid.
 _KMEANS = {"init", "entropy"}
-# Weights below which no codebook pays, which is measured for larger ones.
-_SMALL = 256
-# Weights below which half their bytes are not worth a line in a recipe.
-_LEAST = 32
 
 
 @overload
@@ -194,7 +190,7 @@ def planned(
     if calibration is not None:
         calibration.check(tensors)
     tries = Tries.of(steps, densities, n_bits, kmeans=bool(base.keys() & _KMEANS))
-    threshold = base.get("weight_threshold", _SMALL)
+    threshold = base.get("weight_threshold", SMALL)
     chosen, skipped = select(tensors, names, threshold, keep_nonfinite)  # type: ignore[arg-type]
     if not chosen:
         raise DczError("tensors: none is eligible; see names and weight_threshold")
@@ -203,7 +199,7 @@ def planned(
     drafts = Drafts(tensors, base, profile, keep_nonfinite, scores, validation, calibration, measured)
     drafts.measure(chosen, tries, progress)
     if scores is not None and names is None:
-        drafts.measure_small([name for name in skipped if _is_small(np.asarray(tensors[name]))])
+        drafts.measure_small(small_names(tensors, skipped))
     if max_rel_error is not None:
         return drafts.planned(drafts.draft(drafts.by_error(max_rel_error)))
     costs = drafts.costs()
@@ -214,11 +210,6 @@ def planned(
     if isinstance(target_ratio if target_bytes is None else target_bytes, Iterable):
         return _all(drafts, costs, sorted(wanted, reverse=True))
     return _best(drafts, costs, int(wanted[0]))
-
-
-def _is_small(array: np.ndarray) -> bool:
-    """True of biases, norms and small weights of 32 or 64 bits, which are skipped for their shape alone."""
-    return array.dtype.name in ("float32", "float64") and array.size >= _LEAST and finite(array)
 
 
 def _all(drafts: Drafts, costs: Sequence[Costs], wanted: Iterable[float]) -> Plans:

@@ -64,6 +64,10 @@ class Point:
         """Step of the grid in units of the root mean square; None where there is none."""
         return self.keys.get("step")  # type: ignore[return-value]
 
+    def changed(self, **keys: object) -> Point:
+        """The same with other keys, whose size and error are not measured."""
+        return replace(self, keys={**self.keys, **keys})
+
     def sized(self, factor: float) -> Point:
         """The same in so many times the bytes."""
         return replace(self, nbytes=round(self.nbytes * factor))
@@ -72,7 +76,7 @@ class Point:
         """The same with another step, whose size and error are not measured."""
         if self.step is None:
             return self
-        return replace(self, keys={**self.keys, "step": float(f"{self.step * factor:.4g}")})
+        return self.changed(step=float(f"{self.step * factor:.4g}"))
 
 
 @dataclass(frozen=True, slots=True)

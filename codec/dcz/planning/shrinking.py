@@ -11,8 +11,9 @@ import numpy as np
 from dcz.errors import DczError
 from dcz.lossy.compression import Compressed, compress
 from dcz.lossy.moments import Calibration
-from dcz.lossy.selection import WEIGHT_THRESHOLD, check_number, select
+from dcz.lossy.selection import check_number, select
 from dcz.planning.outcome import dense_bytes, file_bytes
+from dcz.planning.small import BFLOAT16, SMALL, small_names
 from dcz.text import plural
 from dcz.ties import Ties
 
@@ -23,11 +24,15 @@ Progress = Callable[[int, int], None]
 
 # The step at which each tensor alone is measured, in units of its root mean square.
 _PROBE = 0.25
+# Against the mean one, a step from which on a tensor is measured at a coarse one too.
+_LARGE, _COARSE_PROBE = 2.0, 1.5
 # Steps that a tensor may get, and the mean ones that are tried, until all tensors have the coarsest.
 _FINEST, _COARSEST = 0.005, 3.0
 _LADDER = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2)
 # Halvings of the interval in which the target lies: 1 % of the step then.
 _HALVINGS = 4
+# Of the score that may be lost, the share that small tensors may lose in bfloat16.
+_UNNOTICED = 0.1
 # How much better a smaller file may score before the figure is called not monotone.
 _SLACK = 0.002
 
@@ -138,7 +143,7 @@ class Search:
     ) -> None:
         self._tensors, self._calibration, self._keep, self._profile = tensors, calibration, keep, profile
         self._judge, self._metric, self._progress = judge, metric, progress
-        chosen, _ = select(tensors, names, WEIGHT_THRESHOLD, False)
+        chosen, skipped = select(tensors, names, SMALL, False)
         ties = Ties()
         tied: dict[str, list[str]] = {}
         for name in chosen:
@@ -148,24 +153,53 @@ class Search:
         self._tied = tied
         self._steps_done, self._steps = 0, len(tied) + len(_LADDER) + _HALVINGS
         self._base = _score(judge(tensors), f"{metric} of the model itself", positive=True)
+        self._small = self._harmless([] if names is not None else small_names(tensors, skipped))
         self._relative = self._sensitivities(change)
         self._found: dict[float, Tried] = {}
 
+    def _harmless(self, small: list[str]) -> dict[str, dict[str, object]]:
+        """Biases, norms and small weights in bfloat16, unless that loses a noticeable part of what may be lost."""
+        keys = dict.fromkeys(small, BFLOAT16)
+        if not small:
+            return keys
+        made = compress(self._tensors, {"tensors": keys})
+        lost = 1 - _score(self._judge({**self._tensors, **made}), self._metric) / self._base
+        return keys if lost <= _UNNOTICED * (1 - self._keep) else {}
+
     def _sensitivities(self, change: Judge) -> dict[str, float]:
-        """The step of each tensor against the mean one: its size over what it changes at the outputs, the root."""
-        alone = compress(self._tensors, self._recipe(dict.fromkeys(self._tied, _PROBE)), calibration=self._calibration)
-        logs: dict[str, float] = {}
-        for owner, names in self._tied.items():
+        """The step of each tensor against the mean one: its size over what it changes at the outputs, the root. Where
+        that is a large one, the change is measured at a large step too: rounding to nothing may do what a fine one,
+        for which other weights make up, does not."""
+        found = self._changes(self._tied, _PROBE, change)
+        steps = self._relative_steps(found)
+        coarse = {owner: self._tied[owner] for owner, step in steps.items() if step > _LARGE}
+        self._steps += len(coarse)
+        for owner, each in self._changes(coarse, _COARSE_PROBE, change).items():
+            found[owner] = max(found[owner], each)
+        return self._relative_steps(found)
+
+    def _changes(self, tied: Mapping[str, list[str]], step: float, change: Judge) -> dict[str, float]:
+        """For each tensor what it alone, rounded to a step, changes at the outputs over the square of the step."""
+        alone = compress(
+            self._tensors, self._recipe(dict.fromkeys(self._tied, step)), calibration=self._calibration
+        ) if tied else {}  # fmt: skip
+        out: dict[str, float] = {}
+        for owner, names in tied.items():
             own = {name: alone[name] for name in names}
             moments = None if self._calibration is None else self._calibration.get(owner)
             bias = None if moments is None else moments.bias
             if bias is not None:
                 own[bias] = alone[bias]
-            found = _score(change({**self._tensors, **own}), "change of the outputs")
-            logs[owner] = math.log(self._tensors[owner].size / max(found, 1e-12)) / 2
+            out[owner] = _score(change({**self._tensors, **own}), "change of the outputs") / step**2
             self._advance()
-        sizes = [self._tensors[owner].size for owner in logs]
-        mean = float(np.average(list(logs.values()), weights=sizes))
+        return out
+
+    def _relative_steps(self, changes: Mapping[str, float]) -> dict[str, float]:
+        """Steps of which a bit more is worth the same in each tensor; their mean, by size, is 1."""
+        logs = {
+            owner: math.log(self._tensors[owner].size / max(change, 1e-12)) / 2 for owner, change in changes.items()
+        }
+        mean = float(np.average(list(logs.values()), weights=[self._tensors[owner].size for owner in logs]))
         return {owner: math.exp(log - mean) for owner, log in logs.items()}
 
     def _advance(self) -> None:
@@ -174,10 +208,11 @@ class Search:
             self._progress(min(self._steps_done, self._steps), self._steps)
 
     def _recipe(self, steps: Mapping[str, float]) -> dict[str, object]:
-        return {"tensors": {
+        stepped: dict[str, dict[str, object]] = {
             name: {"step": round(min(max(step, _FINEST), _COARSEST), 5)}
             for owner, step in steps.items() for name in self._tied[owner]
-        }}  # fmt: skip
+        }  # fmt: skip
+        return {"tensors": {**stepped, **self._small}}
 
     def recipe(self, step: float) -> dict[str, object]:
         """The recipe for a mean step."""
