@@ -11,6 +11,7 @@ import dcz
 from dcz.errors import DczError
 from dcz.lossy.moments import Accumulator, Calibration
 from dcz.planning.layers import Layers
+from dcz.planning.made import Maker, arrays
 from dcz.planning.points import Tries, curve
 
 RNG = np.random.default_rng(0)
@@ -155,3 +156,17 @@ def test_a_calibration_of_another_model() -> None:
         dcz.plan({"a.weight": TENSORS["a.weight"]}, target_ratio=6, calibration=FOUND)
     with pytest.raises(DczError, match=re.escape("its bias 'a.bias' of shape (3,) does not fit 80 outputs")):
         dcz.plan({**TENSORS, "a.bias": np.zeros(3, np.float32)}, target_ratio=6, calibration=FOUND)
+
+
+def test_a_bias_is_as_it_was_once_its_layer_is() -> None:
+    """What is made again and again keeps what it made, but never a shift of an earlier recipe."""
+    maker = Maker(TENSORS, "auto", False, FOUND)
+    for recipe in (
+        {"step": 0.5},
+        {"step": 0.5, "tensors": {"a.weight": {"leave": True}}},
+        {"step": 1.0},
+        {"step": 0.5},
+    ):
+        made = arrays(maker.make(recipe))
+        wanted = dcz.compress(TENSORS, recipe, calibration=FOUND)
+        assert all(np.array_equal(made[name], wanted[name]) for name in TENSORS)

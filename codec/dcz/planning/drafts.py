@@ -44,8 +44,6 @@ _FAR = 2.0
 _STRIDE = 0.01
 # Points of a tensor at which its loss of score is measured.
 _READINGS = 4
-# Of two points of equal score, that of smaller error.
-_TIE = 1e-6
 
 
 class OutOfReach(DczError):
@@ -136,12 +134,12 @@ class Drafts:
         """Ways to weigh the points of each tensor: by squared relative error; with a score also by what each tensor
         loses of it alone, and by squared error, where one step for all tensors is the least. The best is found by the
         scores of the plans that they make."""
-        relative: Costs = dict.fromkeys(self.curves, _squared)
+        relative: Costs = dict.fromkeys(self.curves, search.squared)
         if self.scores is None:
             return [relative]
-        absolute: Costs = {name: _scaled(self._norm(name)) for name in self.curves}
+        absolute: Costs = {name: search.absolute(self._norm(name)) for name in self.curves}
         self._lost = {name: self._measured(name) for name in self.curves}
-        return [{name: _by(lost) for name, lost in self._lost.items()}, relative, absolute]
+        return [{name: search.by_score(lost) for name, lost in self._lost.items()}, relative, absolute]
 
     def _norm(self, name: str) -> float:
         """Sum of a tensor's squared weights."""
@@ -151,7 +149,7 @@ class Drafts:
         """The score that a tensor loses alone at a squared relative error: measured at a few points of its hull, and
         in proportion between and beyond them."""
         assert self.scores is not None
-        points = [point for point in search.hull(self.curves[name], _squared) if point.rel_error]
+        points = [point for point in search.hull(self.curves[name], search.squared) if point.rel_error]
         errors, lost = [0.0], [0.0]
         for at in sorted({round(i) for i in np.linspace(0, len(points) - 1, min(len(points), _READINGS))}):
             made_ = self._maker.make(self._recipe({name: points[at]}))
@@ -363,15 +361,3 @@ def _rescaled(point: Point) -> Point:
 
 def _by_channel(axis: int) -> Callable[[Point], Point]:
     return lambda point: point if point.step is None else point.changed(granularity="per_channel", axis=axis)
-
-
-def _scaled(norm: float) -> Cost:
-    return lambda point: norm * point.rel_error**2
-
-
-def _by(lost: Callable[[float], float]) -> Cost:
-    return lambda point: lost(_squared(point)) + _TIE * _squared(point)
-
-
-def _squared(point: Point) -> float:
-    return point.error**2

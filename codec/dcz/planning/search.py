@@ -11,6 +11,23 @@ from dcz.planning.points import Point
 
 Choice = dict[str, Point]
 Cost = Callable[[Point], float]
+# Of two points of equal score, that of smaller error.
+_TIE = 1e-6
+
+
+def squared(point: Point) -> float:
+    """By the squared relative error: of a layer's outputs where its inputs are known, else of its weights."""
+    return point.error**2
+
+
+def absolute(norm: float) -> Cost:
+    """By the squared error of weights whose squares sum to `norm`: the least for one step for all tensors."""
+    return lambda point: norm * point.rel_error**2
+
+
+def by_score(lost: Callable[[float], float]) -> Cost:
+    """By the score that a tensor loses at a squared relative error."""
+    return lambda point: lost(squared(point)) + _TIE * squared(point)
 
 
 def hull(points: Sequence[Point], cost: Cost) -> list[Point]:
