@@ -81,9 +81,9 @@ class _Watched:
         from dcz.onnx.runs import Session
 
         self._session = Session(model)
-        self.layers = layers_of(self._session.model)
+        self.layers = layers_of(self._session.weights)
         self._own = [output.name for output in model.graph.output]
-        self._session.watch(sorted({layer.input for layer in self.layers}))
+        self._session.watch(sorted({name for layer in self.layers for name in layer.inputs}))
 
     def get_inputs(self) -> Any:
         """The model's inputs."""
@@ -93,15 +93,14 @@ class _Watched:
         """The model's outputs."""
         values = self._session.run(feed, "a sample")
         for layer in self.layers:
-            if layer.input in values:
-                layer.add(values[layer.input])
+            layer.add([values.get(name) for name in layer.inputs])
         return [values[name] for name in self._own]
 
 
 def _of_onnx(network: Network) -> dcz.Calibration:
     watched = _Watched(network._runner._model)
     network._runner._feed(watched, np.random.Generator(np.random.PCG64(MEASURED)), network.samples)
-    return collected({layer.weight: layer.accumulator for layer in watched.layers})
+    return collected({layer.accumulator.name: layer.accumulator for layer in watched.layers})
 
 
 def _of_functions(network: Network) -> dcz.Calibration:

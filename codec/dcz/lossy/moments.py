@@ -74,11 +74,13 @@ class Moments:
             return False
         if self.inputs_first:
             return self.groups == 1 and shape[0] == self.inputs
+        if shape[0] == self.groups and len(shape) == 3 and shape[2] == self.inputs:
+            return True  # recurrent layers of ONNX: directions, outputs, inputs
         return shape[0] % self.groups == 0 and int(np.prod(shape[1:], dtype=np.int64)) == self.inputs
 
     def outputs(self, shape: tuple[int, ...]) -> int:
         """Outputs of a layer with a tensor of this shape: the size of its bias."""
-        return int(np.prod(shape, dtype=np.int64)) // self.inputs if self.inputs_first else shape[0]
+        return int(np.prod(shape, dtype=np.int64)) // self.inputs
 
     def matrix(self, array: np.ndarray) -> NDArray[Any]:
         """The tensor as (groups, inputs, outputs of a group), in the type to compute with."""
@@ -98,7 +100,7 @@ class Moments:
         own = np.concatenate([np.diagonal(block, axis1=1, axis2=2) for block in self.blocks], axis=1)
         if self.inputs_first:
             return np.broadcast_to(own.reshape(-1, *[1] * (len(shape) - 1)), shape)
-        each = np.repeat(own, shape[0] // self.groups, axis=0)
+        each = np.repeat(own, self.outputs(shape) // self.groups, axis=0)
         return each.reshape(shape)
 
     def parts(self, centred: bool, shrunk: bool = True) -> Iterator[tuple[int, slice, F64]]:
@@ -209,7 +211,7 @@ class Accumulator:
         self, name: str, groups: int, inputs: int, *, inputs_first: bool = False, bias: str | None = None,
         max_inputs: int = MAX_INPUTS,
     ) -> None:  # fmt: skip
-        self._name, self._inputs_first, self._bias = name, inputs_first, bias
+        self.name, self._inputs_first, self._bias = name, inputs_first, bias
         most = min(max_inputs, max(_MAX_PRODUCTS // max(groups * inputs, 1), 1))
         cuts = np.linspace(0, inputs, -(-inputs // most) + 1).astype(int).tolist()
         self._parts = [slice(a, b) for a, b in zip(cuts, cuts[1:])]
@@ -224,14 +226,14 @@ class Accumulator:
         """Inputs of shape (vectors, groups, inputs). Raises `DczError` for NaN, infinity, and other shapes."""
         if vectors.shape[1:] != self._mean.shape:
             raise DczError(
-                f"layer of {self._name!r}: inputs of shape {vectors.shape[1:]}, its weight takes {self._mean.shape}"
+                f"layer of {self.name!r}: inputs of shape {vectors.shape[1:]}, its weight takes {self._mean.shape}"
             )
         if not len(vectors):
             return
         grouped = np.ascontiguousarray(vectors.transpose(1, 0, 2), np.float32)
         if not np.isfinite(grouped).all():
             raise DczError(
-                f"layer of {self._name!r}: its inputs have NaN or infinity; leave out the samples that cause them"
+                f"layer of {self.name!r}: its inputs have NaN or infinity; leave out the samples that cause them"
             )
         self.count += len(vectors)
         share = len(vectors) / self.count
@@ -270,7 +272,7 @@ class Accumulator:
     def moments(self) -> Moments:
         """The moments of all inputs so far."""
         if not all(np.isfinite(block).all() for block in self._blocks):
-            raise DczError(f"layer of {self._name!r}: the squares of its inputs are beyond float32; scale the samples")
+            raise DczError(f"layer of {self.name!r}: the squares of its inputs are beyond float32; scale the samples")
         mean = self._mean.astype(np.float32)
         return Moments(tuple(self._blocks), mean, self._shrinkage(), self.count, self._inputs_first, self._bias)
 

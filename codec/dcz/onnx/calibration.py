@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +16,20 @@ from onnx import ModelProto, NodeProto
 from dcz.errors import DczError
 from dcz.lossy.moments import Accumulator, Calibration, collected
 from dcz.lossy.patches import patches, some
-from dcz.onnx.initializers import Weights
+from dcz.onnx import recurrent
+from dcz.onnx.initializers import Scope, Weights
 from dcz.onnx.runs import Session
+from dcz.onnx.watching import Watching
 from dcz.onnx.weights import Weight
 
 Feed = Mapping[str, np.ndarray]
 
 
 def calibrate(model: ModelProto | str | os.PathLike[str], samples: Iterable[Feed]) -> Calibration:
-    """Runs samples through a model by onnxruntime and gives the second moments of what its MatMul, Gemm and Conv nodes
-    multiply by weights, for `dcz.compress` and `dcz.plan`. 128 samples are usually enough. Memory does not grow with
-    their number. Subgraphs are not looked into.
+    """Runs samples through a model by onnxruntime and gives the second moments of what its MatMul, Gemm, Conv,
+    ConvTranspose, LSTM, GRU and RNN nodes multiply by weights, for `dcz.compress` and `dcz.plan`; those of If, Loop and
+    Scan bodies too. 128 samples are usually enough. Memory does not grow with their number. Recurrent nodes with
+    `sequence_lens`, and the state of a GRU without `linear_before_reset`, are left out.
 
     Args:
         model: a model, or the path of one; it stays as it is.
@@ -48,90 +52,152 @@ def calibrate(model: ModelProto | str | os.PathLike[str], samples: Iterable[Feed
            [12., 16.]], dtype=float32)
     """
     session = Session(model)
-    layers = layers_of(session.model)
-    watched = sorted({layer.input for layer in layers})
-    session.watch(watched)
+    layers = layers_of(session.weights)
+    session.watch(sorted({name for layer in layers for name in layer.inputs}))
     count = 0
     for number, feed in enumerate(samples):
         values = session.run(feed, f"sample {number}")
         for layer in layers:
-            found = values.get(layer.input)
-            if found is not None:
-                layer.add(found)
+            layer.add([values.get(name) for name in layer.inputs])
         count += 1
     if not count:
         raise DczError("samples: there are none")
-    return collected({layer.weight: layer.accumulator for layer in layers})
+    return collected({layer.accumulator.name: layer.accumulator for layer in layers})
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A node that multiplies an input by a weight."""
+    """A node that multiplies by a weight: the values that say by what, and how these become vectors."""
 
-    weight: str
-    input: str
+    inputs: tuple[str, ...]
     accumulator: Accumulator
-    vectors: Callable[[NDArray[Any]], NDArray[Any]]
+    vectors: Callable[..., NDArray[Any]]
 
-    def add(self, inputs: NDArray[Any]) -> None:
-        """Adds the inputs of one run."""
-        self.accumulator.add(self.vectors(inputs))
-
-
-def layers_of(model: ModelProto) -> list[_Layer]:
-    """The nodes of the main graph that multiply by a weight; of one that several use, the first."""
-    weights = Weights(model)
-    uses = [name for node in model.graph.node for name in node.input]
-    out: dict[str, _Layer] = {}
-    for node in model.graph.node:
-        at = 1 if len(node.input) > 1 else 0
-        weight = weights.get(node.input[at]) if node.input else None
-        if weight is None or weight.name in out or uses.count(weight.name) > 1 or weight.dtype.code != "F32":
-            continue
-        found = _layer(node, weight, weights)
-        if found is not None:
-            out[weight.name] = found
-    return list(out.values())
+    def add(self, values: Sequence[NDArray[Any] | None]) -> None:
+        """Adds the inputs of one run; there are none in a branch that was not taken."""
+        if all(value is not None and value.size for value in values):
+            self.accumulator.add(self.vectors(*values))
 
 
-def _layer(node: NodeProto, weight: Weight, weights: Weights) -> _Layer | None:
-    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
-    if node.op_type == "Conv" and len(weight.shape) > 2:
-        return _conv(node, weight, weights, attributes)
-    if node.op_type == "MatMul" and len(weight.shape) == 2:
-        inputs_first = True
-    elif node.op_type == "Gemm" and not attributes.get("transA") and attributes.get("alpha", 1.0) == 1.0:
-        inputs_first = not attributes.get("transB")
-    else:
-        return None
-    inputs = weight.shape[0 if inputs_first else 1]
-    bias = _bias(node, weights, weight.shape[1 if inputs_first else 0])
-    bias = bias if attributes.get("beta", 1.0) == 1.0 else None
-    each = Accumulator(weight.name, 1, inputs, inputs_first=inputs_first, bias=bias)
-    return _Layer(weight.name, node.input[0], each, lambda x: some(x)[:, None])
+def layers_of(weights: Weights) -> list[_Layer]:
+    """The nodes that multiply by weights. The model is changed: values of its subgraphs become ones of its main graph,
+    for a session to watch."""
+    return _Layers(weights).found
 
 
-def _bias(node: NodeProto, weights: Weights, outputs: int) -> str | None:
-    bias = weights.get(node.input[2]) if len(node.input) > 2 else None
-    return bias.name if bias is not None and bias.shape == (outputs,) and bias.dtype.code == "F32" else None
+class _Layers:
+    """The nodes that multiply by float32 weights which nothing else uses, in the main graph and its subgraphs."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights, self._watching = weights, Watching()
+        self.found: list[_Layer] = []
+        nodes = [(scope, node) for scope in weights.scopes for node in scope.graph.node]
+        self._uses: Counter[str] = Counter()
+        for scope, node in nodes:
+            named = (weights.seen_from(scope, name) for name in node.input if name)
+            self._uses.update(weight.name for weight in named if weight is not None)
+        for scope, node in nodes:
+            self._node(_Node(scope, node))
+
+    def _weight(self, node: _Node, at: int) -> Weight | None:
+        name = node.input(at)
+        weight = self._weights.seen_from(node.scope, name) if name else None
+        return weight if weight is not None and weight.dtype.code == "F32" else None
+
+    def _node(self, node: _Node) -> None:
+        op = node.proto.op_type
+        if node.proto.domain not in ("", "ai.onnx"):
+            return
+        first, second = self._weight(node, 0), self._weight(node, 1)
+        if op == "MatMul" and first is not None and second is None and len(first.shape) == 2:
+            self._add(node, first, [node.input(1)], lambda x: _rows(_across(x)))
+        elif second is None:
+            return
+        elif op == "MatMul" and len(second.shape) == 2:
+            self._add(node, second, [node.input(0)], _rows, inputs_first=True)
+        elif op == "Gemm":
+            self._gemm(node, second)
+        elif op == "Conv" and len(second.shape) > 2:
+            self._conv(node, second)
+        elif op == "ConvTranspose" and len(second.shape) > 2 and node.get("group", 1) == 1:
+            channels = 1 - len(second.shape)
+            self._add(node, second, [node.input(0)], lambda x: _rows(np.moveaxis(x, channels, -1)), inputs_first=True)
+        elif op in recurrent.OPS and len(second.shape) == 3 and not node.input(4) and not node.get("layout", 0):
+            self._recurrent(node, second)
+
+    def _add(
+        self, node: _Node, weight: Weight, inputs: Sequence[str], vectors: Callable[..., NDArray[Any]],
+        size: int | None = None, groups: int = 1, inputs_first: bool = False, bias: str | None = None,
+    ) -> None:  # fmt: skip
+        names = [self._watching.outside(node.scope, name) for name in inputs]
+        if self._uses[weight.name] > 1 or None in names:
+            return
+        size = weight.shape[0 if inputs_first else -1] if size is None else size
+        each = Accumulator(weight.name, groups, size, inputs_first=inputs_first, bias=bias)
+        self.found.append(_Layer(tuple(name for name in names if name is not None), each, vectors))
+
+    def _bias(self, node: _Node, outputs: int) -> str | None:
+        bias = self._weight(node, 2)
+        return bias.name if bias is not None and bias.shape == (outputs,) else None
+
+    def _gemm(self, node: _Node, weight: Weight) -> None:
+        alpha, first = node.get("alpha", 1.0), not node.get("transB", 0)
+        bias = self._bias(node, weight.shape[1 if first else 0]) if node.get("beta", 1.0) == 1.0 else None
+        turned = node.get("transA", 0)
+        vectors = lambda x: _rows(np.float32(alpha) * (_across(x) if turned else x))
+        self._add(node, weight, [node.input(0)], vectors, inputs_first=first, bias=bias)
+
+    def _conv(self, node: _Node, weight: Weight) -> None:
+        kernel, groups = weight.shape[2:], int(node.get("group", 1))
+        spread = len(kernel)
+        stride, dilation = node.get("strides", [1] * spread), node.get("dilations", [1] * spread)
+        automatic = node.get("auto_pad", b"NOTSET").decode()
+        pads = node.get("pads", [0] * 2 * spread)
+
+        def vectors(x: NDArray[Any]) -> NDArray[Any]:
+            x = x.reshape(-1, *x.shape[-1 - spread :])
+            padding = list(zip(pads[:spread], pads[spread:]))
+            if automatic.startswith("SAME"):
+                padding = [_same(*sizes, automatic) for sizes in zip(x.shape[2:], kernel, stride, dilation)]
+            return patches(x, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups)
+
+        size = int(np.prod(weight.shape[1:]))
+        self._add(node, weight, [node.input(0)], vectors, size, groups, bias=self._bias(node, weight.shape[0]))
+
+    def _recurrent(self, node: _Node, weight: Weight) -> None:
+        directions = weight.shape[0]
+        self._add(node, weight, [node.input(0)], recurrent.inputs(directions), groups=directions)
+        states = self._weight(node, 2)
+        # A GRU that resets before it multiplies has products of the state that none of its outputs tells.
+        if states is None or (node.proto.op_type == "GRU" and not node.get("linear_before_reset", 0)):
+            return
+        values = [self._watching.called(node.proto, 0), *filter(None, [node.input(5)])]
+        self._add(node, states, values, recurrent.states(node.get("direction", b"forward").decode()), groups=directions)
 
 
-def _conv(node: NodeProto, weight: Weight, weights: Weights, attributes: Mapping[str, Any]) -> _Layer | None:
-    kernel, groups = weight.shape[2:], int(attributes.get("group", 1))
-    spread = len(kernel)
-    stride, dilation = attributes.get("strides", [1] * spread), attributes.get("dilations", [1] * spread)
-    automatic = attributes.get("auto_pad", b"NOTSET").decode()
-    pads = attributes.get("pads", [0] * 2 * spread)
-    inputs = int(np.prod(weight.shape[1:]))
-    each = Accumulator(weight.name, groups, inputs, bias=_bias(node, weights, weight.shape[0]))
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A node and the graph that it is in."""
 
-    def vectors(x: NDArray[Any]) -> NDArray[Any]:
-        padding = list(zip(pads[:spread], pads[spread:]))
-        if automatic.startswith("SAME"):
-            padding = [_same(*sizes, automatic) for sizes in zip(x.shape[2:], kernel, stride, dilation)]
-        return patches(x, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups)
+    scope: Scope
+    proto: NodeProto
 
-    return _Layer(weight.name, node.input[0], each, vectors)
+    def input(self, at: int) -> str:
+        """The name of an input, empty where it is left out."""
+        return self.proto.input[at] if at < len(self.proto.input) else ""
+
+    def get(self, name: str, otherwise: Any) -> Any:
+        """An attribute, or what it is by default."""
+        found = next((attribute for attribute in self.proto.attribute if attribute.name == name), None)
+        return otherwise if found is None else onnx.helper.get_attribute_value(found)
+
+
+def _rows(x: NDArray[Any]) -> NDArray[Any]:
+    return some(x)[:, None]
+
+
+def _across(x: NDArray[Any]) -> NDArray[Any]:
+    return np.swapaxes(x, -1, -2) if x.ndim > 1 else x
 
 
 def _same(size: int, kernel: int, stride: int, dilation: int, automatic: str) -> tuple[int, int]:

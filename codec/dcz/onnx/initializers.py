@@ -12,6 +12,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
@@ -23,16 +24,48 @@ from dcz.onnx.weights import CONSTANTS, Dense, Numbers, Sparse, Weight
 _MAX_DEPTH = 32
 
 
+@dataclass(slots=True)
+class Scope:
+    """A graph of a model, and where it is: the node and its attribute that hold it, in the graph around."""
+
+    graph: GraphProto
+    prefix: str
+    node: NodeProto | None = None
+    attribute: str = ""
+    around: Scope | None = None
+    _names: set[str] = field(default_factory=set)
+
+    def defining(self, name: str) -> Scope | None:
+        """The innermost graph, from this one outwards, in which a value has this name."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.names():
+            scope = scope.around
+        return scope
+
+    def names(self) -> set[str]:
+        """Of the graph's inputs, initializers, and outputs of nodes."""
+        if not self._names:
+            graph = self.graph
+            self._names.update(value.name for value in graph.input)
+            self._names.update(tensor.name for tensor in graph.initializer)
+            self._names.update(sparse.values.name for sparse in graph.sparse_initializer)
+            self._names.update(name for node in graph.node for name in node.output if name)
+        return self._names
+
+
 class Weights(dict[str, Weight]):
-    """The weights of a model by name; tensors that are none, such as strings, are in `left_out` with the reason."""
+    """The weights of a model by name; tensors that are none, such as strings, are in `left_out` with the reason.
+    `scopes` are the main graph and the subgraphs in it."""
 
     def __init__(self, model: ModelProto, path: str = "") -> None:
         super().__init__()
         self.left_out: dict[str, str] = {}
-        self._given: set[tuple[str, str]] = set()  # names that the model itself gives, by the path of their graph
+        self.scopes: list[Scope] = []
+        # By the path of their graph and the name that the model itself gives: what they are called here.
+        self._given: dict[tuple[str, str], str] = {}
         self._taken: Counter[str] = Counter()
         self._before = f"{path}: " if path else ""
-        self._graph(model.graph, "", 0)
+        self._graph(model.graph, "", 0, Scope(model.graph, ""))
         for function in model.functions:
             label = ".".join(
                 map(self._text, filter(None, (function.domain, function.name, getattr(function, "overload", ""))))
@@ -41,6 +74,11 @@ class Weights(dict[str, Weight]):
         for number, training in enumerate(model.training_info):
             self._graph(training.initialization, f"training_{number}.initialization.", 1)
             self._graph(training.algorithm, f"training_{number}.algorithm.", 1)
+
+    def seen_from(self, scope: Scope, name: str) -> Weight | None:
+        """The weight that a node of this graph means by a name, if it is one."""
+        owner = scope.defining(name)
+        return None if owner is None else self.get(self._given.get((owner.prefix, name), ""))
 
     def files(self, folder: str) -> set[str]:
         """The other files that data lies in, without those that reading will refuse."""
@@ -64,11 +102,10 @@ class Weights(dict[str, Weight]):
         own = self._text(given)
         if (prefix, own) in self._given:
             raise DczError(f"{self._before}{what} {prefix + own!r:.80}: duplicate name; rename one of the two")
-        self._given.add((prefix, own))
-        self._add_called(prefix + own, kind, what, proto)
+        self._given[prefix, own] = self._add_called(prefix + own, kind, what, proto)
 
-    def _add_called(self, path: str, kind: type, what: str, proto: object) -> None:
-        """Adds a weight that is called by its path, and by a number where another is called so."""
+    def _add_called(self, path: str, kind: type, what: str, proto: object) -> str:
+        """Adds a weight that is called by its path, and by a number where another is called so. Gives its name."""
         name = path
         while name in self or name in self.left_out:
             self._taken[path] += 1
@@ -80,15 +117,18 @@ class Weights(dict[str, Weight]):
             self[name] = kind(name, where, proto)
         except UnsupportedError as error:
             self.left_out[name] = str(error).removeprefix(f"{where}: ")
+        return name
 
-    def _graph(self, graph: GraphProto, prefix: str, depth: int) -> None:
+    def _graph(self, graph: GraphProto, prefix: str, depth: int, scope: Scope | None = None) -> None:
+        if scope is not None:
+            self.scopes.append(scope)
         for tensor in graph.initializer:
             self._add(prefix, tensor.name, Dense, "initializer", tensor)
         for sparse in graph.sparse_initializer:
             self._add(prefix, sparse.values.name, Sparse, "initializer", sparse)
-        self._nodes(graph.node, prefix, depth)
+        self._nodes(graph.node, prefix, depth, scope)
 
-    def _nodes(self, nodes: Iterable[NodeProto], prefix: str, depth: int) -> None:
+    def _nodes(self, nodes: Iterable[NodeProto], prefix: str, depth: int, scope: Scope | None = None) -> None:
         if depth > _MAX_DEPTH:
             raise LimitError(f"{self._before}graphs are nested deeper than {_MAX_DEPTH} levels")
         nodes = list(nodes)
@@ -104,7 +144,9 @@ class Weights(dict[str, Weight]):
                 else:
                     self._attribute(attribute, label)
                 for inner, place in _graphs(attribute):
-                    self._graph(inner, f"{label}.{attribute.name}{place}.", depth + 1)
+                    path = f"{label}.{attribute.name}{place}."
+                    within = scope and Scope(inner, path, node, attribute.name, scope)
+                    self._graph(inner, path, depth + 1, within)
 
     def _constant(self, node: NodeProto, attribute: AttributeProto, prefix: str, label: str) -> None:
         """The value of a Constant, which the graph calls as the node's output."""

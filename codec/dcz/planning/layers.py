@@ -79,7 +79,9 @@ def _part(array: np.ndarray, moments: Moments) -> np.ndarray:
     if moments.groups > 1 or count == outputs:
         return array
     chosen = np.linspace(0, outputs - 1, count).astype(np.int64)
-    return array.reshape(moments.inputs, outputs)[:, chosen] if moments.inputs_first else array[chosen]
+    if moments.inputs_first:
+        return array.reshape(moments.inputs, outputs)[:, chosen]
+    return array[chosen] if len(array) == outputs else array.reshape(outputs, moments.inputs)[chosen]
 
 
 def _of_kind(some: _Some, points: list[Point]) -> list[Point]:
