@@ -6,6 +6,7 @@ CAMPAIGNS = {
     "bombs": "small files that ask for much",
     "faults": "system calls and allocations that fail, each in turn",
     "kills": "SIGKILL and SIGTERM at random moments of writing",
+    "jobs": "workers, schedulers, stores and disks that fail while a job runs on a cluster",
     "handles": "threads, forks, copies and descriptors of readers",
     "generated": "random files of the specification, by all readers",
     "converters": "hostile files of other formats",

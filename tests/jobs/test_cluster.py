@@ -4,6 +4,7 @@ lost."""
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -109,6 +110,7 @@ def test_nobody_answers(source: Source, target: Path, dcz_: Callable, monkeypatc
     run = dcz_("pack", source.index, target, "--scheduler", "tcp://127.0.0.1:9")
     assert run.code == 1 and run.err.startswith("dcz: tcp://127.0.0.1:9: no scheduler answers there")
     assert run.err.count("\n") == 1
+    assert not logging.getLogger("distributed.client").isEnabledFor(logging.ERROR)  # Dask's traceback of a lost one
 
 
 def test_a_poisoned_shard(source: Source, target: Path, workers: Cluster, dcz_: Callable) -> None:

@@ -79,3 +79,26 @@ def test_a_lock_of_another_machine_stays(tmp_path: Path) -> None:
         with pytest.raises(DczError, match=r"remove .*x\.job\.lock if it has ended"):
             Lock(str(path), "x")
         assert path.read_text() == text
+
+
+def test_a_lock_that_could_not_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place that fails at the end leaves a lock that is in nobody's way, not even in this process's."""
+    path = str(tmp_path / "x.job.lock")
+    first = Lock(path, "x")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no"):
+        patch.setattr("dcz.jobs.places.remove", _fails)
+        first.release()
+    assert os.path.exists(path)
+    Lock(path, "x").release()
+    assert not os.path.exists(path)
+
+
+def _fails(path: str) -> None:
+    raise OSError(5, "no")
+
+
+def test_the_cause_is_told(source: Source, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcz.jobs.lock.places.remove", _fails)
+    with pytest.raises(DczError, match="^the cause$"):
+        with jobs.job.Job(str(target), jobs.record.Record("pack", {}, {}), resume=True, replace=False):
+            raise DczError("the cause")

@@ -152,8 +152,9 @@ def check_output(path: str, force: bool) -> None:
     """Refuses to replace a file unasked; the error names the way out."""
     if is_url(path):
         from dcz.io.remote import exists
+        from dcz.jobs.tasks import persistently
 
-        if not force and exists(path):
+        if not force and persistently(lambda: exists(path)):
             raise DczError(f"{path}: already exists; use --force to replace it")
         return
     if os.path.isdir(path):
@@ -166,7 +167,16 @@ def check_output(path: str, force: bool) -> None:
 
 
 def file_bytes(path: str) -> int:
-    """Bytes of a file wherever it is, of all files of an index with it, or of all in a package."""
+    """Bytes of a file wherever it is, of all files of an index with it, or of all in a package. A job that is done does
+    not fail because a store fails for now."""
+    if is_url(path):
+        from dcz.jobs.tasks import persistently
+
+        return persistently(lambda: _all_bytes_of(path))
+    return _all_bytes_of(path)
+
+
+def _all_bytes_of(path: str) -> int:
     if path.lower().endswith(".index.json"):
         from dcz.container.shards import ShardIndex
 

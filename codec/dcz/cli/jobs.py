@@ -30,12 +30,20 @@ def client(scheduler: str | None) -> Iterator[Any]:
     if scheduler is None:
         yield None
         return
+    from dcz.extras import require
     from dcz.jobs.cluster import connect
 
     if "://" not in scheduler:
         raise Misuse(f"--scheduler: expected an address such as tcp://host:8786, found {scheduler!r:.80}")
-    for name in ("distributed", "tornado", "asyncio"):  # what they have to say is said in one line, as an error
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    require("distributed", "dask", "--scheduler")
+    for name in [
+        "distributed",
+        "tornado",
+        "asyncio",
+        *logging.root.manager.loggerDict,
+    ]:  # some have levels of their own
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they have to say is said in one line, as an error
     found = connect(scheduler)
     try:
         yield found

@@ -24,7 +24,7 @@ from dcz.jobs.finished import stamp_of
 from dcz.jobs.job import Commit, Job, Progress
 from dcz.jobs.making import DczFile, Made, OtherFile, Part
 from dcz.jobs.record import Record, sources
-from dcz.jobs.tasks import Ran, Runner, Task, batches
+from dcz.jobs.tasks import Ran, Runner, Task, batches, persistently
 from dcz.lossy.compression import TensorReport
 from dcz.lossy.recipe import Recipe
 from dcz.models import tensors_of
@@ -76,17 +76,10 @@ class Conversion:
 
     def run(self, verb: str, resume: bool, replace: bool, strict: bool, progress: Progress | None) -> Done:
         """Do the job."""
-        record = Record(verb, self._sources(), self._options())
+        record = Record(verb, persistently(self._sources), self._options())
         with Job(self.target, record, resume=resume, replace=replace) as job:
             try:
-                with open_model(self.source, shapes=self.contents.shapes, max_bytes=self.contents.max_bytes) as model:
-                    check_not_empty(model, self.source)
-                    left_out = dict(getattr(model, "left_out", {}))
-                    if strict:
-                        check_nothing_left_out(left_out)
-                    layout = self._layout(model)
-                    files = file_of(model, self.source)
-                    about, aliases = dict(extensions(model)), len(model.aliases)
+                layout, files, about, aliases, left_out = persistently(lambda: self._planned(strict))
                 kept = job.kept(self.runner, {file.name: _names(file) for file in layout.files})
                 ran = self._run(job, layout, files, about, kept, progress)
                 self._commit(job, layout, kept, ran)
@@ -100,6 +93,16 @@ class Conversion:
             len(tensors), aliases, sum(tensor.nbytes for tensor in tensors),
             tuple(file.name for file in layout.files), len(kept), left_out, dict(sorted(reports.items())),
         )  # fmt: skip
+
+    def _planned(self, strict: bool) -> tuple[ShardLayout, dict[str, str], dict[str, object], int, dict[str, str]]:
+        """Return the files to make, each tensor's file, extensions, the number of aliases, and what is left out."""
+        with open_model(self.source, shapes=self.contents.shapes, max_bytes=self.contents.max_bytes) as model:
+            check_not_empty(model, self.source)
+            left_out = dict(getattr(model, "left_out", {}))
+            if strict:
+                check_nothing_left_out(left_out)
+            files = file_of(model, self.source)
+            return self._layout(model), files, dict(extensions(model)), len(model.aliases), left_out
 
     def _sources(self) -> dict[str, Any]:
         found = sources(self.source)
@@ -230,7 +233,7 @@ class Conversion:
             elif file.name not in stamps:
                 stamps[file.name] = stamp_of(kept[file.name])
         in_place = all(path == places.join(job.folder, file) for file, path in kept.items())
-        if not ran.results and in_place and places.exists(self.target):
+        if not ran.results and in_place and persistently(lambda: places.exists(self.target)):
             job.finish()
             return
         job.committed(stamps)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +20,7 @@ from dcz.jobs.finished import Check
 from dcz.jobs.lock import Lock
 from dcz.jobs.making import STAMP
 from dcz.jobs.record import COMMITTED, Record
-from dcz.jobs.tasks import Runner, Task
+from dcz.jobs.tasks import Runner, Task, persistently
 
 
 class Job:
@@ -39,8 +40,8 @@ class Job:
             self.record = self._found(record, resume, replace)
             self.scratch = f"{base}.job-{self.record.id}"
             places.make_folder(self.scratch)
-        except BaseException:
-            self._lock.release()
+        except BaseException as error:
+            self._release(error)
             raise
 
     def _found(self, record: Record, resume: bool, replace: bool) -> Record:
@@ -53,10 +54,11 @@ class Job:
             raise DczError(
                 f"{self._path}: an earlier job is not finished; --resume goes on with it, --force starts anew"
             )
-        if places.exists(self.target) and not replace:
+        if persistently(lambda: places.exists(self.target)) and not replace:
             raise DczError(f"{self.target}: already exists; use --force to replace it")
         if earlier is not None:
-            places.remove_folder(self._path.removesuffix(".json") + f"-{earlier.id}")
+            stale = self._path.removesuffix(".json") + f"-{earlier.id}"
+            persistently(lambda: places.remove_folder(stale))
         record.write(self._path)
         return record
 
@@ -71,7 +73,7 @@ class Job:
     def kept(self, runner: Runner, names: Mapping[str, frozenset[str]]) -> dict[str, str]:
         """Return the files that an earlier run made and that are whole, with their places; remove what is not whole.
         `names` are those that each file must have."""
-        there = {*places.names(self.scratch)}
+        there = {*persistently(lambda: places.names(self.scratch))}
         committed = self.record.state == COMMITTED
         tasks = []
         for file, expected in names.items():
@@ -81,14 +83,15 @@ class Job:
                 found.append(places.join(self.folder, file))
             if found:
                 if stamp is None and file + STAMP in there:
-                    stamp = json.loads(places.read_bytes(self.path(file) + STAMP) or b"null")
+                    path = self.path(file) + STAMP
+                    stamp = json.loads(persistently(partial(places.read_bytes, path)) or b"null")
                 tasks.append((file, Task(f"check:{file}", Check(tuple(found), expected, stamp))))
         ran = runner.run([task for _, task in tasks], lambda nbytes: None)
         for error in ran.errors.values():
             raise error
         whole = {file: ran.results[task.key] for file, task in tasks if ran.results[task.key] is not None}
         for file in names.keys() & there - whole.keys():
-            places.remove(self.path(file))
+            persistently(partial(places.remove, self.path(file)))
         return whole
 
     def committed(self, stamps: Mapping[str, Mapping[str, Any]]) -> None:
@@ -99,7 +102,7 @@ class Job:
 
     def finish(self) -> None:
         """Remove what only an unfinished job needs."""
-        places.remove_folder(self.scratch)
+        persistently(lambda: places.remove_folder(self.scratch))
 
     def __enter__(self) -> Job:
         return self
@@ -107,7 +110,15 @@ class Job:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self._release(error)
+
+    def _release(self, error: BaseException | None) -> None:
+        """Let others write there. What made the job fail is told, not that the lock could not be removed after it."""
+        try:
+            self._lock.release()
+        except (OSError, DczError):
+            if error is None:
+                raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,10 @@ from dcz.errors import DczError
 from dcz.io import temporary
 from dcz.io.sources import is_url
 from dcz.jobs import places
+from dcz.jobs.tasks import persistently
+
+# The locks that this process holds now: one that a store did not let go of is not among them.
+_held: set[bytes] = set()
 
 
 class Lock:
@@ -25,28 +29,41 @@ class Lock:
     def __init__(self, path: str, target: str) -> None:
         self.path = path
         self._text = json.dumps(_owner()).encode()
-        if not places.create(path, self._text) and not self._taken_over():
-            owner = _parsed(places.read_bytes(path))
+        _held.add(self._text)
+        try:
+            self._take(path, target)
+        except BaseException:
+            _held.discard(self._text)
+            raise
+
+    def _take(self, path: str, target: str) -> None:
+        if not persistently(lambda: places.create(path, self._text)) and not persistently(self._taken_over):
+            owner = _parsed(persistently(lambda: places.read_bytes(path)))
             who = f"{owner.get('user', 'somebody')} on {owner.get('host', 'some machine')}"
             raise DczError(
                 f"{target}: another job writes to it: process {owner.get('pid', '(unknown)')} of {who}, since "
                 f"{owner.get('since', 'some time')}; wait for it, or remove {path} if it has ended"
             )
-        self._held = True
 
     def release(self) -> None:
-        """Let others write there."""
-        if self._held:
-            self._held = False
-            if places.read_bytes(self.path) == self._text:
-                places.remove(self.path)
+        """Let others write there. If the place fails for good, the lock stays as that of a process that was killed."""
+        if self._text in _held:
+            try:
+                persistently(self._removed)
+            finally:
+                _held.discard(self._text)
+
+    def _removed(self) -> None:
+        if places.read_bytes(self.path) == self._text:
+            places.remove(self.path)
 
     def _taken_over(self) -> bool:
         """Replace the lock of a dead process of this machine; return whether it is ours now."""
         with _alone(self.path):
             found = places.read_bytes(self.path)
             owner = _parsed(found)
-            dead = temporary.is_dead(owner.get("place"), owner.get("pid"), owner.get("started"))
+            process = (owner.get("place"), owner.get("pid"), owner.get("started"))
+            dead = found not in _held if process == temporary.this_process() else temporary.is_dead(*process)
             if found is not None and not dead:
                 return False
             places.remove(self.path)

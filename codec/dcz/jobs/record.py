@@ -19,6 +19,7 @@ from dcz.errors import DczError, FormatError
 from dcz.format.trailer import FORMAT_VERSION
 from dcz.io.sources import is_url
 from dcz.jobs import places
+from dcz.jobs.tasks import persistently
 from dcz.version import __version__
 
 RUNNING, COMMITTED = "running", "committed"
@@ -39,12 +40,13 @@ class Record:
 
     def write(self, path: str) -> None:
         """Write the record over an older one."""
-        places.write_bytes(path, (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        persistently(lambda: places.write_bytes(path, text.encode()))
 
     @staticmethod
     def read(path: str) -> Record | None:
         """Return the record of an earlier run; None where there is none."""
-        data = places.read_bytes(path)
+        data = persistently(lambda: places.read_bytes(path))
         if data is None:
             return None
         try:
