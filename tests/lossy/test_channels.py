@@ -85,3 +85,20 @@ def test_what_counts_more_is_counted() -> None:
 def test_what_makes_no_sense(keys: dict, message: str) -> None:
     with pytest.raises(DczError, match=message):
         dcz.cluster({"w": W}, **keys)
+
+
+@pytest.mark.parametrize("axis, better", [(-1, 0.6), (0, 1 + 1e-5)])
+def test_channels_of_layouts_with_outputs_last(axis: int, better: float) -> None:
+    """Steps of outputs are rounded with feedback; those of inputs plainly, as no level suits a whole output."""
+    rng = np.random.default_rng(7)
+    scales = np.exp(2 * rng.standard_normal(48)).astype(np.float32)
+    weights, inputs = (
+        rng.laplace(size=(96, 48)).astype(np.float32) * scales,
+        rng.standard_normal((400, 24)) @ rng.standard_normal((24, 96)),
+    )
+    found = dcz.Calibration.of({"w": inputs.astype(np.float32)}, inputs_first=True)
+    recipe = {"step": 0.4, "granularity": "per_channel", "axis": axis}
+    files = [dcz.compress({"w": weights}, recipe, calibration=each) for each in (found, None)]
+    changes = [float(np.square(inputs @ (weights - each["w"])).mean()) for each in files]
+    assert changes[0] <= better * changes[1]
+    assert len(dcz.save(files[0])) < 1.06 * len(dcz.save(files[1]))

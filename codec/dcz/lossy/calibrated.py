@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcz.lossy.channels import shifts
 from dcz.lossy.clustering import cluster_array
 from dcz.lossy.clusters import Clusters
 from dcz.lossy.config import ClusterConfig, PruneConfig
 from dcz.lossy.feedback import Factor, Levels, factor, rounded
-from dcz.lossy.flat import dot, flat, pieces
+from dcz.lossy.flat import dot, working
 from dcz.lossy.grid import price_of
 from dcz.lossy.moments import Moments
 from dcz.lossy.pruning import masked
@@ -70,6 +72,15 @@ class Layer:
             out[group, part] = rounded(self._weights[group, part], found, levels, mask, density)
         return self.moments.tensor(out, self.array)
 
+    def rounded_by(self, sets: list[tuple[NDArray[np.int64], Levels]], kept: NDArray[np.bool_]) -> np.ndarray:
+        """The tensor where sets of outputs have levels of their own."""
+        out, masks = np.empty_like(self._weights), self.moments.matrix(kept.astype(np.float32)) > 0
+        for outputs, levels in sets:
+            for group, part, found in self._parts:
+                own, mask = self._weights[group, part][:, outputs], masks[group, part][:, outputs]
+                out[group, part][:, outputs] = rounded(own, found, levels, mask, None)
+        return self.moments.tensor(out, self.array)
+
     def error(self, array: np.ndarray) -> float:
         """What the outputs are expected to change by, squared, if the tensor becomes `array`."""
         return self.moments.squared(self._weights - self.moments.matrix(array), self.centred, shrunk=True)
@@ -117,9 +128,9 @@ def calibrated(
     if clustering is not None:
         clusters = cluster_array(sparse, clustering, name=name)
         plain = clusters.array()
-        if clustering.granularity == "per_tensor":
-            levels = _levels(clusters, sparse, clustering, layer.weight)
-            plain = min(plain, layer.rounded(levels, sparse != 0), key=layer.error)
+        sets = _level_sets(plain, sparse, clustering, layer)
+        if sets:
+            plain = min(plain, layer.rounded_by(sets, sparse != 0), key=layer.error)
         sparse = plain
     return Calibrated(
         sparse,
@@ -130,15 +141,47 @@ def calibrated(
     )
 
 
-def _levels(clusters: Clusters, array: np.ndarray, config: ClusterConfig, weight: float) -> Levels:
-    """The codebook, the bits of its entries, and lambda in units of the outputs' squared error."""
-    counts = np.bincount(clusters.indices, minlength=clusters.k).astype(np.float64)
-    some = counts > 0
-    values = clusters.codebook[0].astype(np.float64)[some]
-    squares = sum(dot(part, part) for _, part in pieces(flat(array)))
-    mean_square = squares / max(int(np.count_nonzero(array)), 1)
+def _level_sets(
+    plain: np.ndarray, sparse: np.ndarray, config: ClusterConfig, layer: Layer
+) -> list[tuple[NDArray[np.int64], Levels]]:
+    """Outputs, within each group of the layer, and the levels that they share: the values that rounding plainly gave
+    them. Empty where weights of one output have levels that are not the same."""
+    codes = layer.moments.matrix(_kinds(sparse, config))
+    if not (codes == codes[:1, :1]).all():
+        return []
+    kinds, some = codes[0, 0], sparse != 0
+    book, counts = np.unique(plain[some].astype(np.float64), return_counts=True)
+    bits = ideal_lengths(counts.astype(np.float64))
+    weights, plainly, used = (layer.moments.matrix(each) for each in (sparse, plain, some.astype(np.float32)))
+    out = []
+    for kind in np.unique(kinds):
+        outputs = np.flatnonzero(kinds == kind)
+        mask = used[:, :, outputs] > 0
+        if not mask.any():
+            out.append((outputs, Levels(np.zeros(1), np.zeros(1), 0.0)))
+            continue
+        own = weights[:, :, outputs][mask]
+        values = book if len(outputs) == len(kinds) else np.unique(plainly[:, :, outputs][mask].astype(np.float64))
+        lengths = bits[np.searchsorted(book, values)]
+        price = _price(config, dot(own, own) / len(own))
+        out.append((outputs, Levels(values, lengths, price * layer.weight * _RATE)))
+    return out
+
+
+def _kinds(array: np.ndarray, config: ClusterConfig) -> NDArray[np.float32]:
+    """For each weight the number of its codebook, or the power of two of its step."""
+    found: NDArray[Any] = np.zeros((), np.int32)
+    if config.granularity == "per_channel":
+        found = shifts(array.astype(working(array.dtype), copy=False), config.axis)
+    elif config.group_size is not None:
+        found = (np.arange(len(array)) // config.group_size).reshape(-1, *[1] * (array.ndim - 1))
+    return np.broadcast_to(found, array.shape).astype(np.float32)
+
+
+def _price(config: ClusterConfig, mean_square: float) -> float:
+    """Lambda, for weights of this mean square."""
     price = config.entropy * mean_square
     if config.grid:
         step = config.step_absolute if config.step_absolute is not None else config.step * math.sqrt(mean_square)  # type: ignore[operator]
         price = price or price_of(step)
-    return Levels(values, ideal_lengths(counts[some]), price * weight * _RATE)
+    return price

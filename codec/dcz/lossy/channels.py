@@ -32,18 +32,18 @@ def cluster_by_channel(array: np.ndarray, config: ClusterConfig, importance: np.
         raise DczError(f"tensor {name!r}: shape {array.shape} has no channels along axis {config.axis}")
     mask = array != 0
     values = array.astype(working(array.dtype), copy=False)
-    shifts = np.broadcast_to(_shifts(values, config.axis), array.shape)[mask]
-    even = np.ldexp(values[mask], -shifts)
+    powers = np.broadcast_to(shifts(values, config.axis), array.shape)[mask]
+    even = np.ldexp(values[mask], -powers)
     weights = None if importance is None else importance[mask].astype(np.float64)
     numbers, iterations = _numbers(even, config, weights, name)
-    rounded = np.ldexp(numbers * _unit(even, numbers, config.rescale), shifts)
+    rounded = np.ldexp(numbers * _unit(even, numbers, config.rescale), powers)
     most = float(limits_of(array.dtype).max)
     out = np.zeros(array.shape, array.dtype)
     out[mask] = np.clip(rounded, -most, most).astype(array.dtype) + array.dtype.type(0)
     return _clusters(array, out, mask, weights, iterations, name)
 
 
-def _shifts(values: NDArray[Any], axis: int) -> NDArray[np.int32]:
+def shifts(values: NDArray[Any], axis: int) -> NDArray[np.int32]:
     """The power of two nearest to each channel's root mean square over that of all, to be broadcast; 0 for a channel of
     zeros. Zeros do not count."""
     others = tuple(number for number in range(values.ndim) if number != axis % values.ndim)
