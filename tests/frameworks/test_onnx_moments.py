@@ -97,6 +97,35 @@ def test_plans_of_recurrent_layers() -> None:
     assert all(report.output_error for report in small.reports.values())
 
 
+def reordered(name: str) -> list:
+    """Gates as exporters put them into another order: halves of the rows change places."""
+    cuts = [("0", "8", "late"), ("8", "16", "early")]
+    slices = [helper.make_node("Slice", [name, a, b, "0"], [f"{name}.{part}"]) for a, b, part in cuts]
+    joined = helper.make_node("Concat", [f"{name}.early", f"{name}.late"], [f"{name}.rows"], axis=0)
+    return [*slices, joined, helper.make_node("Unsqueeze", [f"{name}.rows", "0"], [f"{name}.whole"])]
+
+
+def test_gates_that_an_exporter_reorders_and_two_layers_share() -> None:
+    weights = {"w": array(4 * HIDDEN, INPUTS), "r": array(4 * HIDDEN, HIDDEN)}
+    numbers = {name: np.array([int(name)]) for name in ("0", "8", "16")}
+    lstm = ["w.whole", "r.whole"]
+    nodes = [
+        *reordered("w"), *reordered("r"),
+        helper.make_node("LSTM", ["x", *lstm], ["y"], hidden_size=HIDDEN),
+        helper.make_node("LSTM", ["z", *lstm], ["v"], hidden_size=HIDDEN),
+    ]  # fmt: skip
+    inputs = [value(name, STEPS, BATCH, INPUTS) for name in "xz"]
+    outputs = [value(name, STEPS, 1, BATCH, HIDDEN) for name in "yv"]
+    feed = {"x": array(STEPS, BATCH, INPUTS), "z": array(STEPS, BATCH, INPUTS)}
+    model = model_of(nodes, inputs, outputs, {**weights, **numbers})
+    found = dcz_onnx.calibrate(model, [feed])
+    assert set(found) == {"w", "r"} and found["r"].count == 2 * STEPS * BATCH
+    assert np.allclose(found["w"].blocks[0][0], second(np.stack([feed["x"], feed["z"]])), rtol=1e-4)
+    model.graph.node.append(helper.make_node("Identity", ["w"], ["u"]))
+    model.graph.output.append(value("u", 4 * HIDDEN, INPUTS))
+    assert set(dcz_onnx.calibrate(model, [feed])) == {"r"}, "something else uses w"
+
+
 def branch(name: str, weight: np.ndarray) -> onnx.GraphProto:
     """Multiplies twice, the second time in a branch of its own."""
     inner = helper.make_graph(

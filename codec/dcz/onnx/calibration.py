@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from dcz.lossy.patches import patches, some
 from dcz.onnx import recurrent
 from dcz.onnx.initializers import Scope, Weights
 from dcz.onnx.runs import Session
+from dcz.onnx.uses import Use, Uses
 from dcz.onnx.watching import Watching
 from dcz.onnx.weights import Weight
 
@@ -86,18 +86,32 @@ def layers_of(weights: Weights) -> list[_Layer]:
 
 
 class _Layers:
-    """The nodes that multiply by float32 weights which nothing else uses, in the main graph and its subgraphs."""
+    """The nodes that multiply by float32 weights which nothing uses in another way, of all graphs."""
 
     def __init__(self, weights: Weights) -> None:
-        self._weights, self._watching = weights, Watching()
-        self.found: list[_Layer] = []
-        nodes = [(scope, node) for scope in weights.scopes for node in scope.graph.node]
-        self._uses: Counter[str] = Counter()
-        for scope, node in nodes:
-            named = (weights.seen_from(scope, name) for name in node.input if name)
-            self._uses.update(weight.name for weight in named if weight is not None)
-        for scope, node in nodes:
-            self._node(_Node(scope, node))
+        self._weights, self._watching, self._uses = weights, Watching(), Uses(weights)
+        self._known: dict[str, list[_Known]] = {}
+        for scope in weights.scopes:
+            for number, node in enumerate(list(scope.graph.node)):
+                self._node(_Node(scope, number, node))
+        self.found = [layer for name, known in self._known.items() for layer in self._layers(name, known)]
+
+    def _layers(self, weight: str, known: list[_Known]) -> list[_Layer]:
+        """Of one weight, if all its uses are known and alike."""
+        first = known[0]
+        used = set().union(*(each.used for each in known))
+        if used != self._uses.of(weight) or any(each.form != first.form for each in known):
+            return []
+        inputs = [[self._watching.outside(each.node.scope, name) for name in each.inputs] for each in known]
+        if any(name is None for names in inputs for name in names):
+            return []
+        bias = first.bias if all(each.bias == first.bias for each in known) else None
+        groups, size, inputs_first = first.form
+        shared = Accumulator(weight, groups, size, inputs_first=inputs_first, bias=bias)
+        return [
+            _Layer(tuple(name for name in names if name is not None), shared, each.vectors)
+            for names, each in zip(inputs, known)
+        ]
 
     def _weight(self, node: _Node, at: int) -> Weight | None:
         name = node.input(at)
@@ -111,6 +125,8 @@ class _Layers:
         first, second = self._weight(node, 0), self._weight(node, 1)
         if op == "MatMul" and first is not None and second is None and len(first.shape) == 2:
             self._add(node, first, [node.input(1)], lambda x: _rows(_across(x)))
+        elif op in recurrent.OPS:
+            self._recurrent(node)
         elif second is None:
             return
         elif op == "MatMul" and len(second.shape) == 2:
@@ -122,19 +138,17 @@ class _Layers:
         elif op == "ConvTranspose" and len(second.shape) > 2 and node.get("group", 1) == 1:
             channels = 1 - len(second.shape)
             self._add(node, second, [node.input(0)], lambda x: _rows(np.moveaxis(x, channels, -1)), inputs_first=True)
-        elif op in recurrent.OPS and len(second.shape) == 3 and not node.input(4) and not node.get("layout", 0):
-            self._recurrent(node, second)
 
     def _add(
         self, node: _Node, weight: Weight, inputs: Sequence[str], vectors: Callable[..., NDArray[Any]],
         size: int | None = None, groups: int = 1, inputs_first: bool = False, bias: str | None = None,
+        used: set[Use] | None = None,
     ) -> None:  # fmt: skip
-        names = [self._watching.outside(node.scope, name) for name in inputs]
-        if self._uses[weight.name] > 1 or None in names:
-            return
         size = weight.shape[0 if inputs_first else -1] if size is None else size
-        each = Accumulator(weight.name, groups, size, inputs_first=inputs_first, bias=bias)
-        self.found.append(_Layer(tuple(name for name in names if name is not None), each, vectors))
+        if used is None:
+            used = {(node.scope.prefix, node.number, at) for at in (0, 1) if self._weight(node, at) is weight}
+        known = _Known(node, tuple(inputs), vectors, (groups, size, inputs_first), bias, used)
+        self._known.setdefault(weight.name, []).append(known)
 
     def _bias(self, node: _Node, outputs: int) -> str | None:
         bias = self._weight(node, 2)
@@ -164,15 +178,28 @@ class _Layers:
         size = int(np.prod(weight.shape[1:]))
         self._add(node, weight, [node.input(0)], vectors, size, groups, bias=self._bias(node, weight.shape[0]))
 
-    def _recurrent(self, node: _Node, weight: Weight) -> None:
-        directions = weight.shape[0]
-        self._add(node, weight, [node.input(0)], recurrent.inputs(directions), groups=directions)
-        states = self._weight(node, 2)
+    def _recurrent(self, node: _Node) -> None:
+        direction = node.get("direction", b"forward").decode()
+        directions = 2 if direction == "bidirectional" else 1
+        if node.input(4) or node.get("layout", 0):
+            return
+        weight, states = (self._uses.source(node.scope, node.number, at) for at in (1, 2))
+        if weight is not None and _is_recurrent(weight[0], directions):
+            vectors = recurrent.inputs(directions)
+            self._add(node, weight[0], [node.input(0)], vectors, groups=directions, used=weight[1])
         # A GRU that resets before it multiplies has products of the state that none of its outputs tells.
         if states is None or (node.proto.op_type == "GRU" and not node.get("linear_before_reset", 0)):
             return
-        values = [self._watching.called(node.proto, 0), *filter(None, [node.input(5)])]
-        self._add(node, states, values, recurrent.states(node.get("direction", b"forward").decode()), groups=directions)
+        if _is_recurrent(states[0], directions):
+            values = [self._watching.called(node.proto, 0), *filter(None, [node.input(5)])]
+            self._add(node, states[0], values, recurrent.states(direction), groups=directions, used=states[1])
+
+
+def _is_recurrent(weight: Weight, directions: int) -> bool:
+    """Whether a weight has the shape (directions, outputs, inputs), or without the first of these if it is one."""
+    dimensions = len(weight.shape)
+    fits = weight.shape[0] == directions if dimensions == 3 else dimensions == 2 and directions == 1
+    return fits and weight.dtype.code == "F32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +207,7 @@ class _Node:
     """A node and the graph that it is in."""
 
     scope: Scope
+    number: int
     proto: NodeProto
 
     def input(self, at: int) -> str:
@@ -190,6 +218,18 @@ class _Node:
         """An attribute, or what it is by default."""
         found = next((attribute for attribute in self.proto.attribute if attribute.name == name), None)
         return otherwise if found is None else onnx.helper.get_attribute_value(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A node that multiplies by a weight in a known way; `form` are groups, inputs, and whether these come first."""
+
+    node: _Node
+    inputs: tuple[str, ...]
+    vectors: Callable[..., NDArray[Any]]
+    form: tuple[int, int, bool]
+    bias: str | None
+    used: set[Use]
 
 
 def _rows(x: NDArray[Any]) -> NDArray[Any]:
