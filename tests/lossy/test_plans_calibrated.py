@@ -136,6 +136,29 @@ def test_inputs_of_zeros_say_nothing() -> None:
     assert planned.recipe["tensors"] == dcz.plan(weights, target_ratio=6).recipe["tensors"]
 
 
+def test_samples_that_are_one_vector() -> None:
+    """Moments of rank one: a plan is made, and what it says of outputs is so."""
+    weights = {"w": TENSORS["a.weight"]}
+    found = Calibration.of({"w": FIRST[:1]})
+    planned = dcz.plan(weights, target_ratio=7, calibration=found)
+    small = dcz.compress(weights, planned.recipe, calibration=found)["w"]
+    wanted = FIRST[0] @ weights["w"].T
+    error = float(np.linalg.norm(FIRST[0] @ small.T - wanted) / np.linalg.norm(wanted))
+    assert planned.ratio >= 7 and error == pytest.approx(planned.output_error, rel=1e-3) and error < 0.2
+
+
+@pytest.mark.parametrize("where, message", [
+    ("a.weight", "tensor 'a.weight': has NaN or infinity, which cannot be pruned or clustered; repair the weights"),
+    ("samples", "layer of 'a.weight': its inputs have NaN or infinity; leave out the samples that cause"),
+])  # fmt: skip
+def test_what_is_not_finite(where: str, message: str) -> None:
+    bad = {name: array.copy() for name, array in {**TENSORS, "samples": FIRST}.items()}
+    bad[where][3, 4] = np.nan
+    with pytest.raises(DczError, match=re.escape(message)):
+        found = Calibration.of({"a.weight": bad.pop("samples")})
+        dcz.plan(bad, target_ratio=6, calibration=found)
+
+
 @pytest.mark.parametrize("groups", [1, 4])
 def test_errors_at_points_are_those_of_the_whole_layer(groups: int) -> None:
     accumulator = Accumulator("w", groups, 96 // groups, bias="b")

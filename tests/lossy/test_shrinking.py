@@ -100,6 +100,16 @@ def test_what_cannot_be_done(changes: dict[str, object], message: str) -> None:
         found(**{"keep": 0.9, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite(value: float) -> None:
+    bad = {**TENSORS, "weak": TENSORS["weak"].copy()}
+    bad["weak"][3, 4] = value
+    with pytest.raises(
+        DczError, match="tensor 'weak': has NaN or infinity, which cannot be pruned or clustered; repair"
+    ):
+        shrink(bad, None, keep=0.9, searched=lambda t: 1.0, held_out=lambda t: 1.0, change=lambda t: 0.0)
+
+
 def test_nothing_to_round() -> None:
     with pytest.raises(DczError, match="tensors: none is large enough to be rounded, or none is of floats"):
         shrink({"b": TENSORS["bias"]}, None, keep=0.9, searched=score, held_out=score, change=loss)
