@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from dcz.convert.blocks import ENCODING
 from dcz.convert.model import Model, Tensor, tensor_metadata
 from dcz.lossy.compression import RecipeRunner, TensorReport
+from dcz.lossy.flat import Stored
 from dcz.lossy.inputs import Inputs
 from dcz.lossy.moments import Calibration
+from dcz.tensor.words import StoredWords
+
+# Treating holds a piece of the weights with its parts, and counts of values, beside what encoding takes.
+_TREATING = ENCODING._replace(fixed=80 << 20, times=6)
 
 
 class CompressedModel:
     """An open model under a recipe, and a calibration if there is one. `reports` has a report for each tensor that was
     read. A bias that is read before its layer waits for it: the layer is then kept until it is read too."""
 
+    use = _TREATING
+
     def __init__(
-        self, model: Model, recipe: object, *, keep_nonfinite: bool = False, calibration: Calibration | None = None
+        self,
+        model: Model,
+        recipe: object,
+        *,
+        keep_nonfinite: bool = False,
+        calibration: Calibration | None = None,
     ) -> None:
         self._model = model
+        self._calibrated = calibration is not None
         tensors = {tensor.name: tensor for tensor in model.tensors()}
         self._runner = RecipeRunner(recipe, tensors, model.read, keep_nonfinite, calibrated=calibration is not None)
         known = None if calibration is None else calibration.renamed(model.aliases)
@@ -60,6 +75,21 @@ class CompressedModel:
         if name in self._waiting:
             return self._waiting.pop(name)
         return self._treated(name)
+
+    def in_blocks(self, name: str, block: int) -> StoredWords | None:
+        """Return the words of a tensor after its treatment, to be made at most `block` at once; None where that, or
+        reading it, needs the whole tensor."""
+        read = getattr(self._model, "in_blocks", None)
+        words: StoredWords | None = None if read is None or self._calibrated else read(name, block)
+        if words is None or words.dtype.words != 1:
+            return None
+        source, dtype = words, words.dtype.numpy()
+        stored = Stored(lambda first, last: source.part(first, last).view(dtype), dtype, words.count)
+        done = self._runner.apply_stored(name, stored, words.shape)
+        if done is None:
+            return None
+        made, self.reports[name] = done
+        return replace(words, part=lambda first, last: made[first:last].view(np.uint8))
 
     def _treated(self, name: str) -> np.ndarray:
         array = self._inputs.shifted(name, np.asarray(self._model.read(name)))

@@ -46,6 +46,11 @@ def fit(values: np.ndarray, config: ClusterConfig, weights: NDArray[np.float64] 
         samples = Samples.counted(values.view(np.uint16), dtype)
     else:
         samples = Samples.of(values.astype(kind, copy=False), weights)
+    return fit_samples(samples, dtype, config, name)
+
+
+def fit_samples(samples: Samples, dtype: np.dtype, config: ClusterConfig, name: str) -> Codebook:
+    """The codebook, in `dtype`, of values that are sorted or counted."""
     if samples.distinct <= config.k and not config.entropy and not config.grid:
         points = samples.unique().points.astype(np.float64)
         return _rounded(Partition(points, np.arange(len(points) + 1), 0, True), None, dtype, config, name)

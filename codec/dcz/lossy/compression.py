@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dcz.lossy.clustering import check_importance, cluster_array
 from dcz.lossy.config import PruneConfig
 from dcz.lossy.distortion import fidelity
-from dcz.lossy.flat import FLOATS, finite
+from dcz.lossy.flat import FLOATS, Stored, finite, pieces
 from dcz.lossy.inputs import Inputs, tied_names
 from dcz.lossy.magnitudes import Threshold
 from dcz.lossy.moments import Calibration
 from dcz.lossy.pruning import global_threshold, mask, mask_by, masked
 from dcz.lossy.recipe import Recipe, Settings
 from dcz.lossy.selection import check_finite, check_tensors, skip_reason
+from dcz.lossy.stored import treat, treatable
 from dcz.markup import table
 from dcz.text import printable
 from dcz.ties import Ties
@@ -182,13 +183,33 @@ class RecipeRunner:
             float(np.count_nonzero(out)) / out.size, clusters, bits, error, None, zeroed, output_error
         )
 
+    def apply_stored(self, name: str, stored: Stored, shape: tuple[int, ...]) -> tuple[Stored, TensorReport] | None:
+        """The same for a tensor larger than memory; None for a treatment that needs all weights at once."""
+        settings = self._settings[name]
+        if settings.pruning is None and settings.clustering is None:
+            settings = replace(settings, leave=True)
+        leaves = settings.leave or self._unsuited(shape, stored.dtype, settings) is not None
+        if not leaves and not treatable(stored.dtype, settings):
+            return None
+        reason = self._reason(name, stored, shape, settings)
+        if reason is not None:
+            nonzeros = sum(int(np.count_nonzero(values)) for _, values in pieces(stored))
+            return stored, TensorReport(nonzeros / stored.size, None, None, 0.0, reason)
+        done = treat(stored, settings, name)
+        return done.weights, TensorReport(done.density, done.clusters, done.bits, done.rel_error, None, done.zeroed)
+
     def _skip_reason(self, name: str, array: np.ndarray, settings: Settings) -> str | None:
-        reason = skip_reason(
-            array.shape, array.dtype, weight_threshold=settings.weight_threshold, requested=settings.requested
-        )
+        return self._reason(name, array, array.shape, settings)
+
+    def _reason(self, name: str, array: np.ndarray | Stored, shape: tuple[int, ...], settings: Settings) -> str | None:
+        reason = self._unsuited(shape, array.dtype, settings)
         if reason is None and (settings.leave or (settings.pruning is None and settings.clustering is None)):
             reason = "the recipe leaves it alone"
         return reason or check_finite(name, array, self._keep_nonfinite)
+
+    @staticmethod
+    def _unsuited(shape: tuple[int, ...], dtype: np.dtype, settings: Settings) -> str | None:
+        return skip_reason(shape, dtype, weight_threshold=settings.weight_threshold, requested=settings.requested)
 
     def _mask(self, name: str, array: np.ndarray, config: PruneConfig) -> np.ndarray:
         if config.scope == "tensor":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,26 @@ FLOATS = frozenset(
 )
 
 
-def flat(array: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The elements of a tensor larger than memory, in C order: `read(first, last)` returns some of them. What goes by
+    `pieces` takes it in place of an array."""
+
+    read: Callable[[int, int], np.ndarray]
+    dtype: np.dtype
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        return self.read(part.start, part.stop)
+
+
+def flat(array: Any) -> Any:
     """The elements in C order, shape (n,); a copy only where memory has another order."""
+    if isinstance(array, Stored):
+        return array
     return np.ascontiguousarray(array).reshape(-1)
 
 
@@ -36,7 +55,7 @@ def limits_of(dtype: np.dtype) -> Any:
     return ml_dtypes.finfo(dtype)
 
 
-def pieces(array: np.ndarray) -> Iterator[tuple[slice, NDArray[Any]]]:
+def pieces(array: np.ndarray | Stored) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Each piece of a flat array: its slice, and its values in the type to compute with."""
     kind = working(array.dtype)
     for start in range(0, len(array), PIECE):
@@ -44,7 +63,7 @@ def pieces(array: np.ndarray) -> Iterator[tuple[slice, NDArray[Any]]]:
         yield part, array[part].astype(kind, copy=False)
 
 
-def finite(array: np.ndarray) -> bool:
+def finite(array: np.ndarray | Stored) -> bool:
     """True if it has neither NaN nor infinity."""
     return all(bool(np.isfinite(values).all()) for _, values in pieces(flat(array)))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcz.lossy.flat import dot, flat, pieces
+from dcz.lossy.flat import Stored, dot, flat, pieces
 
 _DIGIT = 16
 
@@ -25,7 +25,7 @@ class Threshold:
     ties: int
 
 
-def keys(array: NDArray[Any], wide: bool) -> Iterator[NDArray[Any]]:
+def keys(array: NDArray[Any] | Stored, wide: bool) -> Iterator[NDArray[Any]]:
     """Bit patterns of the magnitudes, piece by piece; as float64 where `wide`."""
     for _, values in pieces(flat(array)):
         magnitude = np.abs(values.astype(np.float64, copy=False) if wide else values)
@@ -66,7 +66,20 @@ def kept(array: NDArray[Any], threshold: Threshold) -> tuple[NDArray[np.bool_], 
     return out, used
 
 
-def spread(array: NDArray[Any]) -> tuple[float, float]:
+def last_tie(array: Stored, threshold: Threshold) -> int:
+    """The place of the last element that is kept though it only equals the threshold; -1 where there is none."""
+    left, last = threshold.ties, -1
+    if threshold.score > 0:
+        for part, values in pieces(array):
+            if left <= 0:
+                break
+            ties = np.flatnonzero(np.abs(values) == threshold.score)[:left]
+            left -= len(ties)
+            last = part.start + int(ties[-1]) if len(ties) else last
+    return last
+
+
+def spread(array: NDArray[Any] | Stored) -> tuple[float, float]:
     """Mean and standard deviation of the magnitudes of the nonzeros."""
     count, total, squares = 0, 0.0, 0.0
     for _, values in pieces(flat(array)):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dcz.lossy import magnitudes, structured
 from dcz.lossy.config import PruneConfig
+from dcz.lossy.flat import Stored
 from dcz.lossy.magnitudes import Threshold
 from dcz.lossy.selection import WEIGHT_THRESHOLD, select
 
@@ -106,15 +107,17 @@ def mask(array: np.ndarray, config: PruneConfig, *, name: str = "array") -> NDAr
     array = np.asarray(array)
     if config.n_m_ratio is not None:
         return structured.n_of_m(array, *config.n_m_ratio, config.dim, name)
-    scores = _scores(array, config, name)
+    return mask_by(array, config, threshold_of(_scores(array, config, name), config), name)[0]
+
+
+def threshold_of(scores: NDArray[Any] | Stored, config: PruneConfig) -> Threshold:
+    """The threshold of one tensor by a rule other than n of m."""
     if config.density is not None:
-        threshold = _densest([scores], config.density)
-    elif config.threshold is not None:
-        threshold = Threshold(float(config.threshold), 0)
-    else:
-        mean, deviation = magnitudes.spread(scores)
-        threshold = Threshold(max(mean + float(config.quality or 0) * deviation, 0.0), 0)
-    return mask_by(array, config, threshold, name)[0]
+        return _densest([scores], config.density)
+    if config.threshold is not None:
+        return Threshold(float(config.threshold), 0)
+    mean, deviation = magnitudes.spread(scores)
+    return Threshold(max(mean + float(config.quality or 0) * deviation, 0.0), 0)
 
 
 def mask_by(
@@ -153,7 +156,7 @@ def masked(array: np.ndarray, kept: NDArray[np.bool_]) -> np.ndarray:
     return out
 
 
-def _densest(scores: list[NDArray[Any]], density: float) -> Threshold:
+def _densest(scores: list[NDArray[Any] | Stored], density: float) -> Threshold:
     wide = scores[0].dtype.name == "float64"
     total = sum(each.size for each in scores)
     if total == 0:

@@ -44,7 +44,11 @@ class Samples:
     @staticmethod
     def counted(words: NDArray[Any], dtype: np.dtype) -> Samples:
         """From the bit patterns of values of 16 bits: at most 65,536 points, each with its count."""
-        counts = np.bincount(words, minlength=1)
+        return Samples.of_counts(np.bincount(words, minlength=1), dtype)
+
+    @staticmethod
+    def of_counts(counts: I64, dtype: np.dtype) -> Samples:
+        """From how often each bit pattern of 16 bits occurs."""
         found = np.flatnonzero(counts)
         points = found.astype(np.uint16).view(dtype).astype(np.float32)
         order = np.argsort(points, kind="stable")

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from dcz.errors import DczError
-from dcz.lossy.flat import FLOATS, finite
+from dcz.lossy.flat import FLOATS, Stored, finite
 from dcz.text import plural
 
 # Weights below which a codebook and a mask save less than they cost; coremltools' number.
@@ -93,7 +93,7 @@ def skip_reason(shape: tuple[int, ...], dtype: np.dtype, *, weight_threshold: in
     return None
 
 
-def check_finite(name: str, array: np.ndarray, keep_nonfinite: bool) -> str | None:
+def check_finite(name: str, array: np.ndarray | Stored, keep_nonfinite: bool) -> str | None:
     """Refuses NaN and infinity, or with `keep_nonfinite` says that they are why the tensor is left alone."""
     if finite(array):
         return None
