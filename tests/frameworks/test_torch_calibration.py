@@ -107,7 +107,11 @@ def test_the_conv1d_of_transformers() -> None:
     "model, batches, message",
     [
         (nn.Linear(3, 4), [], "batches: there are none"),
-        (nn.ReLU(), [torch.ones(1)], "model: has no linear layer or convolution whose inputs can be measured"),
+        (
+            nn.ReLU(),
+            [torch.ones(1)],
+            "model: has no linear or recurrent layer or convolution whose inputs",
+        ),
         (nn.Linear(3, 4), [torch.full((1, 3), torch.nan)], "layer of 'weight': its inputs have NaN or infinity; leave"),
     ],
 )

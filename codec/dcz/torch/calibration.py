@@ -13,6 +13,7 @@ from torch import nn
 from dcz.errors import DczError
 from dcz.lossy.moments import Accumulator, Calibration, collected
 from dcz.lossy.patches import patches, some
+from dcz.torch import recurrent
 
 Run = Callable[[nn.Module, Any], Any]
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -24,9 +25,9 @@ def calibrate(
     model: nn.Module, batches: Iterable[Any], *, run: Run | None = None, names: Iterable[str] | None = None
 ) -> Calibration:
     """Runs batches through a model and gives the second moments of its layers' inputs, for `dcz.compress` and
-    `dcz.plan`: of linear layers, convolutions, transposed ones of one group, and the Conv1D of transformers. 128
-    samples are usually enough. Memory does not grow with their number: a float32 matrix of the inputs of each layer,
-    beyond 2,048 inputs in blocks.
+    `dcz.plan`: of linear layers, convolutions, transposed ones of one group, the Conv1D of transformers, and recurrent
+    layers and cells, but for packed sequences. 128 samples are usually enough. Memory does not grow with their number:
+    a float32 matrix of the inputs of each layer, beyond 2,048 inputs in blocks.
 
     Args:
         model: it stays as it is, in its mode and on its device; it is run in eval mode without gradients.
@@ -56,9 +57,13 @@ def calibrate(
             accumulator, vectors = found
             layers[_join(name, "weight")] = accumulator
             hooks.append(module.register_forward_pre_hook(_hook(accumulator, vectors), with_kwargs=True))
+        own = recurrent.accumulators(module, _join(name, "")) if wanted is None or name in wanted else {}
+        if own:
+            layers.update((each.name, each) for each in own.values())
+            hooks.append(module.register_forward_pre_hook(_recurrent_hook(own), with_kwargs=True))
     try:
         if not layers:
-            raise DczError("model: has no linear layer or convolution whose inputs can be measured")
+            raise DczError("model: has no linear or recurrent layer or convolution whose inputs can be measured")
         count = run_all(model, batches, run or call, lambda output: None)
     finally:
         for hook in hooks:
@@ -99,6 +104,13 @@ def _hook(accumulator: Accumulator, vectors: Callable[[NDArray[Any]], NDArray[An
     def hook(module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         given = inputs[0] if inputs else next(iter(keywords.values()))
         accumulator.add(vectors(given.detach().to("cpu", torch.float32).numpy()))
+
+    return hook
+
+
+def _recurrent_hook(own: Mapping[str, Accumulator]) -> Callable[..., None]:
+    def hook(module: nn.Module, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        recurrent.add(module, own, inputs, keywords)
 
     return hook
 
