@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dcz.convert.folder import convert_folder
 
 HERE = "is not installed; tests/requirements-integrations.txt has it"
 
@@ -88,3 +91,11 @@ def equal(a: Any, b: Any) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     return torch.equal(a.contiguous().reshape(-1).view(torch.uint8), b.contiguous().reshape(-1).view(torch.uint8))
+
+
+def packed(model: Any, folder: Path, **options: Any) -> Path:
+    """A folder that the library saved, packed as `dcz pack` does."""
+    model.save_pretrained(folder / "plain", **options)
+    convert_folder(str(folder / "plain"), str(folder / "packed"), ".dcz")
+    shutil.rmtree(folder / "plain")
+    return folder / "packed"
