@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -32,11 +32,16 @@ class CompressedModel:
         *,
         keep_nonfinite: bool = False,
         calibration: Calibration | None = None,
+        only: Iterable[str] | None = None,
     ) -> None:
+        """`only` are the names that will be asked for, if not all: patterns of the recipe may then match none."""
         self._model = model
         self._calibrated = calibration is not None
         tensors = {tensor.name: tensor for tensor in model.tensors()}
-        self._runner = RecipeRunner(recipe, tensors, model.read, keep_nonfinite, calibrated=calibration is not None)
+        self._runner = RecipeRunner(
+            recipe, tensors if only is None else only, model.read, keep_nonfinite, some=only is not None,
+            calibrated=self._calibrated,
+        )  # fmt: skip
         known = None if calibration is None else calibration.renamed(model.aliases)
         tied = [(target, name) for name, target in model.aliases.items()]
         self._inputs = Inputs(known, tensors, tied, self._takes_shift)

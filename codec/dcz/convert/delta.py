@@ -66,6 +66,12 @@ class DeltaModel:
         self._reader.close()
 
 
+def compares_blocks(writer: Writer, base: Mapping[str, Any], renames: Renames, tensor: Tensor) -> bool:
+    """Return whether a tensor can be compared with the base's block by block, under any name that it may have."""
+    names = [tensor.name] if tensor.name in base else renames.left
+    return not any(writer.reads_whole(name, tensor.dtype, tensor.nbytes) for name in names)
+
+
 class DeltaTarget:
     """A file of differences being written. `hints` describe the base in its metadata; `names` are those of the whole
     model if this file is a shard."""
@@ -104,8 +110,7 @@ class DeltaTarget:
     def takes_blocks(self, tensor: Tensor) -> bool:
         """Return whether a tensor can be compared with the base's block by block, under any name that it may have."""
         assert self._writer is not None and self._renames is not None
-        names = [tensor.name] if tensor.name in self._base else self._renames.left
-        return not any(self._writer.reads_whole(name, tensor.dtype, tensor.nbytes) for name in names)
+        return compares_blocks(self._writer, self._base, self._renames, tensor)
 
     def add(self, name: str, array: np.ndarray | StoredWords) -> None:
         assert self._writer is not None and self._renames is not None

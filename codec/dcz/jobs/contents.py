@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from dcz.convert import open_model
-from dcz.convert.blocks import values_of
+from dcz.convert.blocks import ENCODING, values_of
+from dcz.convert.compressed import CompressedModel
+from dcz.convert.delta import DeltaTarget, compares_blocks
 from dcz.convert.model import Model, Tensor, copied, tensor_metadata
 from dcz.delta.renames import Renames
 from dcz.delta.writer import Writer
-from dcz.errors import DczError
 from dcz.jobs.opened import kept
-from dcz.lossy.compression import RecipeRunner, TensorReport
+from dcz.lossy.compression import TensorReport
 from dcz.models import tensors_of
 
 
@@ -67,37 +67,32 @@ class Contents:
 
     def store(self, writer: Writer, wanted: Sequence[Wanted], among: Sequence[str]) -> dict[str, TensorReport]:
         """Add tensors to a file whose names, second ones too, are `among`; return what a recipe did to them."""
-        reports: dict[str, TensorReport] = {}
+        treated: dict[str, CompressedModel] = {}
         known: dict[str, dict[str, Tensor]] = {}
         renames = None if self.base is None else Renames(self._base(), {*among})
-        runner = self._runner([each.name for each in wanted])
+        names = [each.name for each in wanted]
         for name, file in wanted:
             model = self.model(file)
             if copied(writer, model, name):
                 continue
             if file not in known:
                 known[file] = {tensor.name: tensor for tensor in model.tensors()}
-            blocks = runner is None and renames is None
-            array = values_of(model, known[file][name], takes_blocks=blocks, max_memory=self.max_memory)
-            if runner is not None:
-                array, reports[name] = runner.apply(name, np.asarray(array))
+                if self.recipe is not None:
+                    treated[file] = CompressedModel(model, self.recipe, keep_nonfinite=self.keep_nonfinite, only=names)
+            source = treated.get(file, model)
             about = tensor_metadata(model).get(name)
             if renames is None:
-                writer.add(name, array, metadata=about)
+                use = getattr(source, "use", None) or ENCODING
+                writer.add(
+                    name, values_of(source, known[file][name], max_memory=self.max_memory, use=use), metadata=about
+                )
             else:
-                array = np.asarray(array)
+                blocks = partial(compares_blocks, writer, self._base(), renames)
+                array = values_of(
+                    source, known[file][name], takes_blocks=blocks, max_memory=self.max_memory, use=DeltaTarget.use
+                )
                 writer.add(name, array, base_name=renames.base_name(name, array), metadata=about)
-        return reports
-
-    def _runner(self, names: list[str]) -> RecipeRunner | None:
-        """Return what applies the recipe; a rule over all tensors together has been refused."""
-        if self.recipe is None:
-            return None
-        return RecipeRunner(self.recipe, names, self._none, self.keep_nonfinite, some=True)
-
-    @staticmethod
-    def _none(name: str) -> np.ndarray:
-        raise DczError(f"recipe: {name!r}: a global rule needs all tensors")  # pragma: no cover
+        return {name: report for each in treated.values() for name, report in each.reports.items()}
 
     def _base(self) -> Mapping[str, Any]:
         assert self.base is not None
