@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 BEFORE = ("k-means", "entropy")
 WITHOUT_DATA = ("grid", "grid, one step for all", "grid by channel", "plan")
-WITH_DATA = ("plan, evaluate", "plan, calibrated", "calibrated", "shrink")
+WITH_DATA = ("plan, evaluate", "plan, calibrated", "plan, calibrated, evaluate", "calibrated", "shrink")
 NNCODEC = ("NNCodec", "NNCodec, dependent")
 # How the names of these begin.
 INTEGERS = ("integers", "palettes")
