@@ -222,8 +222,8 @@ def workers_section(one: Run, two: Run, killed: Run, others: list[Run], max_memo
         *(f"| {run.size / 1e9:.1f} | {run.size / 1e7:.0f} | {run.memory / 1e6:.0f} |" for run in [*others, one]),
         "",
         "The largest tensor is an embedding of a tenth of the model. A task reads and encodes such a tensor in blocks,",
-        "so what a worker takes, Python and libraries included, hardly follows the size of the model: by the statistics",
-        "of a tensor's chunks, 8 KiB for each 65,536 words.",
+        "so what a worker takes, Python and libraries included, hardly follows the size of the model: by the",
+        "statistics of a tensor's chunks, 8 KiB for each 65,536 words.",
     ]
     return "\n".join(lines)
 
