@@ -82,6 +82,15 @@ def test_what_needs_all_weights_is_refused(model, tmp_path):
                 values_of(treated, single, max_memory=5 * 10**6, use=use)
 
 
+def test_a_density_over_all_tensors_counts_whole_ones(model, tmp_path):
+    recipe = {"density": 0.5, "scope": "global"}
+    with pytest.raises(dcz.DczError, match="max memory: 5000000 bytes .* 'single' .*counted whole by `scope: global`"):
+        _packed(model, tmp_path / "out.dcz", recipe, 5 * 10**6)
+    assert not (tmp_path / "out.dcz").exists()
+    recipe["tensors"] = {name: {"leave": True} for name in ("half", "brain", "single", "integers")}
+    assert _packed(model, tmp_path / "out.dcz", recipe, BOUND)[1]["ties"].density < 0.6
+
+
 def test_nan_is_refused_in_blocks_too(tmp_path, monkeypatch):
     array = np.ones((2, 1 << 20), "f2")
     array[1, -1] = np.nan

@@ -72,7 +72,7 @@ def values_of(
     takes = takes_blocks(tensor) if callable(takes_blocks) else takes_blocks
     words = read(tensor.name, _block(tensor, bound, use)) if takes and read is not None else None
     if words is None and max_memory is not None:
-        raise _too_small(tensor, bound, whole, "read whole, as these formats and options need")
+        raise too_small(tensor, bound, whole, "read whole, as these formats and options need")
     return model.read(tensor.name) if words is None else words
 
 
@@ -92,11 +92,12 @@ def _block(tensor: Tensor, bound: int, use: Use) -> int:
     each = use.times * word + use.more
     needed = use.tensors * (held + use.least * each)
     if needed > bound:
-        raise _too_small(tensor, bound, needed, "read in blocks")
+        raise too_small(tensor, bound, needed, "read in blocks")
     return (bound // use.tensors - held) // each
 
 
-def _too_small(tensor: Tensor, bound: int, needed: int, how: str) -> DczError:
+def too_small(tensor: Tensor, bound: int, needed: int, how: str) -> DczError:
+    """Return the error of a bound that is too small; `how` the tensor is used."""
     return DczError(
         f"max memory: {bound} bytes are too few for tensor {tensor.name!r:.80} of {tensor.nbytes} bytes, {how}; "
         f"allow {-(-needed // 10**6)}MB or more"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dcz.convert.blocks import ENCODING
+from dcz.convert.blocks import ENCODING, too_small
 from dcz.convert.model import Model, Tensor, tensor_metadata
 from dcz.lossy.compression import RecipeRunner, TensorReport
 from dcz.lossy.flat import Stored
@@ -80,6 +80,13 @@ class CompressedModel:
         if name in self._waiting:
             return self._waiting.pop(name)
         return self._treated(name)
+
+    def check_memory(self, bound: int) -> None:
+        """Refuse a density over all tensors together where one of them is too large: it counts whole ones."""
+        for tensor in self.tensors():
+            needed, dtype = self.use.whole * tensor.nbytes, tensor.dtype.numpy()
+            if needed > bound and self._runner.counts_with_others(tensor.name, tensor.shape, dtype):
+                raise too_small(tensor, bound, needed, "counted whole by `scope: global`")
 
     def in_blocks(self, name: str, block: int) -> StoredWords | None:
         """Return the words of a tensor after its treatment, to be made at most `block` at once; None where that, or

@@ -40,6 +40,9 @@ def transfer(
     left_out = dict(getattr(model, "left_out", {}))
     if strict:
         check_nothing_left_out(left_out)
+    check = getattr(model, "check_memory", None)
+    if check is not None and max_memory is not None:
+        check(max_memory)
     tensors = sorted(model.tensors(), key=lambda tensor: tensor.name)
     total = sum(tensor.nbytes for tensor in tensors)
     done = 0

@@ -219,6 +219,12 @@ class RecipeRunner:
         found, self._thresholds[config] = mask_by(array, config, self._thresholds[config], name)
         return found
 
+    def counts_with_others(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        """Return whether a tensor is pruned with others, by a density over all of them."""
+        settings = self._settings[name]
+        together = settings.pruning is not None and settings.pruning.scope != "tensor" and not settings.leave
+        return together and self._unsuited(shape, dtype, settings) is None
+
     def _members(self, config: PruneConfig) -> Iterator[tuple[str, np.ndarray]]:
         """The tensors that are pruned together."""
         for name in self._names:
