@@ -70,6 +70,20 @@ def test_it_writes_what_it_says(folder: Path, dcz_: Callable) -> None:
     assert set(dcz.lossy.Recipe.load("r.toml").overrides) == {"first", "bias", "second"}
 
 
+def test_its_recipe_and_its_moments_make_the_same_again(folder: Path, dcz_: Callable) -> None:
+    written = ("--recipe", "r.toml", "--save-calibration", "moments.dcz")
+    run = dcz_("shrink", "model.onnx", "small.dcz", "--data", "samples.npz", "--keep", "0.98", *written)
+    again = "dcz pack model.onnx model.dcz --recipe r.toml --calibration moments.dcz"
+    assert run.code == 0 and again in " ".join(run.out.split())
+    assert dcz_(*again.split()[1:]).code == 0
+    small, packed = dcz.load_file("small.dcz"), dcz.load_file("model.dcz")
+    for name, array in packed.items():
+        np.testing.assert_allclose(array, small[name], rtol=1e-4, atol=1e-5 * np.abs(array).max())
+    refused = dcz_("pack", "model.onnx", "other.dcz", "--recipe", "r.toml")
+    assert refused.code == 1 and "calibration" in refused.err
+    assert dcz_("shrink", "model.onnx", "n.dcz", "--data", "samples.npz", "--save-calibration", "c.npz").code == 2
+
+
 def test_the_graph_beside_it(folder: Path, dcz_: Callable) -> None:
     run = dcz_("shrink", "model.onnx", "small.onnx", "--data", "batches.npz", "--keep", "0.9", "--json")
     document = json.loads(run.out)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from dcz.cli import columns, streams
+from dcz.cli.calibrated import option
 from dcz.cli.columns import Column, Table
 from dcz.cli.common import (
     Force,
@@ -27,6 +28,7 @@ from dcz.cli.common import (
     size,
 )
 from dcz.cli.options import METRICS, values
+from dcz.errors import DczError
 from dcz.extras import require
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ def shrink(
         Optional[list[str]], typer.Option("--names", help="Only tensors whose names match; may be given again.")
     ] = None,
     recipe: Annotated[Optional[str], typer.Option(help="Write the steps to this .toml or .json file.")] = None,
+    save_calibration: Annotated[
+        Optional[str],
+        typer.Option(help="Write the moments of layers' inputs to this .dcz file, for dcz pack --calibration."),
+    ] = None,
     plot: Annotated[Optional[str], typer.Option(help="Draw the curve to this file (.svg, .png, .pdf).")] = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -77,11 +83,13 @@ def shrink(
         if plot is not None:
             check_plot(plot)
     check_ending(out, (".dcz", ".onnx"), "a shrunk model")
+    if save_calibration is not None:
+        check_ending(save_calibration, (".dcz",), "a calibration")
     if not model.lower().endswith(".onnx"):
         raise Misuse(f"{model}: is not an .onnx file; for PyTorch there is dcz.torch.shrink")
     for path in (model, data):
         check_input(path)
-    for output in (out, recipe, plot):
+    for output in (out, recipe, save_calibration, plot):
         if output is not None:
             check_output(output, force)
     require("onnx", "onnxruntime", "dcz shrink")
@@ -96,6 +104,8 @@ def shrink(
         found = shrunk(model, samples, out, keep=keep, metric=metric, held_out=held_out, names=names, progress=report)
     if recipe is not None:
         Recipe.parse(found.recipe).save(recipe)
+    if save_calibration is not None:
+        saved(found, save_calibration)
     if plot is not None:
         draw(found, metric, plot)
     if json:
@@ -104,6 +114,20 @@ def shrink(
         columns.show(table(found, metric))
         for line in (*summary(found, metric, len(samples), held_out), written(out, found)):
             streams.say_printable(line)
+        if recipe is not None:
+            again = f"{recipe}: written; dcz pack {model} model.dcz --recipe {recipe}"
+            needs = found.calibration is not None and save_calibration is None
+            wanted = "; it asks for the moments, which --save-calibration writes" if needs else ""
+            streams.say_printable(f"{again}{option(save_calibration)}{wanted}")
+
+
+def saved(found: Shrunk, path: str) -> None:
+    """Write the moments that the model was rounded by."""
+    from dcz.calibrations import save_calibration
+
+    if found.calibration is None:
+        raise DczError(f"{path}: no layer has moments to write: samples reach none that has weights")
+    save_calibration(found.calibration, path)
 
 
 def summary(found: Shrunk, metric: str, count: int, held_out: float) -> list[str]:

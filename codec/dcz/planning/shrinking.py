@@ -53,13 +53,14 @@ class Shrunk:
 
     Attributes:
         tensors: names to arrays, rounded.
-        recipe: what `dcz.compress` makes them by, with the same calibration.
+        recipe: what `dcz.compress` makes them by, with the same calibration, which it then asks for.
         curve: all that was tried, from large to small.
         chosen: the one of the curve that was taken.
         kept: the score on samples that were not searched on, as a fraction of the original's.
         keep: what was asked for.
         dense: bytes of the arrays.
         remarks: what a user should know besides: one sentence each.
+        calibration: the moments that the tensors were rounded by, if there are any; see `dcz.save_calibration`.
     """
 
     tensors: Compressed
@@ -70,6 +71,7 @@ class Shrunk:
     keep: float
     dense: int
     remarks: tuple[str, ...]
+    calibration: Calibration | None = None
 
     @property
     def ratio(self) -> float:
@@ -111,9 +113,10 @@ def shrink(
         made = search.made(tried.step)
         kept = _score(held_out({**tensors, **made}), metric) / base
         if kept >= keep:
+            asks: dict[str, object] = {"calibration": True} if calibration else {}
             return Shrunk(
-                made, search.recipe(tried.step), tuple(curve), tried, kept, keep, dense_bytes(tensors),
-                search.remarks(failed),
+                made, asks | search.recipe(tried.step), tuple(curve), tried, kept, keep, dense_bytes(tensors),
+                search.remarks(failed), calibration or None,
             )  # fmt: skip
         failed.append(kept)
     best = max(curve, key=lambda each: each.score)
