@@ -58,6 +58,7 @@ class S3:
         if manner == "healthy" or self.where not in environ["PATH_INFO"]:
             return application(environ, start_response)
         if manner == "slow":
+            self.failed += 1
             time.sleep(self.delay)
             return application(environ, start_response)
         if self.failed >= self.healthy_after or (
