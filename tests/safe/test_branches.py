@@ -17,6 +17,7 @@ from dcz.delta.links import Links, check_base
 from dcz.dtypes import DTYPES
 from dcz.errors import BaseError, DczError, FormatError, LimitError, TruncatedError, UnsupportedError
 from dcz.format import index
+from dcz.tensor.words import in_blocks
 from support.pairs import copied, delta, same
 
 OLD = {"a": np.arange(4000, dtype="f4"), "b": np.arange(30, dtype="i2")}
@@ -154,3 +155,11 @@ def test_what_a_writer_is_given() -> None:
         dcz.save({"\ud800": OLD["b"]})
     with pytest.raises(LimitError, match="65 dimensions; the limit is 64"):
         index.check_shape((1,) * 65, DTYPES["F32"], "w")
+
+
+def test_checksums_of_words_read_in_blocks() -> None:
+    """They are those of the whole tensor, also where the last chunk is short."""
+    array = np.arange((1 << 20) + 777, dtype="<u2")
+    words = in_blocks(lambda first, last: array[first:last].view("u1").copy(), "U16", array.shape, 1 << 20)
+    whole = checksums.rows(array.view("u1"), array.size, 1 << 16, 2)
+    assert np.array_equal(checksums.stored_rows(words, 1 << 16), whole)
