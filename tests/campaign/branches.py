@@ -26,7 +26,7 @@ TESTS = (
     "safe/test_delta_safety.py", "safe/test_garbage.py", "safe/test_branches.py",
     "safe/test_corruption.py::test_other_files_are_named",
     "safe/test_bounds_of_reading.py::test_a_bound_is_a_number", "exact/test_metadata.py", "exact/test_deltas.py",
-    "exact/test_delta_models.py",
+    "exact/test_delta_models.py", "files/test_max_memory_deltas.py",
     "conformance/test_vectors.py::test_a_reader_agrees",
 )  # fmt: skip
 
