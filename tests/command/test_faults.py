@@ -3,22 +3,16 @@ option at fault, nothing on standard output, no file changed."""
 
 from __future__ import annotations
 
-import os
-import resource
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.main import get_command
 
-import dcz
 from dcz.cli.app import app
+from support.faulty_files import contents, folder, made
 
-FIRST = np.random.Generator(np.random.PCG64(1)).standard_normal((50, 60)).astype("<f4")
-SECOND = FIRST + np.float32(0.5)
-THIRD = SECOND * np.float32(2)
+__all__ = ["folder", "made"]
 
 # Arguments, and how the line begins. Faults of the files: exit code 1, and 2 for diff.
 OF_FILES = {
@@ -233,55 +227,6 @@ OF_THE_COMMAND_LINE = {
     "manual": {"x": "Got unexpected extra argument"},
 }
 
-# What each command that writes is to write, for disks that are full; what each that prints prints, for pipes.
-WRITES = (
-    "pack a.npz n.dcz", "pack a.npz n.dcz.index.json", "pack b.npz n.dcz --base c.npz", "unpack a.dcz n.npz",
-    "unpack a.dcz n.safetensors", "inspect a.dcz --html n.html", "compare a.npz --html n.html",
-    "compare a.npz --png n.png", "plan many.npz --target-ratio 3 -o n.toml", "merge a.dcz -o n.dcz",
-    "apply a.npz ab.dcz n.npz", "fold ab.dcz bc.dcz n.dcz",
-)  # fmt: skip
-PRINTS = (
-    "inspect a.dcz", "inspect ab.dcz --json", "compare a.npz", "verify a.dcz", "diff a.npz b.npz", "explain", "manual",
-    "plan a.npz --target-ratio 3", "completion bash", "--version", "pack -h",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files. No test may change them."""
-    folder = tmp_path_factory.mktemp("faults")
-    for name, array in (("a", FIRST), ("b", SECOND), ("c", THIRD)):
-        np.savez(folder / f"{name}.npz", w=array)
-        dcz.save_file({"w": array}, folder / f"{name}.dcz")
-    np.savez(folder / "many.npz", **{f"model.layers.{i}.mlp.weight": FIRST + i for i in range(9)})
-    for new, old in (("b", "a"), ("c", "b")):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(folder)
-            patch.setattr(sys, "argv", ["dcz", "pack", f"{new}.npz", f"{old}{new}.dcz", "--base", f"{old}.npz", "-q"])
-            from dcz.cli.app import _run
-
-            assert _run() == 0
-    whole = (folder / "a.dcz").read_bytes()
-    (folder / "flipped.dcz").write_bytes(whole[:80] + bytes([whole[80] ^ 1]) + whole[81:])
-    (folder / "short.dcz").write_bytes(whole[:-10])
-    (folder / "empty.dcz").touch()
-    (folder / "folder").mkdir()
-    for name in ("text.dcz", "text.npz", "text.onnx", "old.dcz", "old.npz"):
-        (folder / name).write_text("this is no model")
-    (folder / "odd.toml").write_text("n_bitz = 4\n")
-    (folder / "gone.dcz.index.json").write_text('{"metadata": {}, "weight_map": {"w": "x.dcz"}}')
-    return folder
-
-
-@pytest.fixture
-def folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(made)
-    return made
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
 
 def cases(table: dict[str, dict[str, str]]) -> list[str]:
     return [f"{verb} {arguments}".strip() for verb, rows in table.items() for arguments in rows]
@@ -313,39 +258,3 @@ def test_no_command_is_left_out() -> None:
     assert set(verbs) - {"explain", "completion", "manual"} == set(OF_FILES)
     for verb, rows in OF_FILES.items():
         assert any("No such file" in begins or "is not there" in begins for begins in rows.values()), verb
-
-
-@pytest.mark.parametrize("case", WRITES)
-def test_a_disk_that_is_full(folder: Path, dcz_: Callable, case: str) -> None:
-    """A limit on the size of files, as a disk that is full, says so in the middle of writing."""
-    if ".png" in case:
-        pytest.importorskip("matplotlib", reason="figures need the plot extra")
-    if "--html" in case:
-        pytest.importorskip("vl_convert", reason="pages need the plot extra")
-    before, limits = contents(folder), resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
-    try:
-        run = dcz_(*case.split(), "--quiet")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    target = next(word for word in case.split() if word.startswith("n."))
-    assert (run.code, run.out) == (1, "")
-    assert run.err.startswith(f"dcz: {target}") and run.err.endswith(": File too large\n") and run.err.count("\n") == 1
-    assert contents(folder) == before
-
-
-@pytest.mark.parametrize("case", PRINTS)
-def test_standard_output_that_is_full_or_gone(
-    folder: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch, case: str
-) -> None:
-    code = 2 if case.startswith("diff") else 1
-    with open("/dev/full", "w", encoding="utf-8") as full:
-        monkeypatch.setattr(sys, "stdout", full)
-        run = dcz_(*case.split())
-        assert (run.code, run.err) == (code, "dcz: standard output: No space left on device\n")
-    reads, writes = os.pipe()
-    os.close(reads)
-    with open(writes, "w", encoding="utf-8") as gone:
-        monkeypatch.setattr(sys, "stdout", gone)
-        run = dcz_(*case.split())
-        assert (run.code, run.err) == (code, "")
