@@ -34,6 +34,15 @@ def printable_lines(text: str) -> str:
     return text if text.isprintable() else "\n".join(printable(line) for line in text.split("\n"))
 
 
+def percent(share: float) -> str:
+    """A share in whole per cent; one that is not nothing is not shown as 0%.
+
+    >>> percent(0.29), percent(0.0004), percent(0)
+    ('29%', 'less than 1%', '0%')
+    """
+    return "less than 1%" if 0 < share < 0.01 else f"{share:.0%}"
+
+
 def columns(text: str) -> int:
     """Columns that printable text takes on a terminal.
 

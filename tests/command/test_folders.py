@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +69,29 @@ def test_there_and_back(folder: Path, dcz_: Callable) -> None:
     assert (back.code, back.err) == (0, "")
     assert names("back") == sorted([*COPIED, "model.safetensors"])
     assert_holds(load_file("back/model.safetensors"))
+
+
+def test_nothing_else_to_copy(folder: Path, dcz_: Callable) -> None:
+    os.mkdir("bare")
+    save_file(TENSORS, "bare/model.safetensors")
+    run = dcz_("pack", "bare", "packed")
+    assert run.code == 0 and "copied" not in run.out
+
+
+@pytest.mark.parametrize("command", ["pack tiny full/", "unpack packed full"])
+def test_an_error_names_the_place_that_was_asked_for(folder: Path, dcz_: Callable, command: str) -> None:
+    """Not the temporary folder, which is gone."""
+    assert dcz_("pack", "tiny", "packed", "-q").code == 0
+    before, limits = names("."), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        run = dcz_(*command.split(), "-q")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    errors = [line for line in run.err.splitlines() if "left out" not in line]
+    assert run.code == 1 and len(errors) == 1
+    assert errors[0].startswith("dcz: full/") and errors[0].endswith(": File too large")
+    assert names(".") == before and not list(folder.glob(".*"))
 
 
 def test_shards(folder: Path, dcz_: Callable) -> None:

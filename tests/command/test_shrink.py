@@ -53,6 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.savez("flat.npz", x=samples[0])
     np.savez("scalar.npz", x=np.float32(1))
     np.savez("nan.npz", x=np.full((24, 64), np.nan, np.float32))
+    np.savez("huge.npz", x=samples * np.float32(1e30))
     np.savez("objects.npz", x=np.array([None]))
     np.save("array.npy", samples)
     return tmp_path
@@ -85,7 +86,9 @@ def test_its_recipe_and_its_moments_make_the_same_again(folder: Path, dcz_: Call
 
 
 def test_the_graph_beside_it(folder: Path, dcz_: Callable) -> None:
-    run = dcz_("shrink", "model.onnx", "small.onnx", "--data", "batches.npz", "--keep", "0.9", "--json")
+    run = dcz_("shrink", "model.onnx", "small.onnx", "--data", "batches.npz", "--keep", "0.9")
+    assert run.out.rstrip().endswith(f"small.onnx: its graph, {shrink.size(Path('small.onnx').stat().st_size)}")
+    run = dcz_("shrink", "model.onnx", "small.onnx", "--data", "batches.npz", "--keep", "0.9", "--json", "--force")
     document = json.loads(run.out)
     assert run.code == 0 and document["kept"] >= 0.9 and len(document["curve"]) > 4
     import onnxruntime
@@ -109,16 +112,35 @@ def test_the_graph_beside_it(folder: Path, dcz_: Callable) -> None:
         ("model.onnx", "samples.npz", ["--recipe", "r.txt"], 2, "r.txt: a recipe is a .toml or .json file"),
         ("model.onnx", "samples.npz", ["--plot", "c.txt"], 2, "c.txt: a plot is a .png, .svg, .pdf file"),
         ("model.onnx", "samples.npz", ["--names", "third"], 1, "names: 'third' matches none of the 3 tensors"),
-        ("model.onnx", "few.npz", [], 1, "samples: 2 are too few; at least 3 are needed"),
+        ("model.onnx", "few.npz", [], 1, "dcz: few.npz: samples: found 2; at least 3 are needed"),
         ("model.onnx", "named.npz", [], 1, "named.npz: the model has no input 'z'; its inputs are x"),
         ("model.onnx", "nothing.npz", [], 1, "nothing.npz: has no array 'x', an input of the model; it has no arrays"),
-        ("model.onnx", "double.npz", [], 1, "sample 0: input 'x' is float64, the model expects float32"),
-        ("model.onnx", "narrow.npz", [], 1, "sample 0: input 'x' has shape (1, 8), the model expects ('any', 64)"),
+        (
+            "model.onnx",
+            "double.npz",
+            [],
+            1,
+            "dcz: double.npz: sample 0: input 'x' is float64, the model expects float32",
+        ),
+        (
+            "model.onnx",
+            "narrow.npz",
+            [],
+            1,
+            "dcz: narrow.npz: sample 0: input 'x' has shape (1, 8), the model expects (any, 64)",
+        ),
         ("model.onnx", "flat.npz", [], 1, "flat.npz: array 'x' has 1 dimension; samples of an input of 2 have 2 or 3"),
         ("model.onnx", "scalar.npz", [], 1, "scalar.npz: has scalars alone; the first dimension of an array counts "),
-        ("model.onnx", "nan.npz", [], 1, "sample 0: input 'x' has NaN or infinity"),
+        ("model.onnx", "nan.npz", [], 1, "dcz: nan.npz: sample 0: input 'x' has NaN or infinity"),
+        ("model.onnx", "huge.npz", [], 1, "model.onnx: layer of 'first': the squares of its inputs are beyond float32"),
         ("model.onnx", "objects.npz", [], 1, "objects.npz: has an array that cannot be read (Object arrays cannot be"),
-        ("model.onnx", "array.npy", [], 1, "array.npy: is no .npz file; numpy.savez writes one, with an array for "),
+        (
+            "model.onnx",
+            "array.npy",
+            [],
+            1,
+            "array.npy: is not an .npz file; numpy.savez writes one, with an array for ",
+        ),
         ("model.onnx", "missing.npz", [], 1, "missing.npz: No such file or directory"),
         ("text.onnx", "samples.npz", [], 1, "text.onnx: not an ONNX model, or one that is cut off"),
         ("samples.npz", "samples.npz", [], 2, "samples.npz: is not an .onnx file; for PyTorch there is dcz.torch."),

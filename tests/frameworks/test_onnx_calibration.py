@@ -98,7 +98,7 @@ def test_the_model_stays_as_it_is_and_paths_do(tmp_path: Path) -> None:
         ([{"x": np.zeros((1, 3, 9, 8))}], "sample 0: input 'x' is float64, the model expects float32"),
         (
             [{"x": np.zeros((1, 3, 8, 8), np.float32)}],
-            "sample 0: input 'x' has shape (1, 3, 8, 8), the model expects ('any', 3, 9, 8)",
+            "sample 0: input 'x' has shape (1, 3, 8, 8), the model expects (any, 3, 9, 8)",
         ),
         ([{"x": np.full((1, 3, 9, 8), np.nan, np.float32)}], "sample 0: input 'x' has NaN or infinity"),
     ],

@@ -85,7 +85,7 @@ def _exact(model: nn.Module, other: nn.Module) -> float:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"batches": []}, "samples: 0 are too few; at least 3 are needed"),
+        ({"batches": []}, "samples: found 0; at least 3 are needed"),
         ({"metric": "loss"}, "metric: 'loss' is unknown; expected one of cosine, correlation, top1"),
         ({"held_out": 0.5}, "held_out: expected a number in"),
         ({"keep": 2}, "keep: expected a number in"),

@@ -3,8 +3,10 @@ lost."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -113,6 +115,42 @@ def test_nobody_answers(source: Source, target: Path, dcz_: Callable, monkeypatc
     assert not logging.getLogger("distributed.client").isEnabledFor(logging.ERROR)  # Dask's traceback of a lost one
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:8786", "http://127.0.0.1:8787", "tls://127.0.0.1:8786", "tcp://127.0.0.1", "tcp://", "tcp://[::1",
+     "tcp://127.0.0.1:99999", "inproc://x"],
+)  # fmt: skip
+def test_what_is_not_an_address(source: Source, target: Path, dcz_: Callable, address: str) -> None:
+    """Dask's own client ends in a traceback for these, after 20 seconds."""
+    run = dcz_("pack", source.index, target, "--scheduler", address)
+    expected = f"dcz: --scheduler: expected an address such as tcp://host:8786, found '{address}'"
+    assert run.code == 2 and run.err.startswith(expected) and run.err.count("\n") == 1
+    assert not list(target.parent.iterdir())
+
+
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9])
+def test_what_listens_is_not_a_scheduler(
+    source: Source, target: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch, says: bytes
+) -> None:
+    """Such as the dashboard's port, of which Dask's own client waits for ever."""
+    monkeypatch.setattr(runner, "PATIENCE", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = []
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):  # closed at the end
+                while True:
+                    held.append(server.accept()[0])
+                    held[-1].sendall(says)
+
+        threading.Thread(target=serve, daemon=True).start()
+        run = dcz_("pack", source.index, target, "--scheduler", f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        for each in held:
+            each.close()
+    assert held and run.code == 1 and run.err.count("\n") == 1
+    assert "no scheduler answers there" in run.err and not list(target.parent.iterdir())
+
+
 def test_a_poisoned_shard(source: Source, target: Path, workers: Cluster, dcz_: Callable) -> None:
     packed = dcz.save_sharded(dcz.load_file(_packed(source, target.parent)), target.parent, shard_size=SHARD, name="in")
     poisoned = sorted(target.parent.glob("in-*.dcz"))[1]
@@ -173,7 +211,7 @@ def test_a_lost_scheduler(source: Source, target: Path, s3: S3, monkeypatch: pyt
         thread.join(60)
         client.close(timeout=1)
     assert [str(error) for error in errors] == [
-        f"{made.address}: the scheduler is lost; start it again, and then go on with --resume"
+        f"{made.address}: the scheduler is lost; start it and its workers again, and then go on with --resume"
     ]
     s3.behave()
     assert not target.exists()

@@ -13,6 +13,7 @@ import pytest
 
 import dcz
 from dcz import jobs
+from dcz.cli.streams import Stopped
 from dcz.errors import ChecksumError, DczError
 from dcz.jobs import making
 from support.sharded import SHARD, Source, content, write
@@ -218,6 +219,43 @@ def test_recipes(source: Source, target: Path, tmp_path: Path, dcz_: Callable) -
     assert run.code == 1
 
 
+def test_what_is_refused_leaves_nothing(source: Source, target: Path, dcz_: Callable) -> None:
+    """No record of a job that never began: the same command goes through once the cause is mended."""
+    shard = sorted(source.index.parent.glob("*.safetensors"))[1]
+    whole = shard.read_bytes()
+    try:
+        for damaged in (whole[:-100], whole[:8] + b"\xff" * 9 + whole[17:]):
+            shard.write_bytes(damaged)
+            run = dcz_("pack", source.index, target, "--shard-size", "150kB", "--resume")
+            assert run.code == 1 and shard.name in run.err and not list(target.parent.iterdir())
+    finally:
+        shard.write_bytes(whole)
+    with pytest.raises(DczError, match="scope: a global density"):
+        pack(source, target, recipe={"density": 0.2, "scope": "global"})
+    assert not list(target.parent.iterdir())
+    assert dcz_("pack", source.index, target, "--shard-size", "150kB").code == 0
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Stopped(15)])
+def test_an_interruption_says_how_to_go_on(
+    source: Source, target: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    def never(*_: object, **options: object) -> object:
+        raise stop
+
+    options = (source.index, target, "--shard-size", "150kB", "--resume")
+    with monkeypatch.context() as patch:
+        patch.setattr(making.DczFile, "_make", never)
+        run = dcz_("pack", *options)
+    assert run.code in (130, 143) and run.err.endswith("; what is finished is kept, and --resume goes on with it\n")
+    assert run.err.startswith("dcz: ") and run.err.count("\n") == 1
+    assert dcz_("pack", *options).code == 0
+    with monkeypatch.context() as patch:  # nothing to go on with
+        patch.setattr("dcz.convert.transfer", never)
+        run = dcz_("pack", source.index, target.parent / "other.dcz")
+    assert run.code in (130, 143) and "--resume" not in run.err
+
+
 def test_a_global_rule_is_refused(source: Source, target: Path) -> None:
     with pytest.raises(DczError, match="scope: a global density"):
         pack(source, target, recipe={"density": 0.2, "scope": "global"})
@@ -225,7 +263,10 @@ def test_a_global_rule_is_refused(source: Source, target: Path) -> None:
 
 def test_the_command_line_refuses(source: Source, tmp_path: Path, dcz_: Callable) -> None:
     for arguments, message in (
-        (("pack", source.index.parent, tmp_path / "folder", "--resume"), "go with a .dcz or .dcz.index.json file"),
+        (
+            ("pack", source.index.parent, tmp_path / "folder", "--resume"),
+            "dcz: --resume: goes with a .dcz or .dcz.index.json file",
+        ),
         (("pack", source.index, tmp_path / "x.dcz", "--scheduler", "host:8786"), "an address such as tcp://host:8786"),
     ):
         run = dcz_(*arguments)

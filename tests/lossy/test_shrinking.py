@@ -135,7 +135,7 @@ def test_samples_are_split_in_three() -> None:
         parts = split(count, 0.25)
         assert sorted(sum(parts, [])) == list(range(count)) and all(parts)
     assert str(split(128, 0.25)) == "64 to measure the inputs of layers, 32 to search on, 32 held out to verify"
-    with pytest.raises(DczError, match="samples: 2 are too few; at least 3 are needed"):
+    with pytest.raises(DczError, match="samples: found 2; at least 3 are needed"):
         split(2, 0.25)
 
 

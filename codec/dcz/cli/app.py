@@ -95,7 +95,7 @@ def run() -> None:
 def _run() -> int:
     from dcz.errors import DczError
 
-    _running["verb"] = ""
+    _running["verb"] = streams.interrupted["advice"] = ""
     if "_DCZ_COMPLETE" in os.environ:
         from typer.completion import completion_init
 
@@ -106,7 +106,7 @@ def _run() -> int:
             code = app(prog_name="dcz", standalone_mode=False)
         streams.flush()
         if code == 130:  # how typer reports Ctrl-C
-            return _fail("interrupted", 130)
+            return _fail("interrupted" + streams.interrupted["advice"], 130)
         return code if isinstance(code, int) else 0
     except SystemExit as end:  # of click, where the reader of a help is gone
         streams.discard()
@@ -125,12 +125,12 @@ def _run() -> int:
     except MemoryError:
         return _fail("not enough memory")
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted" + streams.interrupted["advice"], 130)
     except streams.Stopped as stopped:
-        return _fail(f"stopped by {stopped}", stopped.code)
+        return _fail(f"stopped by {stopped}{streams.interrupted['advice']}", stopped.code)
     except Exception as error:  # click's own errors know their message and exit code
         if type(error).__name__ == "Abort":
-            return _fail("interrupted", 130)
+            return _fail("interrupted" + streams.interrupted["advice"], 130)
         if not hasattr(error, "format_message"):
             raise
         if type(error).__name__ == "NoArgsIsHelpError":

@@ -59,9 +59,10 @@ def convert(
         })  # fmt: skip
     elif not quiet:
         more = f" in {plural(len(done.files), 'file')}" if len(done.files) > 1 else ""
+        copied = f"; {plural(len(done.copied), 'other file')} copied" if done.copied else ""
         streams.say_printable(
             f"{os.path.join(dst, done.weights)}: {plural(done.moved.tensors, 'tensor')}{more}, {exact(after)}, "
-            f"before {size(done.source_bytes)}; {plural(len(done.copied), 'other file')} copied"
+            f"before {size(done.source_bytes)}{copied}"
         )
         for path in done.mended:
             streams.say_printable(f"{os.path.join(dst, path)}: changed, as the weights are plain tensors now")

@@ -39,7 +39,7 @@ from dcz.cli.common import (
     size,
 )  # fmt: skip
 from dcz.cli.delta import BaseOption, TransformOption
-from dcz.cli.jobs import Resume, Scheduler, client
+from dcz.cli.jobs import Resume, Scheduler, client, misplaced, resumable
 from dcz.cli.options import PROFILES, values
 from dcz.io.sources import is_url
 from dcz.text import compared, plural, printable
@@ -155,7 +155,7 @@ def pack(
                 raise Misuse(f"--portable: goes with a .dcz or .dcz.index.json file as DST, found {dst}")
             if resume or scheduler is not None:
                 raise Misuse(
-                    f"--resume, --scheduler: go with a .dcz or .dcz.index.json file as DST, found {dst}; name "
+                    f"{misplaced(resume, scheduler)} with a .dcz or .dcz.index.json file as DST, found {dst}; name "
                     f"{os.path.join(dst, 'model.dcz.index.json')}"
                 )
             folders.convert(
@@ -188,7 +188,7 @@ def pack(
 
         if base is not None:
             delta.check_base(base, None)
-        with client(scheduler) as workers, progress("packing", quiet or json) as report:
+        with resumable(dst), client(scheduler) as workers, progress("packing", quiet or json) as report:
             moved = jobs.pack(
                 source, dst, client=workers, resume=resume, replace=force, profile=profile, portable=portable,
                 recipe=None if treatment is None else treatment.to_dict(), keep_nonfinite=keep_nonfinite, base=base,

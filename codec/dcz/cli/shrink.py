@@ -112,7 +112,7 @@ def shrink(
         print_json(document(model, metric, found))
     elif not quiet:
         columns.show(table(found, metric))
-        for line in (*summary(found, metric, len(samples), held_out), written(out, found)):
+        for line in (*summary(found, metric, len(samples), held_out), *written(out, found)):
             streams.say_printable(line)
         if recipe is not None:
             again = f"{recipe}: written; dcz pack {model} model.dcz --recipe {recipe}"
@@ -142,11 +142,14 @@ def summary(found: Shrunk, metric: str, count: int, held_out: float) -> list[str
     ]
 
 
-def written(out: str, found: Shrunk) -> str:
-    """The file that was written, and its bytes."""
-    weights = os.path.splitext(out)[0] + ".dcz" if out.lower().endswith(".onnx") else out
+def written(out: str, found: Shrunk) -> list[str]:
+    """The files that were written, and their bytes."""
+    is_graph = out.lower().endswith(".onnx")
+    weights = os.path.splitext(out)[0] + ".dcz" if is_graph else out
     nbytes = os.path.getsize(weights)
-    return f"{weights}: {size(found.dense)} of weights in {exact(nbytes)}, {found.dense / nbytes:.2f} times smaller"
+    ratio = found.dense / nbytes
+    lines = [f"{weights}: {size(found.dense)} of weights in {exact(nbytes)}, {ratio:.2f} times smaller"]
+    return [*lines, f"{out}: its graph, {size(os.path.getsize(out))}"] if is_graph else lines
 
 
 _COLUMNS = (

@@ -31,6 +31,10 @@ class Stopped(BaseException):
         self.code = 128 + signum
 
 
+# What follows "interrupted": how to go on, where the command that runs can.
+interrupted = {"advice": ""}
+
+
 def prepare() -> None:
     """Makes the standard streams usable, whatever the process was started with."""
     for number in range(3):  # closed ones: else the next file that is opened takes the number, and gets what is printed

@@ -32,7 +32,7 @@ from dcz.cli.common import (
     progress,
     size,
 )  # fmt: skip
-from dcz.cli.jobs import Resume, Scheduler, client
+from dcz.cli.jobs import Resume, Scheduler, client, misplaced, resumable
 from dcz.text import plural
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def unpack(
         if extension_of(output, WRITABLE) is None:
             if resume or scheduler is not None:
                 raise Misuse(
-                    f"--resume, --scheduler: go with a file or an index as DST, found {output}; name "
+                    f"{misplaced(resume, scheduler)} with a file or an index as DST, found {output}; name "
                     f"{os.path.join(output, 'model.safetensors.index.json')}"
                 )
             folders.convert(
@@ -110,7 +110,7 @@ def unpack(
     if resume or scheduler is not None:
         from dcz import jobs
 
-        with client(scheduler) as workers, progress("unpacking", quiet or json) as report:
+        with resumable(output), client(scheduler) as workers, progress("unpacking", quiet or json) as report:
             moved = jobs.unpack(
                 source, output, client=workers, resume=resume, replace=force, shard_size=limit,
                 max_bytes=allowed, max_memory=bound, strict=strict, progress=report,

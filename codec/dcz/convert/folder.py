@@ -95,7 +95,7 @@ def convert_folder(
     The new folder is made beside its place and moved there when complete. One that is there must be empty, or
     `replace` be given: then its files are replaced together (`dcz.io.together`). With `strict`, nothing may be left
     out. `max_memory` is as in `transfer`."""
-    source, target = os.path.abspath(source), os.path.abspath(target)
+    given, source, target = target, os.path.abspath(source), os.path.abspath(target)
     _check_places(source, target, replace)
     found = contents(source, extension)
     found.weights[:] = _joined(source, found.weights)
@@ -118,8 +118,9 @@ def convert_folder(
         _publish(scratch, target, [*found.copied, *files])
         for path in run.stale(target):
             os.unlink(path)
-    except BaseException:
+    except BaseException as error:
         temporary.remove(scratch)
+        temporary.rename_in(error, scratch, given)
         raise
     main = min(run.loaded, key=lambda path: path.count(os.sep))
     moved = Transfer(run.tensors, run.aliases, run.nbytes, run.left_out)

@@ -91,6 +91,9 @@ def save_model(
         for stale in (*of_the_same_model(folder, name, ".dcz"), name + ".dcz" + SUFFIX):
             if stale not in (*files, *index) and os.path.isfile(os.path.join(folder, stale)):
                 os.unlink(os.path.join(folder, stale))
+    except BaseException as error:
+        temporary.rename_in(error, scratch, folder)
+        raise
     finally:
         temporary.remove(scratch)
     sync_folder(folder)

@@ -14,6 +14,8 @@ import platform
 import shutil
 import zlib
 
+from dcz.errors import DczError
+
 # Temporary files of this process that are neither published nor removed, with the process that made them: a forked
 # child must leave those of its parent alone.
 _open: dict[str, int] = {}
@@ -33,6 +35,18 @@ def new_name(target: str) -> str:
 def forget(path: str) -> None:
     """Note that a temporary file is published."""
     _open.pop(path, None)
+
+
+def rename_in(error: BaseException, path: str, target: str) -> None:
+    """Let an error name the place that was asked for, not a temporary folder that nobody knows and that is gone."""
+    target = target.rstrip(os.sep) or target
+    if isinstance(error, OSError):
+        for attribute in ("filename", "filename2"):
+            name = getattr(error, attribute)
+            if isinstance(name, str):
+                setattr(error, attribute, name.replace(path, target))
+    elif isinstance(error, DczError):
+        error.args = tuple(arg.replace(path, target) if isinstance(arg, str) else arg for arg in error.args)
 
 
 def remove(path: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from dcz.errors import DczError
 from dcz.extras import require
@@ -136,7 +137,9 @@ class Cluster:
             yield ended
 
     def _lost(self) -> DczError:
-        return DczError(f"{self._address()}: the scheduler is lost; start it again, and then go on with --resume")
+        return DczError(
+            f"{self._address()}: the scheduler is lost; start it and its workers again, and then go on with --resume"
+        )
 
     def _address(self) -> str:
         scheduler = self._client.scheduler
@@ -162,16 +165,40 @@ class Cluster:
             raise _differs(f"{__version__} (format version {FORMAT_VERSION})", other)
 
 
+class AddressError(DczError):
+    """What is given as a scheduler's address is not one."""
+
+
 def connect(address: str) -> Any:
     """Return a client of the scheduler at this address.
 
-    Raises `DczError` where none answers."""
+    Raises `AddressError` for what is not an address, and `DczError` where no scheduler answers."""
     distributed = require("distributed", "dask", "--scheduler")
     try:
+        _ask(address, PATIENCE / 2)
         return distributed.Client(address, timeout=PATIENCE / 2, set_as_default=False, name="dcz")
-    except (OSError, ValueError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
+    except (OSError, asyncio.TimeoutError, MemoryError) as error:
+        said = " ".join(str(error).split())
+        if not said or isinstance(error, MemoryError):  # what is no message of Dask's is read as a huge one
+            said = f"what listens there is silent for {PATIENCE / 2:g} s, or is not a scheduler"
         raise DczError(f"{address}: no scheduler answers there ({said:.200}); start one: dask scheduler") from None
+
+
+def _ask(address: str, seconds: float) -> None:
+    """Connect to a scheduler and leave it. A `Client` that cannot connect blocks for 20 s when it is collected, and one
+    waits for ever for a server that is not Dask's: none is made before something has answered as Dask does."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def ask() -> None:
+        comm = await connect(address, timeout=seconds, **Security().get_connection_args("client"))
+        await comm.close()
+
+    try:
+        _ = urlsplit(address).port  # Dask tries ports above 65535 until its patience ends
+        asyncio.run(asyncio.wait_for(ask(), seconds + 1))
+    except (TypeError, ValueError) as error:  # TypeError: what it needs, such as certificates for tls, is not set up
+        raise AddressError(f"{error}") from error
 
 
 def _key(name: str, token: str) -> tuple[str, str, str]:

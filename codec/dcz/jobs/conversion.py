@@ -77,9 +77,10 @@ class Conversion:
     def run(self, verb: str, resume: bool, replace: bool, strict: bool, progress: Progress | None) -> Done:
         """Do the job."""
         record = Record(verb, persistently(self._sources), self._options())
+        # Before the job begins: what is refused here leaves nothing at the target, and no job to go on with.
+        layout, files, about, aliases, left_out = persistently(lambda: self._planned(strict))
         with Job(self.target, record, resume=resume, replace=replace) as job:
             try:
-                layout, files, about, aliases, left_out = persistently(lambda: self._planned(strict))
                 kept = job.kept(self.runner, {file.name: _names(file) for file in layout.files})
                 ran = self._run(job, layout, files, about, kept, progress)
                 self._commit(job, layout, kept, ran)

@@ -19,7 +19,7 @@ from dcz.jobs import places
 from dcz.jobs.finished import Check
 from dcz.jobs.lock import Lock
 from dcz.jobs.making import STAMP
-from dcz.jobs.record import COMMITTED, Record
+from dcz.jobs.record import COMMITTED, Record, path_of
 from dcz.jobs.tasks import Runner, Task, persistently
 
 
@@ -32,8 +32,7 @@ class Job:
     def __init__(self, target: str, record: Record, *, resume: bool, replace: bool) -> None:
         self.target = target
         self.folder = places.folder_of(target)
-        name = target.rpartition("/")[2] if is_url(target) else os.path.basename(target)
-        base = places.join(self.folder, name.removesuffix(SUFFIX))
+        base = path_of(target)
         self._path = base + ".job.json"
         self._lock = Lock(base + ".job.lock", target)
         try:

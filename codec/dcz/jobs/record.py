@@ -108,3 +108,24 @@ def _changed(file: str, before: Mapping[str, Any] | None, now: Mapping[str, Any]
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def path_of(target: str) -> str:
+    """Return where the record of a job at this target is, without `.job.json`.
+
+    >>> path_of("s3://models/model.dcz.index.json")
+    's3://models/model.dcz'
+    """
+    name = target.rpartition("/")[2] if is_url(target) else os.path.basename(target)
+    return places.join(places.folder_of(target), name.removesuffix(SUFFIX))
+
+
+def unfinished(target: str) -> bool:
+    """Return whether a job at this path has begun and is not finished; of a URL nothing is asked."""
+    if is_url(target):
+        return False
+    try:
+        record = Record.read(path_of(target) + ".job.json")
+    except (OSError, DczError):
+        return False
+    return record is not None and record.state != COMMITTED

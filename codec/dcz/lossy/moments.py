@@ -222,6 +222,7 @@ class Accumulator:
         self._scale: F32 | None = None
         self.count = 0
 
+    @np.errstate(over="ignore", invalid="ignore")  # `moments` refuses what is beyond float32
     def add(self, vectors: np.ndarray) -> None:
         """Inputs of shape (vectors, groups, inputs). Raises `DczError` for NaN, infinity, and other shapes."""
         if vectors.shape[1:] != self._mean.shape:

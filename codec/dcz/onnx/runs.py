@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,10 @@ class Session:
                 raise DczError(f"model: onnxruntime cannot open it ({str(error)[:300]})") from None
         return self._session
 
+    def open(self) -> None:
+        """Let onnxruntime open the model now, and not with the first sample."""
+        _ = self.session
+
     def run(self, feed: Mapping[str, np.ndarray], where: str) -> dict[str, NDArray[Any]]:
         """Outputs, values that are watched, and inputs by name. Errors begin with `where`."""
         self._check(feed, where)
@@ -99,10 +103,19 @@ class Session:
             shape = [size if isinstance(size, int) else None for size in value.shape or ()]
             fits = len(shape) == array.ndim and all(a is None or a == b for a, b in zip(shape, array.shape))
             if not fits and value.shape is not None:
-                wanted = tuple("any" if size is None else size for size in shape)
-                raise DczError(f"{where}: input {name!r} has shape {array.shape}, the model expects {wanted}")
+                raise DczError(f"{where}: input {name!r} has shape {array.shape}, the model expects {_shown(shape)}")
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise DczError(f"{where}: input {name!r} has NaN or infinity")
+
+
+def _shown(shape: Sequence[int | None]) -> str:
+    """A shape with sizes that may be any.
+
+    >>> _shown([None, 64]), _shown([None]), _shown([])
+    ('(any, 64)', '(any,)', '()')
+    """
+    sizes = ["any" if size is None else str(size) for size in shape]
+    return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
 
 
 def _whole(path: str | os.PathLike[str]) -> ModelProto:

@@ -15,7 +15,11 @@ from onnx import ModelProto
 from dcz.errors import DczError, FormatError
 from dcz.text import plural
 
-Feeds = list[dict[str, NDArray[Any]]]
+
+class Feeds(list[dict[str, NDArray[Any]]]):
+    """Samples, and the file that they are from, which errors about them name."""
+
+    file: str | None = None
 
 
 def load_samples(path: str | os.PathLike[str], model: ModelProto) -> Feeds:
@@ -29,7 +33,9 @@ def load_samples(path: str | os.PathLike[str], model: ModelProto) -> Feeds:
     """
     name = os.fspath(path)
     if not zipfile.is_zipfile(path):
-        raise FormatError(f"{name}: is no .npz file; numpy.savez writes one, with an array for each input of the model")
+        raise FormatError(
+            f"{name}: is not an .npz file; numpy.savez writes one, with an array for each input of the model"
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
@@ -37,8 +43,10 @@ def load_samples(path: str | os.PathLike[str], model: ModelProto) -> Feeds:
         raise FormatError(f"{name}: has an array that cannot be read ({str(error)[:200]})") from None
     others = [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]
     if others:
-        raise FormatError(f"{name}: {others[0]!r:.80} is no array of numpy's")
-    return feeds(name, arrays, model)
+        raise FormatError(f"{name}: {others[0]!r:.80} is not a NumPy array")
+    found = feeds(name, arrays, model)
+    found.file = name
+    return found
 
 
 def feeds(where: str, arrays: Mapping[str, NDArray[Any]], model: ModelProto) -> Feeds:
@@ -66,7 +74,7 @@ def feeds(where: str, arrays: Mapping[str, NDArray[Any]], model: ModelProto) -> 
                 f"{rank} or {rank + 1}"
             )
     count = next(iter(counts.values()))
-    return [{key: _sample(array, ranks[key], number) for key, array in arrays.items()} for number in range(count)]
+    return Feeds({key: _sample(array, ranks[key], number) for key, array in arrays.items()} for number in range(count))
 
 
 def _sample(array: NDArray[Any], rank: int, number: int) -> NDArray[Any]:

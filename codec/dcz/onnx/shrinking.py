@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from dcz.api import save_file
-from dcz.errors import DczError
+from dcz.errors import DczError, locating
 from dcz.lossy.selection import check_number
 from dcz.onnx.calibration import calibrate
 from dcz.onnx.models import save_model
 from dcz.onnx.runs import Session
+from dcz.onnx.samples import Feeds
 from dcz.planning.outputs import alike, changed, check_metric, check_outputs, split
 from dcz.planning.shrinking import Progress, Shrunk
 from dcz.planning.shrinking import shrink as search
@@ -56,12 +58,16 @@ def shrink(
     check_metric(metric)
     share = check_number(held_out, "held_out", 0, 1 / 3, open_left=True)
     feeds = list(samples)
-    parts = split(len(feeds), share)
+    file_of_samples = samples.file if isinstance(samples, Feeds) else None
+    with _naming(file_of_samples):
+        parts = split(len(feeds), share)
     session = Session(model)
     floats = {name: weight.read(None) for name, weight in session.weights.items() if weight.dtype.code == "F32"}
     if not floats:
         raise DczError("model: has no float32 weights to round")
-    wanted = {number: session.outputs(feeds[number], f"sample {number}") for number in range(len(feeds))}
+    session.open()  # what onnxruntime cannot open is not the fault of a sample
+    with _naming(file_of_samples):
+        wanted = {number: session.outputs(feeds[number], f"sample {number}") for number in range(len(feeds))}
     check_outputs(list(wanted.values()))
     calibration = calibrate(session.model, [feeds[number] for number in parts.measured])
 
@@ -93,3 +99,8 @@ def shrink(
             whole = {name: weight.read(None) for name, weight in session.weights.items()}
             save_file(whole, file, metadata, profile=profile)
     return found
+
+
+def _naming(file: str | None) -> AbstractContextManager[None]:
+    """Errors name the samples' file, if they are from one."""
+    return nullcontext() if file is None else locating(file)

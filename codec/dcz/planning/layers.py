@@ -12,7 +12,7 @@ from dcz.lossy.compression import RecipeRunner
 from dcz.lossy.inputs import Inputs
 from dcz.lossy.moments import Calibration, Moments
 from dcz.planning.points import Point
-from dcz.text import plural
+from dcz.text import percent, plural
 
 # Points of each kind at which error feedback is tried. Its gain changes slowly from step to step: between them it is
 # interpolated.
@@ -53,7 +53,7 @@ class Layers:
             f"their inputs are unknown ({plural(len(unreached), 'layer')} of them no sample reached)"
         )  # fmt: skip
         listed = ", ".join(without[:3]) + (", ..." if len(without) > 3 else "")
-        return (f"{share:.0%} of the weights are rounded without data, as {why}: {listed}",)
+        return (f"{percent(share)} of the weights are rounded without data, as {why}: {listed}",)
 
 
 class _Some:

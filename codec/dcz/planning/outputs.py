@@ -109,7 +109,7 @@ def split(count: int, share: float) -> Split:
     """
     if count < 3:
         raise DczError(
-            f"samples: {count} are too few; at least 3 are needed: to measure the inputs of layers, to search on, and "
+            f"samples: found {count}; at least 3 are needed: to measure the inputs of layers, to search on, and "
             "to verify on"
         )
     every = min(max(round(1 / share), 3), count)

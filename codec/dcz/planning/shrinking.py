@@ -14,7 +14,7 @@ from dcz.lossy.moments import Calibration
 from dcz.lossy.selection import check_number, select
 from dcz.planning.outcome import dense_bytes, file_bytes
 from dcz.planning.small import BFLOAT16, SMALL, small_names
-from dcz.text import plural
+from dcz.text import percent, plural
 from dcz.ties import Ties
 
 Tensors = Mapping[str, np.ndarray]
@@ -285,7 +285,7 @@ class Search:
                 share = weights / sum(self._tensors[owner].size for owner in self._tied)
                 listed = ", ".join(without[:3]) + (", ..." if len(without) > 3 else "")
                 out.append(
-                    f"{share:.0%} of the weights are rounded without data, as their inputs are unknown: {listed}"
+                    f"{percent(share)} of the weights are rounded without data, as their inputs are unknown: {listed}"
                 )
         return tuple(out)
 

@@ -66,14 +66,17 @@ def save_pretrained(
         _check_target(target)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     scratch = temporary.new_name(target + ".unpacked")
+    plain = os.path.join(scratch, os.path.basename(target))  # libraries write a folder's name into model cards
     os.mkdir(scratch)
     try:
-        plain = os.path.join(scratch, os.path.basename(target))  # libraries write a folder's name into model cards
         save(plain, **options)
         convert_folder(
             plain, target, ".dcz", profile=profile, threads=threads, replace=True, recipe=recipe,
             keep_nonfinite=keep_nonfinite, shard_size=None if recipe is None else shard_size,
         )  # fmt: skip
+    except BaseException as error:
+        temporary.rename_in(error, plain, target)
+        raise
     finally:
         temporary.remove(scratch)
 
