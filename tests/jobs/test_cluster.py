@@ -128,6 +128,13 @@ def test_what_is_not_an_address(source: Source, target: Path, dcz_: Callable, ad
     assert not list(target.parent.iterdir())
 
 
+def test_the_address_of_a_worker(source: Source, target: Path, client: Any, dcz_: Callable) -> None:
+    worker = next(iter(client.scheduler_info(n_workers=-1)["workers"]))
+    run = dcz_("pack", source.index, target, "--scheduler", worker)
+    assert run.code == 2 and run.err.endswith(f"found '{worker}' (it is that of a worker)\n")
+    assert run.err.count("\n") == 1 and not list(target.parent.iterdir())
+
+
 @pytest.mark.parametrize("says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9])
 def test_what_listens_is_not_a_scheduler(
     source: Source, target: Path, dcz_: Callable, monkeypatch: pytest.MonkeyPatch, says: bytes

@@ -185,20 +185,26 @@ def connect(address: str) -> Any:
 
 
 def _ask(address: str, seconds: float) -> None:
-    """Connect to a scheduler and leave it. A `Client` that cannot connect blocks for 20 s when it is collected, and one
-    waits for ever for a server that is not Dask's: none is made before something has answered as Dask does."""
+    """Ask a scheduler what it is. A `Client` that cannot connect blocks for 20 s when it is collected, and one waits for
+    ever for a server that is not Dask's: none is made before a scheduler has answered."""
     from distributed.comm import connect
+    from distributed.core import send_recv
     from distributed.security import Security
 
-    async def ask() -> None:
+    async def ask() -> str:
         comm = await connect(address, timeout=seconds, **Security().get_connection_args("client"))
-        await comm.close()
+        try:
+            return str((await send_recv(comm, op="identity"))["type"])
+        finally:
+            comm.abort()
 
     try:
         _ = urlsplit(address).port  # Dask tries ports above 65535 until its patience ends
-        asyncio.run(asyncio.wait_for(ask(), seconds + 1))
+        kind = asyncio.run(asyncio.wait_for(ask(), seconds + 1))
     except (TypeError, ValueError) as error:  # TypeError: what it needs, such as certificates for tls, is not set up
         raise AddressError(f"{error}") from error
+    if kind != "Scheduler":
+        raise AddressError(f"it is that of a {kind.lower()}")
 
 
 def _key(name: str, token: str) -> tuple[str, str, str]:
