@@ -185,7 +185,7 @@ def connect(address: str) -> Any:
 
 
 def _ask(address: str, seconds: float) -> None:
-    """Ask a scheduler what it is. A `Client` that cannot connect blocks for 20 s when it is collected, and one waits for
+    """Ask a scheduler what it is. A `Client` that cannot connect blocks for 20 s when it is collected, and waits for
     ever for a server that is not Dask's: none is made before a scheduler has answered."""
     from distributed.comm import connect
     from distributed.core import send_recv
