@@ -20,7 +20,7 @@ from dcz.jobs.runners import runner_for
 from dcz.jobs.tasks import Runner, Task
 from dcz.lossy.moments import Calibration
 from dcz.planning import Planned, Plans, Tries
-from dcz.planning.planner import planned
+from dcz.planning import plan as planned
 from dcz.planning.points import Point, curve
 
 
@@ -49,7 +49,7 @@ def plan(
         files, aliases = file_of(whole, source), dict(whole.aliases)
         tensors = {tensor.name: np.asarray(whole.read(tensor.name)) for tensor in whole.tensors()}
     moments = None if calibration is None else calibration.renamed(aliases)
-    return planned(tensors, _Elsewhere(runner, tensors, files), calibration=moments, progress=progress, **options)
+    return planned(tensors, measured=_Elsewhere(runner, files), calibration=moments, progress=progress, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,6 @@ class _Elsewhere:
     """Measures tensors in tasks."""
 
     runner: Runner
-    tensors: Mapping[str, np.ndarray]
     files: Mapping[str, str]
 
     def __call__(

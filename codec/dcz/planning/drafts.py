@@ -1,34 +1,29 @@
-"""Plans made and measured: the curves of the tensors, and the drafts that a search draws from them."""
+"""Plans made and measured: the drafts that a search draws from the curves of tensors."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 
-from dcz.container.threads import each, thread_count
 from dcz.errors import DczError
 from dcz.lossy.flat import dot, flat, pieces
 from dcz.lossy.grid import TooFine
 from dcz.lossy.moments import Calibration
 from dcz.planning import made, search
+from dcz.planning.curves import Curves, Measured
 from dcz.planning.layers import Layers
 from dcz.planning.made import Made, Maker
 from dcz.planning.outcome import Planned, dense_bytes, file_bytes, outcome
-from dcz.planning.points import GONE, Point, Tries, curve, stored_bytes, treatments
+from dcz.planning.points import Point, stored_bytes
 from dcz.planning.scores import Scores
 from dcz.planning.search import Choice, Cost, Path
 from dcz.planning.small import BFLOAT16
 from dcz.text import plural
-from dcz.ties import Ties
 
 Costs = Mapping[str, Cost]
-Progress = Callable[[int, int], None]
-# Points of each of these tensors, by what is tried, the recipe's common keys, and the profile.
-Measured = Callable[[list[str], Tries, Mapping[str, object], str, "Progress | None"], dict[str, list[Point]]]
 
 # How often bytes that the estimate missed are taken off the target.
 _CORRECTIONS = 12
@@ -62,7 +57,7 @@ class Draft:
 
 
 class Drafts:
-    """Curves of tensors, measured once for all targets, and the drafts made by them."""
+    """The drafts made by the curves of tensors, which are measured once for all targets."""
 
     def __init__(
         self,
@@ -75,58 +70,17 @@ class Drafts:
         calibration: Calibration | None = None,
         measured: Measured | None = None,
     ) -> None:
-        """`measured` measures tensors elsewhere; without, this process does, on all cores."""
-        self.curves: dict[str, list[Point]] = {}
+        """`measured` is as in `Curves`."""
         self.scores = scores
-        self._names: dict[str, list[str]] = {}
         self._tensors, self._base, self._profile, self._validation = tensors, base, profile, validation
         self._maker, self._layers = Maker(tensors, profile, keep_nonfinite, calibration), Layers(calibration, base)
+        self.curves = Curves(tensors, base, profile, self._layers, scores is not None, measured)
         self._lost: dict[str, Callable[[float], float]] = {}
-        self._harsh = False
         self._small: Choice = {}
-        self._measured_by = measured or self._here
-
-    def measure(self, names: list[str], tries: Tries, progress: Progress | None) -> None:
-        """Measures these tensors; names of one array once."""
-        ties = Ties()
-        for name in names:
-            self._names.setdefault(ties.owner(name, self._tensors[name]), []).append(name)
-        found = self._measured_by(list(self._names), tries, self._base, self._profile, progress)
-        self.curves.update((name, self._kept(name, found[name])) for name in self._names)
-
-    def _here(
-        self, names: list[str], tries: Tries, base: Mapping[str, object], profile: str, progress: Progress | None
-    ) -> dict[str, list[Point]]:
-        found: dict[str, list[Point]] = {}
-        lock = Lock()
-
-        def one(name: str) -> None:
-            points = curve(name, np.asarray(self._tensors[name]), tries, base, profile)
-            with lock:
-                found[name] = points
-                if progress is not None:
-                    progress(len(found), len(names))
-
-        each(one, names, thread_count(None))
-        return found
 
     def measure_small(self, names: list[str]) -> None:
         """Lets these, biases and norms and what else is small, be rounded to bfloat16 where that scores better."""
         self._small = {name: Point(BFLOAT16, 0, 0.0) for name in names}
-
-    def _kept(self, name: str, points: list[Point]) -> list[Point]:
-        kept = [point for point in points if self.scores or point.rel_error < GONE]
-        return self._layers.measured(self._names[name], np.asarray(self._tensors[name]), kept)
-
-    def _harsher(self) -> bool:
-        """Adds what is tried where no grid is small enough; False if it has been."""
-        if self._harsh or not any(point.step for points in self.curves.values() for point in points):
-            return False
-        self._harsh = True
-        for name, points in self.curves.items():
-            array = np.asarray(self._tensors[name])
-            points += self._kept(name, treatments(array, Tries.harsh(), self._base, self._profile))
-        return True
 
     # -- what an error costs
 
@@ -134,11 +88,11 @@ class Drafts:
         """Ways to weigh the points of each tensor: by squared relative error; with a score also by what each tensor
         loses of it alone, and by squared error, where one step for all tensors is the least. The best is found by the
         scores of the plans that they make."""
-        relative: Costs = dict.fromkeys(self.curves, search.squared)
+        relative: Costs = dict.fromkeys(self.curves.points, search.squared)
         if self.scores is None:
             return [relative]
-        absolute: Costs = {name: search.absolute(self._norm(name)) for name in self.curves}
-        self._lost = {name: self._measured(name) for name in self.curves}
+        absolute: Costs = {name: search.absolute(self._norm(name)) for name in self.curves.points}
+        self._lost = {name: self._measured(name) for name in self.curves.points}
         return [{name: search.by_score(lost) for name, lost in self._lost.items()}, relative, absolute]
 
     def _norm(self, name: str) -> float:
@@ -149,7 +103,7 @@ class Drafts:
         """The score that a tensor loses alone at a squared relative error: measured at a few points of its hull, and
         in proportion between and beyond them."""
         assert self.scores is not None
-        points = [point for point in search.hull(self.curves[name], search.squared) if point.rel_error]
+        points = [point for point in search.hull(self.curves.points[name], search.squared) if point.rel_error]
         errors, lost = [0.0], [0.0]
         for at in sorted({round(i) for i in np.linspace(0, len(points) - 1, min(len(points), _READINGS))}):
             made_ = self._maker.make(self._recipe({name: points[at]}))
@@ -171,7 +125,7 @@ class Drafts:
 
     def _recipe(self, choice: Choice) -> dict[str, object]:
         return {**self._base, "tensors": {
-            name: dict(point.keys) for owner, point in choice.items() for name in self._names.get(owner, [owner])
+            name: dict(point.keys) for owner, point in choice.items() for name in self.curves.names.get(owner, [owner])
         }}  # fmt: skip
 
     def score(self, draft: Draft) -> float:
@@ -185,22 +139,22 @@ class Drafts:
         """For each tensor the smallest point of at most this relative error."""
         return {
             name: min((p for p in points if p.error <= most), key=lambda p: (p.nbytes, p.error))
-            for name, points in self.curves.items()
+            for name, points in self.curves.points.items()
         }
 
     def by_size(self, costs: Costs, wanted: int) -> Draft:
         """The choice of least cost whose file has at most so many bytes."""
-        curves, smallest = self.curves, None
+        curves, smallest = self.curves.points, None
         budget = wanted - sum(
             stored_bytes(np.asarray(array), self._profile, name)
             for name, array in self._tensors.items()
-            if not any(name in names for names in self._names.values())
+            if not any(name in names for names in self.curves.names.values())
         )
         for turn in range(_CORRECTIONS):
             path = Path(curves, costs)
             choice = search.within(path, curves, costs, budget)
-            if choice is None and self._harsher():
-                curves = self.curves
+            if choice is None and self.curves.add_harsher():
+                curves = self.curves.points
                 continue
             draft = self.draft(path[-1] if choice is None else choice)
             if draft.file_bytes <= wanted:
@@ -223,7 +177,7 @@ class Drafts:
     def by_drop(self, costs: list[Costs], most: float) -> Draft:
         """The smallest file that a search finds whose score is at most so much below that of the tensors given. Errors
         are weighed in the way that scores best at the size where the search begins."""
-        path = Path(self.curves, costs[0])
+        path = Path(self.curves.points, costs[0])
         draft = self._bisected(path, most, "path")
         best, drop = costs[0], self._drop(draft)
         for other in costs[1:]:
@@ -231,7 +185,9 @@ class Drafts:
             if found < drop:
                 best, drop = other, found
         if best is not costs[0]:
-            draft = min(draft, self._bisected(Path(self.curves, best), most, "other"), key=lambda each: each.file_bytes)
+            draft = min(
+                draft, self._bisected(Path(self.curves.points, best), most, "other"), key=lambda each: each.file_bytes
+            )
         draft = self._coarser(draft, most)
         return self._coarser(self.improved(draft, draft.file_bytes), most)
 
@@ -342,7 +298,7 @@ class Drafts:
             validated = self._validation.of(plain)
             assert self.scores is not None and score is not None
             warnings += self._validation.apart(validated, self.scores.baseline - score)
-        said = warnings, self._layers.remarks(self._tensors, self._names)
+        said = warnings, self._layers.remarks(self._tensors, self.curves.names)
         recipe = {**self._layers.key, **draft.recipe}
         return outcome(recipe, self._tensors, draft.made, draft.file_bytes, score, baseline, validated, *said)
 

@@ -12,7 +12,8 @@ from dcz.errors import DczError
 from dcz.lossy.moments import Calibration
 from dcz.lossy.recipe import Recipe
 from dcz.lossy.selection import select
-from dcz.planning.drafts import Costs, Draft, Drafts, Measured, OutOfReach, Progress
+from dcz.planning.curves import Measured, Progress
+from dcz.planning.drafts import Costs, Draft, Drafts, OutOfReach
 from dcz.planning.outcome import Planned, Plans, dense_bytes
 from dcz.planning.points import Tries
 from dcz.planning.scores import Evaluate, Scores
@@ -81,6 +82,7 @@ def plan(
     profile: str = "auto",
     keep_nonfinite: bool = False,
     progress: Progress | None = None,
+    measured: Measured | None = None,
 ) -> Planned | Plans: ...
 def plan(
     tensors: Mapping[str, np.ndarray],
@@ -100,6 +102,7 @@ def plan(
     profile: str = "auto",
     keep_nonfinite: bool = False,
     progress: Progress | None = None,
+    measured: Measured | None = None,
 ) -> Planned | Plans:
     """Chooses a step, or a density and a bit-width, for each tensor by measurement, and gives the recipe.
 
@@ -133,6 +136,8 @@ def plan(
         profile: as in `save_file`.
         keep_nonfinite: leaves tensors with NaN or infinity alone instead of refusing them.
         progress: called with (tensors measured, tensors in all).
+        measured: measures tensors elsewhere, as `dcz.jobs.plan` does on workers: takes names, what is tried, the
+            recipe's common keys, the profile and `progress`, and returns the points of each name.
 
     Returns:
         A plan; of several sizes `Plans`, a tuple of them from the largest file to the smallest. Without a size that
@@ -150,35 +155,6 @@ def plan(
     (True, ['w'])
     >>> small = dcz.compress({"w": w, "bias": w[0]}, planned.recipe)
     """
-    return planned(
-        tensors, None, target_ratio=target_ratio, target_bytes=target_bytes, max_rel_error=max_rel_error,
-        max_drop=max_drop, evaluate=evaluate, validate=validate, calibration=calibration, steps=steps,
-        densities=densities, n_bits=n_bits, recipe=recipe, names=names, profile=profile,
-        keep_nonfinite=keep_nonfinite, progress=progress,
-    )  # fmt: skip
-
-
-def planned(
-    tensors: Mapping[str, np.ndarray],
-    measured: Measured | None,
-    *,
-    target_ratio: float | Iterable[float] | None = None,
-    target_bytes: int | Iterable[int] | None = None,
-    max_rel_error: float | None = None,
-    max_drop: float | None = None,
-    evaluate: Evaluate | None = None,
-    validate: Evaluate | None = None,
-    calibration: Calibration | None = None,
-    steps: Iterable[float] | None = None,
-    densities: Iterable[float] | None = None,
-    n_bits: Iterable[int] | None = None,
-    recipe: Mapping[str, object] | None = None,
-    names: Iterable[str] | None = None,
-    profile: str = "auto",
-    keep_nonfinite: bool = False,
-    progress: Progress | None = None,
-) -> Planned | Plans:
-    """As `plan`; `measured`, if it is not None, measures the tensors elsewhere."""
     check_profile(profile)
     targets = check_target(target_ratio, target_bytes, max_rel_error, max_drop)
     for field, value in (("max_drop", max_drop), ("validate", validate)):
@@ -197,7 +173,7 @@ def planned(
     scores = None if evaluate is None else Scores(evaluate, tensors)
     validation = None if validate is None else Scores(validate, tensors, "validate")
     drafts = Drafts(tensors, base, profile, keep_nonfinite, scores, validation, calibration, measured)
-    drafts.measure(chosen, tries, progress)
+    drafts.curves.measure(chosen, tries, progress)
     if scores is not None and names is None:
         drafts.measure_small(small_names(tensors, skipped))
     if max_rel_error is not None:

@@ -15,7 +15,7 @@ from dcz.extras import require
 from dcz.io.sinks import write_whole
 from dcz.lossy.compression import compress
 from dcz.lossy.selection import WEIGHT_THRESHOLD, select
-from dcz.planning.drafts import Progress
+from dcz.planning.curves import Progress
 from dcz.planning.points import check_grid, stored_bytes
 from dcz.planning.scores import Evaluate, Scores
 
