@@ -6,7 +6,6 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -14,6 +13,7 @@
 
 #include "constants.hpp"
 #include "dispatch.hpp"
+#include "lent.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -34,24 +34,6 @@ void require(bool condition, const char* what) {
 }
 
 bool is_word(usize word) { return word == 1 || word == 2 || word == 4 || word == 8; }
-
-// Scratch memory of this thread, kept from call to call: fresh pages would cost more than the work.
-u8* scratch(usize size) {
-#if defined(__SANITIZE_ADDRESS__)
-  constexpr usize kKeep = 0;  // exactly what is asked for, every time, so that going beyond it shows
-#else
-  constexpr usize kKeep = usize{16} << 20;
-#endif
-  thread_local std::unique_ptr<u8[]> memory;
-  thread_local usize held = 0;
-  if (size > held || held > kKeep) {
-    memory.reset();
-    held = 0;
-    memory.reset(new u8[size]);
-    held = size;
-  }
-  return memory.get();
-}
 
 void check_bounds(const In<i64>& bounds, usize limit) {
   require(bounds.size() >= 1, "bounds: needs at least one entry");

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 import dcz
 from dcz.lossy.moments import Accumulator, Calibration
+from support.refusals import check_refused
 
 RNG = np.random.Generator(np.random.PCG64(6))
 MIXING = RNG.standard_normal((16, 96)) * np.exp(RNG.standard_normal(96))
@@ -127,8 +128,4 @@ ERRORS = {
 
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors(folder: Path, dcz_: Callable, case: str) -> None:
-    arguments, code, message = ERRORS[case]
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    run = dcz_(*arguments)
-    assert run.code == code and run.out == "" and run.err.count("\n") == 1 and message in run.err, run.err
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    check_refused(dcz_, folder, *ERRORS[case])

@@ -108,7 +108,7 @@ def test_what_is_tried_again() -> None:
         return 7
 
     assert tasks.persistently(work) == 7 and len(calls) == 3
-    for error in (OSError(5, "no", "/tmp/x"), TruncatedError("/tmp/x: short"), OSError(2, "no", "s3://models/x")):
+    for error in (OSError(5, "no", "here/x"), TruncatedError("here/x: short"), OSError(2, "no", "s3://models/x")):
         assert not tasks.is_transient(error)
     assert tasks.is_transient(TruncatedError("s3://models/x: short"))
 
